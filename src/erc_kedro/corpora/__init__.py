@@ -1,0 +1,46 @@
+"""Readers that turn a corpus's release layout into the utterance table; one reader a file."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+UTTERANCE_COLUMNS = [
+    "utterance_id",
+    "dialogue_id",
+    "position",
+    "speaker",
+    "text",
+    "label",
+    "split",
+    "start_s",
+    "end_s",
+    "clip",
+    "clip_start_s",
+    "clip_end_s",
+    "wav",
+    "frame_side",
+]
+
+
+class CorpusError(ValueError):
+    """A corpus that cannot be read as it is; the message names the file, the row and the mend."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a reader returns.
+
+    Attributes:
+        utterances: the utterance table (``schemas.utterances``), in dialogue order.
+        labels: the closed set of labels, in the order of probability columns.
+        irregularities: one row each of what is odd in the release, with columns
+            ``kind`` (a short snake_case name), ``where`` (file and row, or utterance id), ``detail``.
+        facts: what a report must say of the corpus: ``name``, ``protocol``, ``synthetic``, ``raw``,
+            ``notes`` (sentences), …
+    """
+
+    utterances: pd.DataFrame
+    labels: tuple[str, ...]
+    irregularities: pd.DataFrame
+    facts: dict[str, Any] = field(default_factory=dict)

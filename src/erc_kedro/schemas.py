@@ -1,0 +1,97 @@
+"""The tables that the stages hand to each other, as pandera schemas.
+
+The catalog names these schemas as ``validator``; Kedro checks a table whenever it is saved.
+"""
+
+import pandas as pd
+import pandera.pandas as pa
+
+SPLITS = ("train", "val", "test")
+MODALITIES = ("text", "audio", "visual")
+# Single, pair and trimodal representations in the paper's notation; the prediction is "tav".
+HEADS = ("t", "a", "v", "ta", "tv", "av", "tav")
+
+
+def _positions_count_from_zero(table: pd.DataFrame) -> bool:
+    ordered = table.sort_values(["dialogue_id", "position"])
+    return bool((ordered["position"] == ordered.groupby("dialogue_id").cumcount()).all())
+
+
+def _one_split_per_dialogue(table: pd.DataFrame) -> bool:
+    return bool((table.groupby("dialogue_id")["split"].nunique() <= 1).all())
+
+
+def _text(nullable: bool = False, **options: object) -> pa.Column:
+    return pa.Column(str, nullable=nullable, coerce=True, **options)
+
+
+utterances = pa.DataFrameSchema(
+    {
+        "utterance_id": _text(unique=True),
+        "dialogue_id": _text(),
+        "position": pa.Column("int64", pa.Check.ge(0)),
+        "speaker": _text(),
+        "text": _text(),
+        "label": _text(nullable=True),
+        "split": _text(checks=pa.Check.isin(SPLITS)),
+        # Seconds on the conversation's own clock; null where the corpus does not say.
+        "start_s": pa.Column("float64", nullable=True),
+        "end_s": pa.Column("float64", nullable=True),
+        # The media file that holds the utterance; null where there is none.
+        "clip": _text(nullable=True),
+        # The utterance's span inside `clip`, in seconds; null where the clip is the utterance.
+        "clip_start_s": pa.Column("float64", nullable=True),
+        "clip_end_s": pa.Column("float64", nullable=True),
+        # A separate sound file of just this utterance, where the corpus has one.
+        "wav": _text(nullable=True),
+        # The half of the clip's frame in which the speaker is seen.
+        "frame_side": _text(nullable=True, checks=pa.Check.isin(("left", "right"))),
+    },
+    checks=[
+        pa.Check(_positions_count_from_zero, error="positions count 0, 1, 2, … in each dialogue"),
+        pa.Check(_one_split_per_dialogue, error="a dialogue lies in one split"),
+        pa.Check(lambda table: len(table) > 0, error="a corpus has at least one utterance"),
+    ],
+    strict=True,
+    ordered=True,
+    name="utterances",
+)
+
+features = pa.DataFrameSchema(
+    {
+        "utterance_id": _text(unique=True),
+        # One row of a fixed-size list of float32.
+        "vector": pa.Column(object),
+        "present": pa.Column(bool),
+        # "ok", or why the modality is absent: no_media, unreadable, silent, no_face, …
+        "reason": _text(),
+    },
+    strict=True,
+    name="features",
+)
+
+metrics = pa.DataFrameSchema(
+    {
+        "seed": pa.Column("int64"),
+        "split": _text(checks=pa.Check.isin(SPLITS)),
+        "head": _text(checks=pa.Check.isin(HEADS)),
+        "metric": _text(),
+        "value": pa.Column("float64", nullable=True),
+    },
+    strict=True,
+    name="metrics",
+)
+
+predictions = pa.DataFrameSchema(
+    {
+        "seed": pa.Column("int64"),
+        "utterance_id": _text(),
+        "split": _text(checks=pa.Check.isin(SPLITS)),
+        "head": _text(checks=pa.Check.isin(HEADS)),
+        "label": _text(nullable=True),
+        "p_.+": pa.Column("float32", pa.Check.in_range(0, 1), regex=True),
+    },
+    strict=True,
+    unique=["seed", "utterance_id", "head"],
+    name="predictions",
+)
