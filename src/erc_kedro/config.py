@@ -1,0 +1,96 @@
+"""How configuration becomes the parameters of each corpus.
+
+A stage's parameters are written once (``train:``) and refined, in this order, by the corpus
+(``meld.train:``), by the chosen experiment (``conf/<env>/experiments/<name>.yml``), and by
+``--params`` on the command line. Nodes read the result as ``params:<corpus>.<stage>``.
+"""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kedro.config import MissingConfigException, OmegaConfigLoader
+
+STAGES = ("ingestion", "features", "train")
+
+
+class ConfigError(ValueError):
+    """Configuration that cannot be used; the message names the key and the mend."""
+
+
+def active_corpora(conf: Path) -> list[str]:
+    """Names of the corpora that pipelines are built for: ``corpora`` in ``conf/local`` or ``conf/base``."""
+    for env in ("local", "base"):
+        path = conf / env / "globals.yml"
+        corpora = (yaml.safe_load(path.read_text()) or {}).get("corpora") if path.exists() else None
+        if corpora is not None:
+            if not isinstance(corpora, list) or not all(
+                isinstance(c, str) and c.isidentifier() for c in corpora
+            ):
+                raise ConfigError(f"{path}: corpora must be a list of names such as [meld, iemocap]")
+            return corpora
+    raise ConfigError(f"{conf / 'base' / 'globals.yml'}: no list of corpora; add `corpora: [meld, iemocap]`")
+
+
+def merge(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A deep merge of mappings; later layers win, lists are replaced whole."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in (layer or {}).items():
+            if isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
+                result[key] = merge(result[key], value)
+            else:
+                result[key] = deepcopy(value)
+    return result
+
+
+def for_each_corpus(
+    parameters: dict[str, Any], corpora: list[str], experiment: Mapping[str, Any], runtime: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Parameters with ``<corpus>.<stage>`` filled in for every corpus and stage."""
+    result = merge(parameters)
+    for corpus in corpora:
+        layers = (parameters, parameters.get(corpus), experiment, experiment.get(corpus))
+        typed = (runtime, runtime.get(corpus))
+        result[corpus] = merge(
+            result.get(corpus),
+            {
+                stage: merge(*(_section(layer, stage) for layer in (*layers, *typed)))
+                for stage in STAGES
+            },
+        )
+    return result
+
+
+def _section(layer: Any, stage: str) -> Mapping[str, Any] | None:
+    section = layer.get(stage) if isinstance(layer, Mapping) else None
+    return section if isinstance(section, Mapping) else None
+
+
+class ErcConfigLoader(OmegaConfigLoader):
+    """Kedro's loader, whose parameters are expanded by corpus and experiment."""
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        config = super().__getitem__(key)
+        if key != "parameters":
+            return config
+        return for_each_corpus(
+            config,
+            active_corpora(Path(self.conf_source)),
+            self._experiment(config.get("experiment")),
+            self.runtime_params or {},
+        )
+
+    def _experiment(self, name: str | None) -> Mapping[str, Any]:
+        try:
+            experiments = self["experiments"]
+        except MissingConfigException:
+            experiments = {}
+        if name not in experiments:
+            raise ConfigError(
+                f"experiment: {name!r} is not known; there are {', '.join(sorted(experiments)) or 'none'}. "
+                f"Write conf/local/experiments/{name}.yml, whose only key is {name}"
+            )
+        return experiments[name] or {}

@@ -1,0 +1,98 @@
+"""Kedro's datasets, made to appear whole or not at all, and to say what is missing.
+
+Each class is a dataset of kedro-datasets that saves beside its file first and then renames, so that
+a crash leaves the earlier version, never a part of the new one.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets.json import JSONDataset
+from kedro_datasets.pandas import ParquetDataset
+from kedro_datasets.plotly import JSONDataset as PlotlyDataset
+from kedro_datasets.text import TextDataset
+
+
+class _Whole:
+    """Atomic ``save``; ``load`` of an absent file is None (``optional``) or an error with the mend.
+
+    The catalog's ``metadata`` may name in ``made_by`` the pipeline that makes the file.
+    """
+
+    _filepath: Any
+    metadata: dict[str, Any] | None
+
+    def save(self, data: Any) -> None:
+        target = Path(self._filepath)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(f".{target.name}.{os.getpid()}")
+        self._filepath = type(self._filepath)(beside)
+        try:
+            super().save(data)  # type: ignore[misc]
+            os.replace(beside, target)
+        finally:
+            self._filepath = type(self._filepath)(target)
+            beside.unlink(missing_ok=True)
+
+    def load(self) -> Any:
+        metadata = self.metadata or {}
+        if not Path(self._filepath).exists():
+            if metadata.get("optional"):
+                return None
+            mend = f"`kedro run --pipeline={metadata['made_by']}` makes it" if "made_by" in metadata else ""
+            raise DatasetError(
+                f"{self._filepath} does not exist yet. {mend} (add --env=demo for the embedded corpora)."
+            )
+        return super().load()  # type: ignore[misc]
+
+
+class Table(_Whole, ParquetDataset):
+    """A pandas table in Parquet; columns of equally long float vectors become fixed-size lists."""
+
+    def save(self, data: pd.DataFrame) -> None:
+        schema = pa.Schema.from_pandas(data, preserve_index=False)
+        for index, column in enumerate(schema):
+            if pa.types.is_list(column.type):
+                lengths = data[column.name].map(len).unique()
+                if len(lengths) == 1:
+                    fixed = pa.list_(column.type.value_type, int(lengths[0]))
+                    schema = schema.set(index, pa.field(column.name, fixed))
+        self._save_args = {**self._save_args, "schema": schema, "index": False}
+        super().save(data)
+
+
+class Json(_Whole, JSONDataset):
+    """A JSON document."""
+
+
+class Text(_Whole, TextDataset):
+    """A page of text: Markdown or HTML."""
+
+
+class Figure(_Whole, PlotlyDataset):
+    """A Plotly figure as JSON, which Kedro-Viz shows on its node."""
+
+
+class Folder(AbstractDataset[Path, Path]):
+    """A folder that a node fills itself, for work that must survive a crash halfway. Loads as its path."""
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Path:
+        self._filepath.mkdir(parents=True, exist_ok=True)
+        return self._filepath
+
+    def save(self, data: Path) -> None:
+        raise DatasetError(f"{self._filepath} is filled by the node itself")
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
+
+    def _exists(self) -> bool:
+        return self._filepath.exists()

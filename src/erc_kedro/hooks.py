@@ -1,0 +1,76 @@
+"""Kedro's hooks: every ``kedro run`` is an MLflow run that ends as what it was."""
+
+import atexit
+import logging
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+
+logger = logging.getLogger(__name__)
+
+
+class TrackingHooks:
+    """Opens the run before the first node and closes it after the last, or when the process ends."""
+
+    def __init__(self) -> None:
+        self._context: KedroContext | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        self._context = context
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        assert self._context is not None
+        settings = self._context.config_loader["globals"].get("mlflow") or {}
+        if not settings.get("uri"):
+            return
+        from erc_kedro import __version__, tracking
+
+        project = self._context.project_path
+        names = run_params.get("pipeline_names") or [run_params.get("pipeline_name") or "__default__"]
+        pipeline = "+".join(name or "__default__" for name in names)
+        parameters = self._context.params
+        corpora = run_params.get("namespaces") or []
+        command = " ".join(["kedro", *sys.argv[1:]])
+        tracking.start(
+            uri=settings["uri"],
+            experiment=settings["experiment"],
+            artifacts=project / "mlruns",
+            name="kedro run" if pipeline == "__default__" else pipeline,
+            tags={
+                "pipeline": pipeline,
+                "env": self._context.env or "local",
+                "experiment": parameters.get("experiment", ""),
+                "corpora": ",".join(corpora) or "all",
+                "level": "run",
+                "command": command,
+                "erc_kedro.version": __version__,
+                "mlflow.source.git.commit": tracking.git_revision(project),
+            },
+            parameters=parameters,
+        )
+        atexit.register(tracking.finish, "KILLED")
+        # A polite kill unwinds like Ctrl-C, so that children end and files close.
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, _leave)
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        from erc_kedro import tracking
+
+        tracking.finish("FINISHED")
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        from erc_kedro import tracking
+
+        tracking.finish("FAILED")
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

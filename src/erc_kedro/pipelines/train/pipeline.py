@@ -1,0 +1,32 @@
+"""Features to models, predictions and metrics."""
+
+from kedro.pipeline import Node, Pipeline
+
+from erc_kedro.pipelines import per_corpus
+from erc_kedro.pipelines.train.nodes import train_corpus
+
+
+def create_pipeline() -> Pipeline:
+    """Trains every seed of the chosen experiment on each corpus."""
+    return per_corpus(
+        Pipeline(
+            [
+                Node(
+                    train_corpus,
+                    {
+                        "utterances": "utterances",
+                        "text": "text_features",
+                        "audio": "audio_features",
+                        "visual": "visual_features",
+                        "card": "card",
+                        "audit": "audit",
+                        "features_audit": "features_audit",
+                        "models": "models",
+                        "parameters": "params:train",
+                    },
+                    ["predictions", "metrics", "history", "training_card"],
+                    name="train",
+                )
+            ]
+        )
+    )

@@ -1,0 +1,214 @@
+"""The only module that speaks to MLflow: one run per ``kedro run``, children per corpus, grandchildren per seed.
+
+Runs are opened by id through the client, never through MLflow's global state, so that worker processes
+and nested runs cannot open strays. Where no run was started (a notebook, a unit test), children log nothing.
+"""
+
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+
+# Names the open run to worker processes, which inherit the environment: a JSON list [uri, experiment id, run id].
+VARIABLE = "ERC_KEDRO_RUN"
+# MLflow's own limits for one batch.
+METRICS_A_BATCH, PARAMS_A_BATCH, PARAM_LENGTH = 1000, 100, 6000
+
+_current: ContextVar[str | None] = ContextVar("current", default=None)
+_clients: dict[str, "MlflowClient"] = {}
+
+
+class Run:
+    """An open MLflow run; without an id it swallows what it is given."""
+
+    def __init__(self, client: "MlflowClient | None", run_id: str | None) -> None:
+        self._client = client
+        self.id = run_id
+
+    def parameters(self, values: Mapping[str, Any]) -> None:
+        """Logs nested parameters under dotted names."""
+        if self._client is None or self.id is None:
+            return
+        from mlflow.entities import Param
+
+        flat = [Param(_name(key), str(value)[:PARAM_LENGTH]) for key, value in flatten(values).items()]
+        for first in range(0, len(flat), PARAMS_A_BATCH):
+            self._client.log_batch(self.id, params=flat[first : first + PARAMS_A_BATCH])
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        """Logs final metrics; NaN is left out, since the UI draws it as a number."""
+        self._metrics([(name, value, 0) for name, value in values.items()])
+
+    def curves(self, history: "pd.DataFrame", step: str = "epoch") -> None:
+        """Logs every numeric column of a table against its column ``step``, in batches."""
+        numeric = history.select_dtypes("number").drop(columns=[step])
+        self._metrics(
+            [
+                (name, value, int(at))
+                for name in numeric
+                for value, at in zip(numeric[name], history[step], strict=True)
+            ]
+        )
+
+    def artifact(self, path: Path, folder: str | None = None) -> None:
+        """Keeps a file, or a folder's files, with the run."""
+        if self._client is None or self.id is None:
+            return
+        log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
+        log(self.id, str(path), folder)
+
+    def text(self, text: str, name: str) -> None:
+        """Keeps a text as a file of that name."""
+        if self._client is not None and self.id is not None:
+            self._client.log_text(self.id, text, name)
+
+    def tags(self, values: Mapping[str, Any]) -> None:
+        """Sets tags."""
+        if self._client is None or self.id is None:
+            return
+        for key, value in values.items():
+            self._client.set_tag(self.id, key, str(value))
+
+    def _metrics(self, rows: list[tuple[str, float, int]]) -> None:
+        if self._client is None or self.id is None:
+            return
+        import time
+
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        flat = [Metric(_name(n), float(v), now, step) for n, v, step in rows if v == v]
+        for first in range(0, len(flat), METRICS_A_BATCH):
+            self._client.log_batch(self.id, metrics=flat[first : first + METRICS_A_BATCH])
+
+
+def start(
+    uri: str, experiment: str, artifacts: Path, name: str, tags: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> Run:
+    """Opens the run of this process and marks as KILLED those whose process is gone.
+
+    Args:
+        uri: the tracking store, such as ``sqlite:///mlflow.db``.
+        artifacts: the folder under which a new experiment keeps its files.
+    """
+    client = _client(uri)
+    known = client.get_experiment_by_name(experiment)
+    experiment_id = (
+        known.experiment_id
+        if known
+        else client.create_experiment(experiment, artifact_location=(artifacts / experiment).resolve().as_uri())
+    )
+    _bury(client, experiment_id)
+    run_id = _open(client, experiment_id, name, tags)
+    os.environ[VARIABLE] = json.dumps([uri, experiment_id, run_id])
+    run = Run(client, run_id)
+    run.parameters(parameters)
+    return run
+
+
+def finish(status: str) -> None:
+    """Ends this process's run as FINISHED, FAILED or KILLED; a second call does nothing."""
+    opened = os.environ.pop(VARIABLE, None)
+    if opened is not None:
+        uri, _, run_id = json.loads(opened)
+        _client(uri).set_terminated(run_id, status)
+
+
+@contextmanager
+def child(name: str, tags: Mapping[str, Any]) -> Iterator[Run]:
+    """A run under the current one, which ends FINISHED, FAILED (an exception) or KILLED (an interruption)."""
+    opened = os.environ.get(VARIABLE)
+    if opened is None:
+        yield Run(None, None)
+        return
+    uri, experiment_id, root = json.loads(opened)
+    client = _client(uri)
+    parent = _current.get() or root
+    run_id = _open(client, experiment_id, name, {**tags, "mlflow.parentRunId": parent, "mlflow.rootRunId": root})
+    token = _current.set(run_id)
+    status = "FINISHED"
+    try:
+        yield Run(client, run_id)
+    except BaseException as error:
+        status = "FAILED" if isinstance(error, Exception) else "KILLED"
+        raise
+    finally:
+        _current.reset(token)
+        client.set_terminated(run_id, status)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one level of dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if hasattr(value, "model_dump"):
+            value = value.model_dump(mode="json")
+        flat |= flatten(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
+    return flat
+
+
+def git_revision(folder: Path) -> str:
+    """The commit of a folder's checkout, with ``+changes`` where files differ from it; ``unknown`` elsewhere."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def _client(uri: str) -> "MlflowClient":
+    if uri not in _clients:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # Schema migrations announce each step; a first run would print dozens of lines.
+        import logging
+
+        for name in ("alembic", "mlflow.store.db.utils"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        from mlflow import MlflowClient
+
+        _clients[uri] = MlflowClient(tracking_uri=uri)
+    return _clients[uri]
+
+
+def _open(client: "MlflowClient", experiment_id: str, name: str, tags: Mapping[str, Any]) -> str:
+    own = {"process": f"{platform.node()}:{os.getpid()}", "mlflow.source.name": "kedro run"}
+    every = {key: str(value) for key, value in {**own, **tags}.items()}
+    return client.create_run(experiment_id, run_name=name, tags=every).info.run_id
+
+
+def _bury(client: "MlflowClient", experiment_id: str) -> None:
+    """A process that was killed outright could not end its runs; they end here."""
+    for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'", max_results=1000):
+        host, _, pid = run.data.tags.get("process", "").rpartition(":")
+        if host == platform.node() and pid.isdigit() and not _alive(int(pid)):
+            client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _name(key: str) -> str:
+    return re.sub(r"[^\w\-. /]", "_", key)[:250]

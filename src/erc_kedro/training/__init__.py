@@ -1,0 +1,1 @@
+"""Tables to tensors, one fit, and its resumption."""

@@ -1,0 +1,256 @@
+"""One fit: train, select the epoch on validation, resume after a kill, predict."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.metrics import accuracy_score, f1_score
+from torch import Tensor
+
+from erc_kedro.models.losses import total
+from erc_kedro.models.network import Batch, GatedFusionNetwork
+from erc_kedro.parameters import TrainParameters
+from erc_kedro.schemas import HEADS
+from erc_kedro.training import checkpoint
+from erc_kedro.training.batches import Dialogues, batch_of, batches
+
+# A fit is saved this often, so that a kill costs less than this.
+SAVE_EVERY_S = 5.0
+
+
+@dataclass
+class Fit:
+    """What one seed leaves behind.
+
+    Attributes:
+        predictions: the predictions table of this seed (``schemas.predictions``).
+        history: one row an epoch: seed, epoch, train_loss, each loss term, val_weighted_f1, val_accuracy,
+            learning_rate, selected (the epoch whose weights were kept), seconds.
+        folder: holds model.safetensors and config.json.
+        resumed: "done" if nothing was trained anew, "epoch N" if it went on from there, else "".
+    """
+
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    folder: Path
+    resumed: str
+
+
+def fit(
+    data: Dialogues,
+    parameters: TrainParameters,
+    seed: int,
+    folder: Path,
+    on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+) -> Fit:
+    """Trains one seed, or takes up what an earlier call with the same data and parameters left.
+
+    The epoch with the best validation weighted F1 is kept; the test split is predicted once, by that
+    epoch's weights, after training has stopped.
+
+    Args:
+        folder: where this seed's checkpoint and results live.
+        on_epoch: called with each epoch's row of the history.
+    Raises:
+        FloatingPointError: the loss became NaN or infinite.
+        ValueError: the training or validation split has no labelled utterance.
+    """
+    for split in ("train", "val"):
+        if not (data.label[data.rows(split)] >= 0).any():
+            raise ValueError(f"the {split} split has no labelled utterance; see the audit")
+    torch.set_num_threads(parameters.threads)
+    key = checkpoint.key(data, parameters, seed)
+    done = checkpoint.load_result(folder, key)
+    if done is not None:
+        return Fit(*done, folder, "done")
+
+    torch.manual_seed(seed)
+    network = GatedFusionNetwork(parameters.model, data.dimensions, len(data.classes))
+    optimiser = torch.optim.AdamW(
+        network.parameters(), parameters.learning_rate, weight_decay=parameters.weight_decay
+    )
+    class_weight = weights_of_classes(data, parameters.loss.class_weighting)
+    history: list[dict[str, float]] = []
+    best: dict[str, Tensor] = {}
+    resumed = ""
+    state = checkpoint.load(folder, key)
+    if state is not None:
+        network.load_state_dict(state["network"])
+        optimiser.load_state_dict(state["optimiser"])
+        best, history = state["best"], state["history"]
+        resumed = f"epoch {len(history)}"
+    saved_at = time.monotonic()
+    while not _finished(history, parameters):
+        started = time.monotonic()
+        epoch = len(history)
+        # Each epoch draws from its own seed, so that a resumed fit repeats an uninterrupted one exactly.
+        torch.manual_seed(_mix(seed, epoch))
+        _set_rate(optimiser, parameters, epoch)
+        row = _train_epoch(network, optimiser, data, parameters, class_weight, np.random.default_rng([seed, epoch]))
+        scores = _validate(network, data)
+        row = {"seed": seed, "epoch": epoch, **row, **scores}
+        row |= {"learning_rate": optimiser.param_groups[0]["lr"], "seconds": time.monotonic() - started}
+        history.append(row)
+        if _best_epoch(history) == epoch:
+            best = {name: value.detach().clone() for name, value in network.state_dict().items()}
+        if time.monotonic() - saved_at > SAVE_EVERY_S:
+            checkpoint.save(
+                folder,
+                key,
+                {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "best": best}
+                | {"history": history},
+            )
+            saved_at = time.monotonic()
+        on_epoch(row)
+
+    network.load_state_dict(best)
+    table = pd.DataFrame(history)
+    table["selected"] = table["epoch"] == _best_epoch(history)
+    predictions = predict(network, data)
+    predictions.insert(0, "seed", seed)
+    config = {
+        "key": key,
+        "seed": seed,
+        "classes": list(data.classes),
+        "dimensions": data.dimensions,
+        "parameters": json.loads(parameters.model_dump_json()),
+    }
+    checkpoint.save_result(folder, config, best, predictions, table)
+    return Fit(predictions, table, folder, resumed)
+
+
+def predict(network: GatedFusionNetwork, data: Dialogues, size: int = 4096) -> pd.DataFrame:
+    """Probabilities of all seven heads for every utterance.
+
+    Args:
+        size: utterances in a batch, padding included.
+    Returns:
+        Columns utterance_id, split, head, label, p_<class>…; the rows of a head follow the table's order.
+    """
+    count, classes = len(data.utterance_id), len(data.classes)
+    probabilities = np.zeros((len(HEADS), count, classes), np.float32)
+    network.eval()
+    with torch.inference_mode():
+        for which in batches(data, None, size):
+            batch = batch_of(data, which)
+            p = network(batch).logits.softmax(-1)
+            probabilities[:, batch.row[batch.valid].numpy()] = p[:, batch.valid].numpy()
+    label = data.label[:count].numpy()
+    names = np.array([*data.classes, None], object)
+    frame = pd.DataFrame(
+        {
+            "utterance_id": np.tile(data.utterance_id, len(HEADS)),
+            "split": np.tile(np.repeat(data.split, data.length), len(HEADS)),
+            "head": np.repeat(np.array(HEADS, object), count),
+            "label": np.tile(names[label], len(HEADS)),
+        }
+    ).astype("str")
+    for index, name in enumerate(data.classes):
+        frame[f"p_{name}"] = probabilities[:, :, index].ravel()
+    return frame
+
+
+def weights_of_classes(data: Dialogues, how: str) -> Tensor | None:
+    """A weight a class [C] from training counts: "balanced" N / (C n_c), "sqrt" its square root."""
+    if how == "none":
+        return None
+    label = data.label[data.rows("train")]
+    counts = torch.bincount(label[label >= 0], minlength=len(data.classes)).double()
+    # A class that training never shows gets no weight: it cannot occur in the loss.
+    weight = torch.where(counts > 0, counts.sum() / (len(counts) * counts.clamp(min=1)), 0.0)
+    return (weight if how == "balanced" else weight.sqrt()).float()
+
+
+def drop_modalities(batch: Batch, rate: float) -> Batch:
+    """In training, a dialogue loses one or two of the modalities it has, with chance ``rate``."""
+    if rate <= 0:
+        return batch
+    has = batch.present.any(1)
+    order = torch.rand(has.shape).masked_fill(~has, 2.0).argsort(1).argsort(1)
+    # At least one modality that the dialogue has stays.
+    lost = torch.randint(1, 3, (len(has), 1)).clamp(max=(has.sum(1, keepdim=True) - 1).clamp(min=0))
+    drop = (torch.rand(len(has), 1) < rate) & (order < lost) & has
+    return Batch(**{**batch.__dict__, "present": batch.present & ~drop[:, None, :]})
+
+
+def _train_epoch(
+    network: GatedFusionNetwork,
+    optimiser: torch.optim.Optimizer,
+    data: Dialogues,
+    parameters: TrainParameters,
+    class_weight: Tensor | None,
+    generator: np.random.Generator,
+) -> dict[str, float]:
+    network.train()
+    sums: dict[str, float] = {}
+    count = 0
+    for which in batches(data, "train", parameters.batch_utterances, generator):
+        batch = drop_modalities(batch_of(data, which), parameters.modality_dropout)
+        labelled = int((batch.label >= 0).sum())
+        if not labelled:
+            continue
+        loss, terms = total(network, network(batch), batch, parameters.loss, class_weight)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                "the loss is no longer finite; lower train.learning_rate or train.gradient_clip"
+            )
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), parameters.gradient_clip)
+        optimiser.step()
+        for name, value in (("train_loss", loss.detach()), *((f"loss_{n}", t) for n, t in terms.items())):
+            sums[name] = sums.get(name, 0.0) + float(value) * labelled
+        count += labelled
+    return {name: value / count for name, value in sums.items()}
+
+
+def _validate(network: GatedFusionNetwork, data: Dialogues, size: int = 4096) -> dict[str, float]:
+    network.eval()
+    truth, guess, losses = [], [], []
+    with torch.inference_mode():
+        for which in batches(data, "val", size):
+            batch = batch_of(data, which)
+            seen = batch.label >= 0
+            logits = network(batch).logits[-1][seen]
+            losses.append(torch.nn.functional.cross_entropy(logits, batch.label[seen], reduction="none"))
+            truth.append(batch.label[seen])
+            guess.append(logits.argmax(-1))
+    y, p = torch.cat(truth).numpy(), torch.cat(guess).numpy()
+    return {
+        "val_loss": float(torch.cat(losses).mean()),
+        "val_weighted_f1": float(f1_score(y, p, average="weighted", zero_division=0)),
+        "val_accuracy": float(accuracy_score(y, p)),
+    }
+
+
+def _best_epoch(history: list[dict[str, float]]) -> int:
+    """The first epoch with the best validation weighted F1, or -1 before any."""
+    scores = [row["val_weighted_f1"] for row in history]
+    return scores.index(max(scores)) if scores else -1
+
+
+def _finished(history: list[dict[str, float]], parameters: TrainParameters) -> bool:
+    epochs = len(history)
+    return epochs >= parameters.epochs or epochs - 1 - _best_epoch(history) >= parameters.patience
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, parameters: TrainParameters, epoch: int) -> None:
+    """Linear warm-up, then a half cosine down to a twentieth over all epochs."""
+    warm = parameters.warmup_epochs
+    if epoch < warm:
+        factor = (epoch + 1) / (warm + 1)
+    else:
+        along = (epoch - warm) / max(parameters.epochs - warm, 1)
+        factor = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * along))
+    for group in optimiser.param_groups:
+        group["lr"] = parameters.learning_rate * factor
+
+
+def _mix(seed: int, epoch: int) -> int:
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
