@@ -5,6 +5,7 @@ a crash leaves the earlier version, never a part of the new one.
 """
 
 import os
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,12 @@ from kedro_datasets.plotly import JSONDataset as PlotlyDataset
 from kedro_datasets.text import TextDataset
 
 
+# Set by a hook while a node that can do without loads its inputs.
+missing_is_none: ContextVar[bool] = ContextVar("missing_is_none", default=False)
+
+
 class _Whole:
-    """Atomic ``save``; ``load`` of an absent file is None (``optional``) or an error with the mend.
+    """Atomic ``save``; ``load`` of an absent file is an error with the mend, or None for nodes that accept it.
 
     The catalog's ``metadata`` may name in ``made_by`` the pipeline that makes the file.
     """
@@ -41,7 +46,7 @@ class _Whole:
     def load(self) -> Any:
         metadata = self.metadata or {}
         if not Path(self._filepath).exists():
-            if metadata.get("optional"):
+            if missing_is_none.get():
                 return None
             mend = f"`kedro run --pipeline={metadata['made_by']}` makes it" if "made_by" in metadata else ""
             raise DatasetError(

@@ -1,7 +1,6 @@
 """Kedro's hooks: every ``kedro run`` is an MLflow run that ends as what it was."""
 
 import atexit
-import logging
 import signal
 import sys
 from types import FrameType
@@ -9,8 +8,26 @@ from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.pipeline import Node
 
-logger = logging.getLogger(__name__)
+# A node with this tag gets None for an input that was never made; any other node gets an error.
+ACCEPTS_MISSING = "accepts_missing"
+
+
+class MissingInputHooks:
+    """Tells the datasets whether the node that is about to load them can do without."""
+
+    @hook_impl
+    def before_dataset_loaded(self, node: Node) -> None:
+        from erc_kedro.datasets import missing_is_none
+
+        missing_is_none.set(ACCEPTS_MISSING in node.tags)
+
+    @hook_impl
+    def after_dataset_loaded(self) -> None:
+        from erc_kedro.datasets import missing_is_none
+
+        missing_is_none.set(False)
 
 
 class TrackingHooks:

@@ -4,7 +4,7 @@ from kedro.framework.project import find_pipelines
 from kedro.pipeline import Pipeline
 
 # What `kedro run` does when no pipeline is named, in the order of the walk.
-WALK = ("ingestion", "features", "train")
+WALK = ("ingestion", "features", "train", "reporting")
 
 
 def register_pipelines() -> dict[str, Pipeline]:

@@ -1,9 +1,9 @@
 """Kedro's settings for this project."""
 
 from erc_kedro.config import ErcConfigLoader
-from erc_kedro.hooks import TrackingHooks
+from erc_kedro.hooks import MissingInputHooks, TrackingHooks
 
-HOOKS = (TrackingHooks(),)
+HOOKS = (TrackingHooks(), MissingInputHooks())
 CONFIG_LOADER_CLASS = ErcConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

@@ -116,6 +116,15 @@ def start(
     return run
 
 
+def current() -> Run:
+    """The innermost open run."""
+    opened = os.environ.get(VARIABLE)
+    if opened is None:
+        return Run(None, None)
+    uri, _, root = json.loads(opened)
+    return Run(_client(uri), _current.get() or root)
+
+
 def finish(status: str) -> None:
     """Ends this process's run as FINISHED, FAILED or KILLED; a second call does nothing."""
     opened = os.environ.pop(VARIABLE, None)

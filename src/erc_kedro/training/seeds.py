@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from joblib import Parallel, delayed
-from tqdm import tqdm
 
 from erc_kedro.parameters import TrainParameters
+from erc_kedro.progress import bar as progress_bar
 from erc_kedro.training.batches import Dialogues
 from erc_kedro.training.loop import Fit, fit
 
@@ -23,12 +24,15 @@ def fit_seeds(data: Dialogues, parameters: TrainParameters, folder: Path, title:
     if jobs > 1:
         calls = (delayed(fit)(data, parameters, seed, folder / f"seed{seed}") for seed in seeds)
         results = Parallel(n_jobs=jobs, return_as="generator", inner_max_num_threads=parameters.threads)(calls)
-        yield from tqdm(results, total=parameters.seeds, desc=f"Training {title}", unit="seed")
+        with progress_bar(parameters.seeds, f"Training {title}, {jobs} seeds at once", "seed") as bar:
+            for result in results:
+                bar.update()
+                yield result
         return
     for seed in seeds:
-        with tqdm(total=parameters.epochs, desc=f"Training {title}, seed {seed}", unit="epoch") as bar:
+        with progress_bar(parameters.epochs, f"Training {title}, seed {seed}", "epoch") as bar:
 
-            def show(row: dict[str, float], bar: tqdm = bar) -> None:
+            def show(row: dict[str, float], bar: Any = bar) -> None:
                 bar.update()
                 bar.set_postfix(loss=f"{row['train_loss']:.3f}", val_wf1=f"{row['val_weighted_f1']:.3f}")
 

@@ -1,0 +1,58 @@
+# make demo | test | ui | viz | lint | help
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PORT_UI ?= 5000
+PORT_VIZ ?= 4141
+# What `make viz` shows: your own data once there is some, the embedded corpora before.
+ENV ?= $(if $(wildcard data/07_model_output/*/*),local,demo)
+export DO_NOT_TRACK = 1
+export MLFLOW_DISABLE_TELEMETRY = true
+export PYTHONWARNINGS = ignore::FutureWarning
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint ui viz clean-demo
+
+help:  ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready  ## a virtual environment with the pinned packages of requirements.lock
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}; say which: make $(MAKECMDGOALS) PYTHON=python3.12")'
+	@echo "== Setting up $(VENV) with the packages of requirements.lock (a few minutes, once)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar on -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup  ## the whole walk on embedded synthetic corpora, offline
+	@echo "== 1/2 Writing two small synthetic corpora in the release layouts of MELD and IEMOCAP"
+	@$(BIN)/kedro run --env=demo --pipeline=demo
+	@echo "== 2/2 Ingestion, features, training and report, tracked in MLflow"
+	@$(BIN)/kedro run --env=demo
+	@echo
+	@echo "Done. Where to look:"
+	@echo "  report   data/demo/08_reporting/full/report.html"
+	@echo "  audit    data/demo/08_reporting/audit/meld_with_features.md, iemocap_with_features.md"
+	@echo "  make viz the pipelines as a graph"
+	@echo "  make ui  the runs in MLflow"
+
+test: setup  ## all tests
+	@echo "== Tests (about five minutes on two cores)"
+	@$(BIN)/python -m pytest
+	@echo "Passed. Next: make demo, then make viz and make ui."
+
+lint: setup  ## ruff, import rules and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --config pyproject.toml && $(BIN)/mypy
+
+ui: setup  ## MLflow's pages on 127.0.0.1
+	@echo "MLflow: http://127.0.0.1:$(PORT_UI)/#/experiments/1/runs?workflowType=machine_learning   (Ctrl-C ends it)"
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port $(PORT_UI) --workers 1 --backend-store-uri sqlite:///mlflow.db
+
+viz: setup  ## Kedro-Viz on 127.0.0.1
+	@echo "Kedro-Viz: http://127.0.0.1:$(PORT_VIZ)   (environment $(ENV); Ctrl-C ends it)"
+	@$(BIN)/kedro viz run --host 127.0.0.1 --port $(PORT_VIZ) --no-browser --env $(ENV)
+
+clean-demo:  ## removes what the demo wrote
+	@rm -rf data/demo

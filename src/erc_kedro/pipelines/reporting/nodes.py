@@ -1,0 +1,113 @@
+"""Nodes of the reporting pipeline."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from erc_kedro.pipelines import corpora
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from plotly.graph_objects import Figure
+else:
+    DataFrame = Figure = Any
+
+logger = logging.getLogger(__name__)
+
+# What the page needs of each corpus, in the order of the node's inputs.
+PARTS = (
+    "utterances",
+    "card",
+    "audit",
+    "features_audit",
+    "predictions",
+    "metrics",
+    "history",
+    "training_card",
+)
+PACKAGES = ("erc-kedro", "kedro", "torch", "transformers", "mlflow", "pandas", "scikit-learn")
+
+
+def draw_figures(
+    predictions: DataFrame | None, metrics: DataFrame | None, history: DataFrame | None
+) -> tuple[Figure, Figure, Figure]:
+    """Confusion, per-class and learning-curve figures; a sentence where the corpus is not trained yet."""
+    from erc_kedro import figures
+    from erc_kedro.evaluation.metrics import confusion
+
+    if predictions is None or metrics is None or history is None:
+        return (figures.sentence("Not trained yet: kedro run --pipeline=train"),) * 3
+    return (
+        figures.confusion_figure(confusion(predictions, "test")),
+        figures.per_class_figure(metrics),
+        figures.learning_curves(history),
+    )
+
+
+def write_report(experiment: str, *tables: Any) -> tuple[str, str]:
+    """The HTML page and the headline table in Markdown."""
+    from erc_kedro import tracking
+    from erc_kedro.figures.report import headline_markdown, render_report
+
+    sections, parameters = [], {}
+    for index, corpus in enumerate(corpora()):
+        parts = dict(zip(PARTS, tables[index * len(PARTS) : (index + 1) * len(PARTS)], strict=True))
+        parameters[corpus] = (parts["training_card"] or {}).get("parameters")
+        sections.append(_section(corpus, **parts))
+    page = render_report(sections, _facts(experiment, parameters))
+    table = headline_markdown(sections)
+    run = tracking.current()
+    run.text(page, "report.html")
+    run.text(table, "report.md")
+    return page, table
+
+
+def _section(
+    corpus: str,
+    utterances: DataFrame | None,
+    card: dict[str, Any] | None,
+    audit: dict[str, Any] | None,
+    features_audit: dict[str, Any] | None,
+    predictions: DataFrame | None,
+    metrics: DataFrame | None,
+    history: DataFrame | None,
+    training_card: dict[str, Any] | None,
+) -> Any:
+    from erc_kedro.figures.report import CorpusSection
+
+    training = training_card or {}
+    card = {**(card or {}), "fingerprint": training.get("data_fingerprint")}
+    if predictions is not None and utterances is not None and not _same(predictions, utterances):
+        sentence = (
+            "The predictions on disk are of another version of this corpus and are not shown; "
+            "`kedro run --pipeline=train` makes new ones."
+        )
+        logger.warning("%s: %s", corpus, sentence)
+        card["notes"] = [*card.get("notes", []), sentence]
+        predictions = metrics = history = None
+    return CorpusSection(corpus, card, predictions, metrics, history, audit, features_audit, utterances)
+
+
+def _same(predictions: DataFrame, utterances: DataFrame) -> bool:
+    """Whether predictions are of exactly these utterances, with these labels and splits."""
+    columns = ["utterance_id", "label", "split"]
+    then = predictions[columns].drop_duplicates().sort_values("utterance_id").fillna("").astype(str)
+    now = utterances[columns].sort_values("utterance_id").fillna("").astype(str)
+    return bool((then.to_numpy().tolist()) == now.to_numpy().tolist())
+
+
+def _facts(experiment: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    from datetime import UTC, datetime
+    from importlib.metadata import version
+
+    from erc_kedro import tracking
+
+    return {
+        "command": " ".join(["kedro", *sys.argv[1:]]),
+        "experiment": experiment,
+        "revision": tracking.git_revision(Path.cwd()),
+        "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "versions": {"python": sys.version.split()[0]} | {name: version(name) for name in PACKAGES},
+        "parameters": parameters,
+    }
