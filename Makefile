@@ -28,7 +28,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 
 demo: setup  ## the whole walk on embedded synthetic corpora, offline
 	@echo "== 1/2 Writing two small synthetic corpora in the release layouts of MELD and IEMOCAP"
-	@$(BIN)/kedro run --env=demo --pipeline=demo
+	@$(BIN)/kedro run --env=demo --pipelines=demo
 	@echo "== 2/2 Ingestion, features, training and report, tracked in MLflow"
 	@$(BIN)/kedro run --env=demo
 	@echo

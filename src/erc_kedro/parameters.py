@@ -106,6 +106,8 @@ class TrainParameters(Parameters):
     weight_decay: Weight = 0.01
     warmup_epochs: int = Field(default=2, ge=0)
     gradient_clip: float = Field(default=1.0, gt=0)
+    # Decay of the moving average of weights that is scored and kept; 0 keeps each step's own weights.
+    averaging: Probability = 0.98
     # Utterances in a batch, padding included.
     batch_utterances: int = Field(default=512, ge=1)
     # The chance that a training dialogue loses one or two of its modalities for a step.

@@ -7,6 +7,7 @@ is taken up only where a new fit would repeat it.
 import hashlib
 import json
 import os
+import pickle
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def load(folder: Path, key: str) -> dict[str, Any] | None:
     """The checkpoint of a fit with this key, or None; one that cannot be read counts as none."""
     try:
         state = torch.load(folder / CHECKPOINT, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError):
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
         return None
     return state if state.get("key") == key else None
 

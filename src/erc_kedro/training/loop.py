@@ -1,5 +1,6 @@
 """One fit: train, select the epoch on validation, resume after a kill, predict."""
 
+import copy
 import json
 import math
 import time
@@ -75,6 +76,8 @@ def fit(
     optimiser = torch.optim.AdamW(
         network.parameters(), parameters.learning_rate, weight_decay=parameters.weight_decay
     )
+    # Scored and kept are the weights averaged over steps, which vary less from epoch to epoch.
+    average = copy.deepcopy(network)
     class_weight = weights_of_classes(data, parameters.loss.class_weighting)
     history: list[dict[str, float]] = []
     best: dict[str, Tensor] = {}
@@ -82,6 +85,7 @@ def fit(
     state = checkpoint.load(folder, key)
     if state is not None:
         network.load_state_dict(state["network"])
+        average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
         best, history = state["best"], state["history"]
         resumed = f"epoch {len(history)}"
@@ -92,19 +96,20 @@ def fit(
         # Each epoch draws from its own seed, so that a resumed fit repeats an uninterrupted one exactly.
         torch.manual_seed(_mix(seed, epoch))
         _set_rate(optimiser, parameters, epoch)
-        row = _train_epoch(network, optimiser, data, parameters, class_weight, np.random.default_rng([seed, epoch]))
-        scores = _validate(network, data)
+        generator = np.random.default_rng([seed, epoch])
+        row = _train_epoch(network, average, optimiser, data, parameters, class_weight, generator)
+        scores = _validate(average, data)
         row = {"seed": seed, "epoch": epoch, **row, **scores}
         row |= {"learning_rate": optimiser.param_groups[0]["lr"], "seconds": time.monotonic() - started}
         history.append(row)
         if _best_epoch(history) == epoch:
-            best = {name: value.detach().clone() for name, value in network.state_dict().items()}
+            best = {name: value.detach().clone() for name, value in average.state_dict().items()}
         if time.monotonic() - saved_at > SAVE_EVERY_S:
             checkpoint.save(
                 folder,
                 key,
-                {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "best": best}
-                | {"history": history},
+                {"network": network.state_dict(), "average": average.state_dict(), "best": best}
+                | {"optimiser": optimiser.state_dict(), "history": history},
             )
             saved_at = time.monotonic()
         on_epoch(row)
@@ -181,6 +186,7 @@ def drop_modalities(batch: Batch, rate: float) -> Batch:
 
 def _train_epoch(
     network: GatedFusionNetwork,
+    average: GatedFusionNetwork,
     optimiser: torch.optim.Optimizer,
     data: Dialogues,
     parameters: TrainParameters,
@@ -204,10 +210,21 @@ def _train_epoch(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), parameters.gradient_clip)
         optimiser.step()
+        _blend(average, network, parameters.averaging, optimiser)
         for name, value in (("train_loss", loss.detach()), *((f"loss_{n}", t) for n, t in terms.items())):
             sums[name] = sums.get(name, 0.0) + float(value) * labelled
         count += labelled
     return {name: value / count for name, value in sums.items()}
+
+
+def _blend(
+    average: GatedFusionNetwork, network: GatedFusionNetwork, decay: float, optimiser: torch.optim.Optimizer
+) -> None:
+    """One step of an exponential moving average that starts fast, so that it forgets the first weights."""
+    step = float(next(iter(optimiser.state.values()))["step"])
+    decay = min(decay, step / (step + 10))
+    with torch.no_grad():
+        torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
 
 
 def _validate(network: GatedFusionNetwork, data: Dialogues, size: int = 4096) -> dict[str, float]:

@@ -1,0 +1,150 @@
+"""The network keeps what model.md promises, whatever its switches."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+
+from erc_kedro.models.losses import total
+from erc_kedro.models.network import Batch, GatedFusionNetwork
+from erc_kedro.parameters import LossParameters, ModelParameters
+
+DIMENSIONS, CLASSES = [6, 5, 4], 3
+SHAPES = [
+    ModelParameters(hidden=16, heads=2, context=context, causal=causal, **switch)
+    for context, causal in itertools.product(("transformer", "gru"), (False, True))
+    for switch in ({}, {"gates": False, "guide": False}, {"fusion": "concat"}, {"layers": 2})
+]
+
+
+def network(parameters, seed=0):
+    torch.manual_seed(seed)
+    return GatedFusionNetwork(parameters, DIMENSIONS, CLASSES).eval()
+
+
+def batch(lengths, length=None, seed=0, speakers=3):
+    draw = torch.Generator().manual_seed(seed)
+    longest = length or max(lengths)
+    valid = torch.arange(longest)[None] < torch.tensor(lengths)[:, None]
+    count = len(lengths)
+    present = (torch.rand(count, longest, 3, generator=draw) < 0.7) & valid[..., None]
+    return Batch(
+        features=[torch.randn(count, longest, size, generator=draw) for size in DIMENSIONS],
+        present=present,
+        valid=valid,
+        speaker=torch.randint(0, speakers, (count, longest), generator=draw) * valid,
+        label=torch.where(valid, torch.randint(0, CLASSES, (count, longest), generator=draw), -1),
+        row=torch.where(valid, torch.arange(count * longest).view(count, longest), -1),
+    )
+
+
+def pick(b, dialogues, length):
+    """Some dialogues of a batch, cut or padded with noise to another length."""
+    have = b.valid.shape[1]
+
+    def fit(x):
+        x = x[dialogues]
+        if length <= have:
+            return x[:, :length]
+        noise = x.new_ones((len(dialogues), length - have, *x.shape[2:]))
+        return torch.cat([x, noise * 7 if x.is_floating_point() else noise], 1)
+
+    valid = fit(b.valid.long()).bool() & (torch.arange(length) < have)
+    return Batch([fit(x) for x in b.features], fit(b.present), valid, fit(b.speaker), fit(b.label), fit(b.row))
+
+
+def probabilities(net, b):
+    with torch.no_grad():
+        return net(b).logits.softmax(-1)
+
+
+@pytest.mark.parametrize("parameters", SHAPES, ids=str)
+def test_padding_neighbours_and_order_change_nothing(parameters):
+    net, b = network(parameters), batch([5, 1, 3, 4])
+    whole = probabilities(net, b)
+    for dialogues, length in (([2], 3), ([3, 2], 9), ([1], 1), ([2, 0, 1, 3], 5)):
+        part = probabilities(net, pick(b, dialogues, length))
+        for at, dialogue in enumerate(dialogues):
+            real = b.valid[dialogue]
+            n = int(real.sum())
+            torch.testing.assert_close(part[:, at, :n], whole[:, dialogue, :n], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("parameters", SHAPES, ids=str)
+def test_numbers_of_an_absent_modality_cannot_matter(parameters):
+    net, b = network(parameters), batch([5, 3])
+    poisoned = replace(
+        b,
+        features=[
+            torch.where(b.present[..., m : m + 1], x, float("nan")) for m, x in enumerate(b.features)
+        ],
+    )
+    assert torch.equal(probabilities(net, poisoned)[:, b.valid], probabilities(net, b)[:, b.valid])
+
+
+@pytest.mark.parametrize("parameters", [p for p in SHAPES if p.causal], ids=str)
+def test_causal_sees_no_future(parameters):
+    net, b = network(parameters), batch([6, 6])
+    before = probabilities(net, b)
+    later = [x.clone() for x in b.features]
+    for x in later:
+        x[:, 4:] += 5
+    changed = replace(b, features=later, speaker=b.speaker.clone(), present=b.present.clone())
+    changed.speaker[:, 4:] = 1
+    changed.present[:, 4:] = True
+    after = probabilities(net, changed)
+    torch.testing.assert_close(after[:, :, :4], before[:, :, :4], atol=1e-6, rtol=0)
+    assert not torch.allclose(after[:, :, 4:], before[:, :, 4:], atol=1e-3)
+
+
+@pytest.mark.parametrize("context", ["transformer", "gru"])
+def test_without_causal_the_future_is_used(context):
+    net, b = network(ModelParameters(hidden=16, heads=2, context=context)), batch([6])
+    b.present[:] = True
+    later = [x.clone() for x in b.features]
+    for x in later:
+        x[:, 5:] += 5
+    assert not torch.allclose(
+        probabilities(net, replace(b, features=later))[:, :, :5], probabilities(net, b)[:, :, :5], atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("context", ["transformer", "gru"])
+def test_odd_dialogues_give_probabilities(context):
+    net = network(ModelParameters(hidden=16, heads=2, context=context))
+    b = batch([110, 1, 0], speakers=9)
+    b.present[1] = False
+    p = probabilities(net, b)[:, b.valid]
+    assert torch.isfinite(p).all()
+    torch.testing.assert_close(p.sum(-1), torch.ones_like(p[..., 0]))
+
+
+def test_a_withheld_modality_is_as_absent():
+    both = ModelParameters(hidden=16, heads=2, modalities=("text", "audio"))
+    net, b = network(both), batch([5, 2])
+    absent = replace(b, present=b.present & torch.tensor([True, True, False]))
+    assert torch.equal(probabilities(net, b)[:, b.valid], probabilities(net, absent)[:, b.valid])
+
+
+@pytest.mark.parametrize("parameters", SHAPES, ids=str)
+@pytest.mark.parametrize("supervision", ["teacher", "mutual"])
+def test_gradients_are_finite_and_reach_every_weight(parameters, supervision):
+    net = network(parameters.model_copy(update={"guide_dropout": 0.5})).train()
+    b = batch([5, 1, 3])
+    b.present[2] = False
+    loss, terms = total(net, net(b), b, LossParameters(supervision=supervision))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert ("students_teacher" in terms) == (supervision == "mutual")
+    for name, weight in net.named_parameters():
+        if not parameters.guide and name == "pairs.null_guide":
+            continue
+        assert weight.grad is not None, name
+        assert torch.isfinite(weight.grad).all(), name
+
+
+def test_gates_and_weights_are_shares():
+    output = network(ModelParameters(hidden=16, heads=2))(batch([4, 2]))
+    assert ((output.gates > 0) & (output.gates < 1)).all()
+    torch.testing.assert_close(output.weights.sum(0), torch.ones_like(output.weights[0]))

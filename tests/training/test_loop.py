@@ -1,0 +1,167 @@
+"""A fit learns, selects on validation alone, resumes exactly and repeats nothing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from erc_kedro.parameters import TrainParameters
+from erc_kedro.training import loop
+from erc_kedro.training.batches import assemble
+from erc_kedro.training.loop import drop_modalities, fit, weights_of_classes
+from erc_kedro.training.seeds import fit_seeds
+from tests.conftest import CLASSES, make_corpus
+from tests.models.test_network import batch
+
+SMALL = TrainParameters(
+    seeds=2,
+    epochs=6,
+    patience=6,
+    learning_rate=0.005,
+    batch_utterances=32,
+    model={"hidden": 16, "heads": 2, "dropout": 0.1},
+)
+
+
+@pytest.fixture
+def data(corpus):
+    return assemble(*corpus, CLASSES)
+
+
+def accuracy(predictions, split, head="tav"):
+    rows = predictions[(predictions["split"] == split) & (predictions["head"] == head)]
+    guess = rows[[f"p_{c}" for c in CLASSES]].to_numpy().argmax(1)
+    return float((np.array(CLASSES)[guess] == rows["label"]).mean())
+
+
+def test_it_learns_and_writes_what_it_says(tmp_path):
+    data = assemble(*make_corpus(60, signal=3.0), CLASSES)
+    result = fit(data, SMALL.model_copy(update={"epochs": 20}), 0, tmp_path)
+    assert accuracy(result.predictions, "test") > 0.9
+    p = result.predictions
+    assert len(p) == 7 * len(data.utterance_id)
+    assert p[[f"p_{c}" for c in CLASSES]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "config.json",
+        "history.parquet",
+        "model.safetensors",
+        "predictions.parquet",
+    ]
+
+
+def test_test_labels_change_nothing_but_the_labels_themselves(corpus, tmp_path):
+    utterances, features = corpus
+    shuffled = utterances.copy()
+    test = shuffled["split"] == "test"
+    shuffled.loc[test, "label"] = CLASSES[0]
+    first = fit(assemble(utterances, features, CLASSES), SMALL, 0, tmp_path / "a")
+    other = fit(assemble(shuffled, features, CLASSES), SMALL, 0, tmp_path / "b")
+    columns = [f"p_{c}" for c in CLASSES]
+    pd.testing.assert_frame_equal(first.predictions[columns], other.predictions[columns])
+    assert first.history["selected"].tolist() == other.history["selected"].tolist()
+
+
+def test_the_selected_epoch_is_the_best_on_validation(data, tmp_path):
+    history = fit(data, SMALL, 0, tmp_path).history
+    assert history["selected"].sum() == 1
+    chosen = history.loc[history["selected"], "val_weighted_f1"].item()
+    assert chosen == history["val_weighted_f1"].max()
+
+
+def test_patience_ends_training(data, tmp_path):
+    history = fit(data, SMALL.model_copy(update={"epochs": 200, "patience": 3}), 0, tmp_path).history
+    best = int(history.loc[history["selected"], "epoch"].item())
+    assert len(history) == best + 1 + 3
+
+
+@pytest.mark.parametrize("context", ["transformer", "gru"])
+def test_a_killed_fit_resumes_to_the_same_result(data, tmp_path, monkeypatch, context):
+    model = SMALL.model.model_copy(update={"context": context})
+    parameters = SMALL.model_copy(update={"model": model})
+    whole = fit(data, parameters, 3, tmp_path / "whole")
+    monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
+
+    def kill(row):
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(data, parameters, 3, tmp_path / "killed", kill)
+    epochs = []
+    resumed = fit(data, parameters, 3, tmp_path / "killed", lambda row: epochs.append(row["epoch"]))
+    assert resumed.resumed == "epoch 3"
+    assert epochs == [3, 4, 5]
+    pd.testing.assert_frame_equal(resumed.predictions, whole.predictions)
+    pd.testing.assert_frame_equal(
+        resumed.history.drop(columns="seconds"), whole.history.drop(columns="seconds")
+    )
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(data, tmp_path):
+    columns = [f"p_{c}" for c in CLASSES]
+    runs = [fit(data, SMALL, seed, tmp_path / name).predictions[columns] for seed, name in ((1, "a"), (1, "b"), (2, "c"))]
+    pd.testing.assert_frame_equal(runs[0], runs[1])
+    assert not np.allclose(runs[0], runs[2])
+
+
+def test_a_finished_seed_is_taken_up_and_a_changed_input_is_not(corpus, data, tmp_path):
+    first = list(fit_seeds(data, SMALL, tmp_path, "x"))
+    again = list(fit_seeds(data, SMALL, tmp_path, "x"))
+    assert [f.resumed for f in again] == ["done", "done"]
+    for one, two in zip(first, again, strict=True):
+        pd.testing.assert_frame_equal(one.predictions, two.predictions)
+    # More seeds reuse those that are there.
+    more = [f.resumed for f in fit_seeds(data, SMALL.model_copy(update={"seeds": 3}), tmp_path, "x")]
+    assert more == ["done", "done", ""]
+    slower = SMALL.model_copy(update={"learning_rate": 0.001})
+    assert next(fit_seeds(data, slower, tmp_path, "x")).resumed == ""
+    utterances, features = corpus
+    features["audio"].loc[0, "present"] = False
+    changed = assemble(utterances, features, CLASSES)
+    assert next(fit_seeds(changed, slower, tmp_path, "x")).resumed == ""
+
+
+def test_a_half_written_result_is_not_believed(data, tmp_path):
+    fit(data, SMALL, 0, tmp_path)
+    (tmp_path / "predictions.parquet").write_bytes(b"PAR1")
+    assert fit(data, SMALL, 0, tmp_path).resumed == ""
+
+
+def test_an_unreadable_checkpoint_starts_afresh(data, tmp_path):
+    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    assert fit(data, SMALL, 0, tmp_path).resumed == ""
+
+
+def test_a_split_without_labels_is_refused(corpus, tmp_path):
+    utterances, features = corpus
+    utterances.loc[utterances["split"] == "val", "label"] = pd.NA
+    with pytest.raises(ValueError, match="the val split has no labelled utterance"):
+        fit(assemble(utterances, features, CLASSES), SMALL, 0, tmp_path)
+
+
+def test_unlabelled_utterances_are_predicted_and_never_scored(corpus, tmp_path):
+    utterances, features = corpus
+    utterances.loc[utterances.index[::3], "label"] = pd.NA
+    result = fit(assemble(utterances, features, CLASSES), SMALL, 0, tmp_path)
+    assert len(result.predictions) == 7 * len(utterances)
+    assert result.predictions["label"].isna().sum() == 7 * utterances["label"].isna().sum()
+
+
+def test_class_weights_follow_training_counts(data):
+    counts = torch.bincount(data.label[data.rows("train")], minlength=3).double()
+    torch.testing.assert_close(
+        weights_of_classes(data, "balanced").double(), counts.sum() / (3 * counts), rtol=1e-6, atol=0
+    )
+    assert weights_of_classes(data, "none") is None
+
+
+def test_modality_dropout_leaves_something_to_see():
+    torch.manual_seed(0)
+    b = batch([3] * 200)
+    had = b.present.any(1)
+    left = drop_modalities(b, 0.999).present.any(1)
+    lost = (had & ~left).sum(1)
+    assert (left <= had).all()
+    assert (left.any(1) == had.any(1)).all()
+    assert set(lost.tolist()) == {0, 1, 2}
+    assert torch.equal(drop_modalities(b, 0.0).present, b.present)
