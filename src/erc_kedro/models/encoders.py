@@ -71,7 +71,7 @@ class TransformerContext(nn.Module):
         )
         self.norm = GroupedLayerNorm(groups, size)
 
-    def forward(self, z: Tensor, speaker: Tensor, lengths: Tensor, allowed: Tensor) -> Tensor:
+    def forward(self, z: Tensor, speaker: Tensor, valid: Tensor, allowed: Tensor) -> Tensor:
         """z [M, B, L, d], speaker [B, L], allowed [M, B, L, L] -> [M, B, L, d]."""
         shape = z.shape
         codes = sinusoids(shape[2], shape[3], z.device) + self.speaker[speaker.clamp(0, MAX_SPEAKERS - 1)]
@@ -87,36 +87,63 @@ class TransformerContext(nn.Module):
 
 
 class GruContext(nn.Module):
-    """A GRU per modality, in both directions unless causal, added to its input."""
+    """Two GRUs per modality, over the dialogue and over each speaker's own turns, added to their input.
+
+    Both run in both directions unless causal. The speaker's own track is our choice, after the party
+    states of DialogueRNN (Majumder et al., 2019).
+    """
 
     def __init__(self, parameters: ModelParameters, groups: int) -> None:
         super().__init__()
-        size, both = parameters.hidden, not parameters.causal
-        self.speaker = nn.Parameter(torch.randn(MAX_SPEAKERS, size) * 0.02)
-        self.grus = nn.ModuleList(
-            nn.GRU(
-                size,
-                size // 2 if both else size,
-                parameters.layers,
-                batch_first=True,
-                bidirectional=both,
-                dropout=parameters.dropout if parameters.layers > 1 else 0.0,
-            )
-            for _ in range(groups)
-        )
+        self.speaker = nn.Parameter(torch.randn(MAX_SPEAKERS, parameters.hidden) * 0.02)
+        self.dialogue = nn.ModuleList(_gru(parameters) for _ in range(groups))
+        self.own = nn.ModuleList(_gru(parameters) for _ in range(groups))
         self.dropout = nn.Dropout(parameters.dropout)
-        self.norm = GroupedLayerNorm(groups, size)
+        self.norm = GroupedLayerNorm(groups, parameters.hidden)
 
-    def forward(self, z: Tensor, speaker: Tensor, lengths: Tensor, allowed: Tensor) -> Tensor:
-        """z [M, B, L, d], speaker [B, L], lengths [B] -> [M, B, L, d]."""
+    def forward(self, z: Tensor, speaker: Tensor, valid: Tensor, allowed: Tensor) -> Tensor:
+        """z [M, B, L, d], speaker and valid [B, L] -> [M, B, L, d]."""
         shape = z.shape
         z = z + self.speaker[speaker.clamp(0, MAX_SPEAKERS - 1)]
-        # A packed sequence may not be empty; an empty dialogue reads one padding step that nobody looks at.
-        lengths = lengths.clamp(min=1).cpu()
+        place = valid.nonzero(as_tuple=True)
+        real = z[:, place[0], place[1]]
+        # Where each real utterance stands on its speaker's track, tracks counted over the whole batch.
+        owner = place[0] * (int(speaker.max()) + 1) + speaker[place]
+        tracks, track = owner.unique(return_inverse=True)
+        order = track.argsort(stable=True)
+        lengths = track.bincount(minlength=len(tracks))
+        first = lengths.cumsum(0) - lengths
+        step = torch.empty_like(track)
+        step[order] = torch.arange(len(track), device=track.device) - first[track[order]]
         outputs = []
-        for gru, x in zip(self.grus, z, strict=True):
-            packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-            out, _ = pad_packed_sequence(gru(packed)[0], batch_first=True, total_length=shape[2])
-            outputs.append(out)
-        h = z + self.dropout(torch.stack(outputs))
+        for dialogue, own, x in zip(self.dialogue, self.own, real, strict=True):
+            h = _run(dialogue, x, place[0], place[1], shape[1], shape[2])
+            outputs.append(h + _run(own, x, track, step, len(tracks), int(lengths.max()) if len(x) else 0))
+        h = z.clone()
+        h[:, place[0], place[1]] = real + self.dropout(torch.stack(outputs))
         return self.norm(h.flatten(1, 2)).view(shape)
+
+
+def _gru(parameters: ModelParameters) -> nn.GRU:
+    both = not parameters.causal
+    return nn.GRU(
+        parameters.hidden,
+        parameters.hidden // 2 if both else parameters.hidden,
+        parameters.layers,
+        batch_first=True,
+        bidirectional=both,
+        dropout=parameters.dropout if parameters.layers > 1 else 0.0,
+    )
+
+
+def _run(gru: nn.GRU, x: Tensor, row: Tensor, step: Tensor, rows: int, steps: int) -> Tensor:
+    """Lays utterances x [N, d] out at (row, step), runs the GRU over each row, and picks them up again."""
+    if not len(x):
+        return x
+    padded = x.new_zeros(rows, steps, x.shape[1])
+    padded[row, step] = x
+    # A packed sequence may not be empty; an empty dialogue reads one zero that nobody looks at.
+    lengths = row.bincount(minlength=rows).clamp(min=1).cpu()
+    packed = pack_padded_sequence(padded, lengths, batch_first=True, enforce_sorted=False)
+    out, _ = pad_packed_sequence(gru(packed)[0], batch_first=True, total_length=steps)
+    return out[row, step]

@@ -1,0 +1,1 @@
+"""Judging corpora, features and predictions: arrays and tables in, numbers out."""

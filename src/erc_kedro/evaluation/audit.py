@@ -1,0 +1,381 @@
+"""What a user must know of a corpus and its features before training on them: counts, oddities, errors.
+
+Tables in, plain dicts out (JSON-able), and a Markdown page of the two.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from erc_kedro.schemas import SPLITS
+
+Audit = dict[str, Any]
+
+_MOST_EXAMPLES = 50
+# A modality that is absent from so many utterances of a split deserves a word.
+_LOW_SHARE = 0.9
+
+_MEANINGS = {
+    "clip_without_row": "A clip that no row of the annotations speaks of; it is not used.",
+    "row_without_clip": "An utterance without a clip; its voice and face are absent.",
+    "no_clips": "No clip was found at all; only text can be used, or features that others published.",
+    "clip_unplaced": "A clip whose split or number its name and folders do not tell; it is not used.",
+    "clip_found_twice": "The same clip lies in two places; the first one is used.",
+    "twin_clip": "A test clip that exists with and without a prefix; the prefixed one is used.",
+    "numbering_gap": "Utterance numbers are missing in a dialogue; positions are counted without the gap.",
+    "missing_dialogue_id": "A number is missing in the sequence of dialogues.",
+    "cp1252_bytes": "Bytes that are not UTF-8; they were read as Windows characters.",
+    "c1_control": "Control characters that were meant as Windows characters; they were repaired.",
+    "mojibake": "Characters that had been decoded wrongly before; they were repaired.",
+    "curly_quotes": "Curly quotes; they were made straight.",
+    "hour_of_one_digit": "Times whose hour has one digit; they are read as they are meant.",
+    "odd_time": "A time with missing digits; read as a decimal fraction.",
+    "end_before_start": "An utterance that ends before it starts; its clip or span cannot be trusted.",
+    "zero_duration": "An utterance that ends when it starts.",
+    "implausibly_long": "An utterance of more than a minute; its clip may show something else too.",
+    "same_span": "Utterances of one split that name one stretch of an episode.",
+    "same_span_across_splits": "Utterances of two splits that name one stretch of an episode: a leak.",
+    "dialogue_in_two_splits_by_text": "A dialogue whose texts are all those of one in another split: a leak.",
+    "empty_text": "An utterance without text.",
+    "missing_session": "A session's folder is not there.",
+    "hidden_file": "Hidden files, as archives from a Mac have them; they were left out.",
+    "not_an_utterance": "A line of a transcript without an utterance id and times; it was left out.",
+    "utterance_in_foreign_file": "An utterance that stands in another dialogue's file; its id is believed.",
+    "evaluated_without_transcript": "An utterance with a label but no transcript; its text is empty.",
+    "transcript_without_evaluation": "A transcribed turn that nobody evaluated; it was left out.",
+    "time_mismatch": "Transcript and evaluation disagree about the times; the evaluation is used.",
+    "overlapping_turns": "Utterances that start before an earlier one has ended; both speakers are heard.",
+    "label_outside_six": "Utterances whose majority label is none of the six classes.",
+    "community_relabelled": "An utterance without a majority label that the community counts as happy.",
+    "community_id_absent": "An utterance of the community's list that this copy of the corpus does not have.",
+    "missing_wav": "An utterance without a wav.",
+    "missing_avi": "A dialogue without a video.",
+    "no_wav": "No wav was found at all.",
+    "no_avi": "No video was found at all.",
+    "positions_recounted": "Positions did not count 0, 1, 2, …; they were recounted.",
+    "shared_clip_without_times": "Rows share a clip, and this one has no times: all of the clip is used.",
+}
+
+
+class AuditError(ValueError):
+    """A corpus on which no result could be believed."""
+
+
+def audit_corpus(utterances: pd.DataFrame, card: Mapping[str, Any], irregularities: pd.DataFrame) -> Audit:
+    """Count a corpus and look for what would make its results wrong.
+
+    Args:
+        utterances: the utterance table.
+        card: what the reader says of the corpus: name, protocol, synthetic, notes.
+        irregularities: the reader's table of kind, where, detail.
+
+    Returns:
+        ``name``, ``protocol``, ``synthetic``, ``notes``; ``splits`` (split to utterances, dialogues,
+        speakers, labelled, clips, wavs, dialogue_length of min, median and max); ``labels`` (label to split
+        to count); ``shared_speakers`` (how many speakers each two splits share); ``irregularities`` (a
+        list of kind, count, meaning, and up to 50 examples of where and detail); ``warnings`` and ``errors``
+        (sentences).
+    """
+    splits = {split: _split_counts(utterances[utterances["split"] == split]) for split in SPLITS}
+    table = pd.crosstab(utterances["label"], utterances["split"]).reindex(columns=list(SPLITS), fill_value=0)
+    labels = {str(label): {split: int(row[split]) for split in SPLITS} for label, row in table.iterrows()}
+    warnings = []
+    for label, counts in labels.items():
+        absent = [split for split in ("val", "test") if not counts[split]]
+        if counts["train"] and absent:
+            warnings.append(f"Label {label} does not occur in {' and '.join(absent)}.")
+    for split, counts in splits.items():
+        unlabelled = counts["utterances"] - counts["labelled"]
+        if unlabelled:
+            warnings.append(f"{unlabelled} of {counts['utterances']} utterances of {split} have no label.")
+    leaks = irregularities["kind"].isin(["same_span_across_splits", "dialogue_in_two_splits_by_text"]).sum()
+    if leaks:
+        warnings.append(f"{leaks} irregularities say that two splits hold the same material; see the list.")
+    return {
+        "name": card.get("name"),
+        "protocol": card.get("protocol"),
+        "synthetic": bool(card.get("synthetic", False)),
+        "notes": [str(note) for note in card.get("notes", [])],
+        "splits": splits,
+        "labels": labels,
+        "shared_speakers": _shared_speakers(utterances),
+        "irregularities": _grouped(irregularities),
+        "warnings": warnings,
+        "errors": _errors(utterances, labels),
+    }
+
+
+def _split_counts(rows: pd.DataFrame) -> dict[str, Any]:
+    lengths = rows.groupby("dialogue_id").size()
+    measures = {"min": lengths.min(), "median": lengths.median(), "max": lengths.max()} if len(rows) else {}
+    return {
+        "utterances": len(rows),
+        "dialogues": len(lengths),
+        "speakers": int(rows["speaker"].nunique()),
+        "labelled": int(rows["label"].notna().sum()),
+        "clips": int(rows["clip"].notna().sum()),
+        "wavs": int(rows["wav"].notna().sum()),
+        "dialogue_length": {name: float(value) for name, value in measures.items()},
+    }
+
+
+def _shared_speakers(utterances: pd.DataFrame) -> dict[str, int]:
+    speakers = {split: set(utterances.loc[utterances["split"] == split, "speaker"]) for split in SPLITS}
+    pairs = (("train", "val"), ("train", "test"), ("val", "test"))
+    return {f"{first} and {second}": len(speakers[first] & speakers[second]) for first, second in pairs}
+
+
+def _grouped(irregularities: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": str(kind),
+            "count": len(rows),
+            "meaning": _MEANINGS.get(str(kind), ""),
+            "examples": rows[["where", "detail"]].head(_MOST_EXAMPLES).to_dict("records"),
+        }
+        for kind, rows in irregularities.groupby("kind")
+    ]
+
+
+def _examples(values: Iterable[Any], most: int = 5) -> str:
+    names = [str(value) for value in values]
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _errors(utterances: pd.DataFrame, labels: Mapping[str, Mapping[str, int]]) -> list[str]:
+    errors = []
+    labelled = utterances["label"].notna()
+    for split in SPLITS:
+        if not (utterances["split"] == split).any():
+            errors.append(f"The {split} split is empty.")
+        elif labelled.any() and not labelled[utterances["split"] == split].any():
+            errors.append(f"No utterance of the {split} split has a label.")
+    mixed = utterances.groupby("dialogue_id")["split"].nunique()
+    if (mixed > 1).any():
+        errors.append(f"Dialogues in two splits: {_examples(mixed.index[mixed > 1])}.")
+    twice = utterances["utterance_id"].duplicated()
+    if twice.any():
+        errors.append(f"Utterances there twice: {_examples(utterances.loc[twice, 'utterance_id'].unique())}.")
+    span = ["clip", "clip_start_s", "clip_end_s"]
+    in_splits = utterances[utterances["clip"].notna()].groupby(span, dropna=False)["split"].nunique()
+    if (in_splits > 1).any():
+        clips = in_splits.index.get_level_values("clip")[in_splits > 1]
+        errors.append(f"Clips, or spans of clips, in two splits: {_examples(clips.unique())}.")
+    wavs = utterances[utterances["wav"].notna()].groupby("wav")["split"].nunique()
+    if (wavs > 1).any():
+        errors.append(f"Sound files in two splits: {_examples(wavs.index[wavs > 1])}.")
+    untrained = [label for label, counts in labels.items() if not counts["train"]]
+    if untrained:
+        errors.append(f"Labels that do not occur in train: {_examples(untrained)}.")
+    return errors
+
+
+def refuse(audit: Mapping[str, Any]) -> None:
+    """Raise AuditError with all errors of an audit, of a corpus or of features, if there are any."""
+    if audit["errors"]:
+        name = audit.get("name", "Features")
+        raise AuditError(f"{name}: {' '.join(audit['errors'])} Mend this, then run again.")
+
+
+def audit_features(features: Mapping[str, pd.DataFrame], utterances: pd.DataFrame) -> Audit:
+    """Look into the vectors of each modality.
+
+    Args:
+        features: modality to a table of utterance_id, vector (one length a modality), present, reason.
+        utterances: the utterance table.
+
+    Returns:
+        ``counts`` (modality to split to reason to count); ``modalities``: modality to ``dimension``;
+        ``share`` (split to the share that is present); over the vectors that are present: ``not_finite``,
+        ``all_zero``, ``constant_dimensions`` (numbers that are the same in all of training),
+        ``identical_across_splits`` (utterances of val or test whose vector is bit-identical to one of another
+        split, with ``examples``), and of these those ``identical_with_same_text``, which for text is as it
+        must be. ``warnings`` and ``errors`` (sentences).
+
+    Raises:
+        ValueError: a table does not hold exactly the corpus's utterances.
+    """
+    audit: Audit = {"counts": {}, "modalities": {}, "warnings": [], "errors": []}
+    ids = pd.Index(utterances["utterance_id"])
+    for modality, table in features.items():
+        if len(table) != len(ids) or set(table["utterance_id"]) != set(ids):
+            raise ValueError(f"the {modality} features are not of this corpus's {len(ids)} utterances")
+        ordered = table.set_index("utterance_id").reindex(ids)
+        facts = _audit_modality(ordered, utterances.reset_index(drop=True))
+        audit["counts"][modality] = {
+            split: {str(reason): int(count) for reason, count in rows.value_counts().items()}
+            for split, rows in ordered["reason"].groupby(utterances["split"].to_numpy())
+        }
+        audit["modalities"][modality] = facts
+        _warn(modality, facts, audit)
+    return audit
+
+
+def _audit_modality(table: pd.DataFrame, utterances: pd.DataFrame) -> dict[str, Any]:
+    present = table["present"].to_numpy(bool)
+    share = pd.Series(present).groupby(utterances["split"]).mean()
+    facts: dict[str, Any] = {
+        "dimension": len(table["vector"].iloc[0]),
+        "share": {split: float(share[split]) for split in SPLITS if split in share},
+    }
+    matrix = (
+        np.stack(table.loc[present, "vector"].tolist())
+        if present.any()
+        else np.zeros((0, facts["dimension"]))
+    )
+    matrix = np.ascontiguousarray(matrix, dtype=np.float32)
+    kept = utterances[present].reset_index(drop=True)
+    training = matrix[(kept["split"] == "train").to_numpy()]
+    facts["not_finite"] = int((~np.isfinite(matrix)).any(axis=1).sum())
+    facts["all_zero"] = int((matrix == 0).all(axis=1).sum())
+    facts["constant_dimensions"] = (
+        int((training == training[:1]).all(axis=0).sum()) if len(training) > 1 else 0
+    )
+    return facts | _identical(matrix, kept)
+
+
+def _identical(matrix: np.ndarray, utterances: pd.DataFrame) -> dict[str, Any]:
+    """Bit-identical vectors across splits; zeros are counted elsewhere."""
+    rows = utterances[["utterance_id", "split"]].copy()
+    # An encoder may not tell these apart either.
+    rows["text"] = utterances["text"].str.casefold().str.split().str.join(" ")
+    rows["bytes"] = [row.tobytes() for row in matrix]
+    rows = rows[(matrix != 0).any(axis=1)]
+    rows["splits"] = rows.groupby("bytes")["split"].transform("nunique")
+    rows = rows[rows["splits"] > 1]
+    examples = []
+    count = same_text = 0
+    for _, group in rows.groupby("bytes", sort=False):
+        # The split that comes first in training order is the source, the others the copies.
+        order = group["split"].map(SPLITS.index)
+        source, copies = group[order == order.min()], group[order > order.min()]
+        count += len(copies)
+        same_text += int(copies["text"].isin(source["text"]).sum())
+        examples += [f"{name} = {source['utterance_id'].iloc[0]}" for name in copies["utterance_id"]]
+    return {
+        "identical_across_splits": count,
+        "identical_with_same_text": same_text,
+        "examples": examples[:_MOST_EXAMPLES],
+    }
+
+
+def _warn(modality: str, facts: Mapping[str, Any], audit: Audit) -> None:
+    warnings = audit["warnings"]
+    if facts["not_finite"]:
+        audit["errors"].append(
+            f"{facts['not_finite']} {modality} vectors are not finite, and yet marked present."
+        )
+    if not any(facts["share"].values()):
+        warnings.append(f"No utterance has {modality} features; the modality is absent.")
+        return
+    for split, share in facts["share"].items():
+        if share < _LOW_SHARE:
+            warnings.append(f"Only {share:.1%} of the utterances of {split} have {modality} features.")
+    if facts["all_zero"]:
+        warnings.append(f"{facts['all_zero']} {modality} vectors are all zeros, and yet marked present.")
+    if facts["constant_dimensions"]:
+        part = f"{facts['constant_dimensions']} of {facts['dimension']}"
+        warnings.append(f"{part} {modality} numbers are the same in all of training.")
+    unexplained = facts["identical_across_splits"]
+    if modality == "text":
+        unexplained -= facts["identical_with_same_text"]
+    if unexplained:
+        warnings.append(
+            f"{unexplained} {modality} vectors are bit-identical to one of another split: the features may "
+            "have "
+            "been mixed up, or clips be there twice."
+        )
+
+
+def _cell(value: Any) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _markdown_table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[str]:
+    names = list(header)
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    return [*lines, *("| " + " | ".join(map(_cell, row)) + " |" for row in rows), ""]
+
+
+def _sentences(title: str, sentences: Iterable[str]) -> list[str]:
+    lines = [f"- {sentence}" for sentence in sentences]
+    return [f"## {title}", "", *(lines or ["None."]), ""]
+
+
+def page(audit: Mapping[str, Any], features_audit: Mapping[str, Any] | None) -> str:
+    """An audit, and that of the features where there is one, as a Markdown page."""
+    title = f"# Audit of {audit['name']}" + (
+        " (synthetic: generated, not recorded)" if audit["synthetic"] else ""
+    )
+    of_features: Mapping[str, Any] = features_audit or {"warnings": [], "errors": [], "modalities": {}}
+    lines = [title, "", f"Protocol: {audit['protocol']}.", ""]
+    lines += [f"{note}\n" for note in audit["notes"]]
+    lines += _sentences("Errors", [*audit["errors"], *of_features["errors"]])
+    lines += _sentences("Warnings", [*audit["warnings"], *of_features["warnings"]])
+
+    columns = ("utterances", "labelled", "dialogues", "speakers", "clips", "wavs")
+    lines += ["## Splits", ""]
+    lines += _markdown_table(
+        ["split", *columns, "utterances a dialogue: least", "median", "most"],
+        (
+            [split, *(counts[column] for column in columns)]
+            + [f"{counts['dialogue_length'].get(name, 0):g}" for name in ("min", "median", "max")]
+            for split, counts in audit["splits"].items()
+        ),
+    )
+    shared = ", ".join(f"{pair} {count}" for pair, count in audit["shared_speakers"].items())
+    lines += [f"Speakers that two splits share: {shared}.", "", "## Labels", ""]
+    lines += _markdown_table(
+        ["label", *SPLITS],
+        ([label, *(counts[split] for split in SPLITS)] for label, counts in audit["labels"].items()),
+    )
+    if of_features["modalities"]:
+        lines += _features_section(of_features)
+
+    lines += ["## Irregularities", ""]
+    if not audit["irregularities"]:
+        lines += ["None.", ""]
+    for group in audit["irregularities"]:
+        lines += [f"### {group['kind']}: {group['count']}", "", group["meaning"], ""]
+        lines += _markdown_table(
+            ["where", "what"], ([row["where"], row["detail"]] for row in group["examples"])
+        )
+        if group["count"] > len(group["examples"]):
+            lines += [f"… and {group['count'] - len(group['examples'])} more.", ""]
+    return "\n".join(lines)
+
+
+def _features_section(audit: Mapping[str, Any]) -> list[str]:
+    modalities = audit["modalities"]
+    lines = ["## Features", ""]
+    lines += _markdown_table(
+        ["modality", "numbers", "split", "share present", "counts"],
+        (
+            [
+                modality,
+                facts["dimension"],
+                split,
+                f"{share:.1%}",
+                ", ".join(f"{reason} {count}" for reason, count in audit["counts"][modality][split].items()),
+            ]
+            for modality, facts in modalities.items()
+            for split, share in facts["share"].items()
+        ),
+    )
+    names = {
+        "not_finite": "not finite",
+        "all_zero": "all zeros",
+        "constant_dimensions": "constant numbers",
+        "identical_across_splits": "identical to another split's",
+        "identical_with_same_text": "of these with the same text",
+    }
+    lines += _markdown_table(
+        ["modality", *names.values()],
+        ([modality, *(facts[name] for name in names)] for modality, facts in modalities.items()),
+    )
+    for modality, facts in modalities.items():
+        if facts["examples"]:
+            lines += [f"Identical {modality} vectors: {_examples(facts['examples'], 10)}.", ""]
+    return lines

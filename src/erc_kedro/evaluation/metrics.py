@@ -1,0 +1,210 @@
+"""Scores of a classifier, recomputable from the predictions table by a few lines of scikit-learn.
+
+The predictions table has one row a seed, utterance and head, with columns ``seed``, ``utterance_id``,
+``split``, ``head``, ``label`` (null where unlabelled) and one probability column ``p_<class>`` a class.
+A row's prediction is the class of its highest probability, the first one on ties. Unlabelled rows are
+never scored.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+ECE_BINS = 15
+TABLE_COLUMNS = ["seed", "split", "head", "metric", "value"]
+
+
+def class_columns(predictions: pd.DataFrame) -> list[str]:
+    """Names of the probability columns, ``p_<class>``, in the table's order.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    columns = [column for column in predictions.columns if column.startswith("p_")]
+    if not columns:
+        raise ValueError(f"no probability column p_<class> among {list(predictions.columns)}")
+    return columns
+
+
+def class_names(predictions: pd.DataFrame) -> list[str]:
+    """The classes, in the order of their probability columns."""
+    return [column.removeprefix("p_") for column in class_columns(predictions)]
+
+
+def class_codes(labels: Sequence[str] | pd.Series, classes: Sequence[str]) -> np.ndarray:
+    """Each label's position in ``classes``: integers [N].
+
+    Raises:
+        ValueError: naming the labels that are not in ``classes``.
+    """
+    codes = pd.Index(classes).get_indexer(pd.Index(labels))
+    if (codes < 0).any():
+        unknown = sorted({str(label) for label, code in zip(labels, codes, strict=True) if code < 0})
+        raise ValueError(f"labels without a probability column: {unknown}; classes are {list(classes)}")
+    return codes
+
+
+def calibration_error(correct: np.ndarray, confidence: np.ndarray, bins: int = ECE_BINS) -> float:
+    """Expected calibration error: mean gap between confidence and accuracy, weighted by bin size.
+
+    Equal-width bins ``(k/bins, (k+1)/bins]`` on the highest probability (Guo et al., ICML 2017).
+
+    Args:
+        correct: whether the top class is the true one, bool [N].
+        confidence: the highest probability, [N], in 0 to 1.
+        bins: number of bins.
+    """
+    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    hits = np.bincount(index, weights=correct, minlength=bins)
+    promised = np.bincount(index, weights=confidence, minlength=bins)
+    return float(np.abs(hits - promised).sum() / len(confidence))
+
+
+def classification_metrics(
+    labels: Sequence[str] | pd.Series, probabilities: np.ndarray, classes: Sequence[str]
+) -> dict[str, float]:
+    """Scores of one set of predictions, each between 0 and 1.
+
+    A class that occurs neither in truth nor among the predictions has no F1: its value is NaN and it
+    does not count in ``macro_f1``, which is the mean over the classes that occur in either. A class
+    that occurs in only one of them has an F1 of 0.
+
+    Args:
+        labels: true labels [N], each one of ``classes``.
+        probabilities: [N, C], columns in the order of ``classes``.
+        classes: the closed set of labels [C].
+
+    Returns:
+        ``accuracy``, ``weighted_f1`` (by the classes' true counts), ``macro_f1``, ``uar`` (unweighted
+        mean recall over the classes that occur in truth), ``ece`` (15 bins) and ``f1_<class>``.
+
+    Raises:
+        ValueError: for no rows, shapes that disagree, probabilities that are not finite, or a label
+            outside ``classes``.
+    """
+    probabilities = np.asarray(probabilities)
+    if probabilities.shape != (len(labels), len(classes)) or not len(labels):
+        raise ValueError(
+            f"probabilities of shape {probabilities.shape} for {len(labels)} labels and {len(classes)} "
+            "classes; at least one row is needed"
+        )
+    if not np.isfinite(probabilities).all():
+        raise ValueError("probabilities must be finite")
+    truth = class_codes(labels, classes)
+    predicted = probabilities.argmax(axis=1)
+    correct = truth == predicted
+    _, recall, f1, support = _class_scores(truth, predicted, len(classes))
+    return {
+        "accuracy": float(correct.mean()),
+        "weighted_f1": float(np.average(np.nan_to_num(f1), weights=support)),
+        "macro_f1": float(np.nanmean(f1)),
+        "uar": float(recall[support > 0].mean()),
+        "ece": calibration_error(correct, probabilities.max(axis=1)),
+        **{f"f1_{name}": float(value) for name, value in zip(classes, f1, strict=True)},
+    }
+
+
+def metrics_table(predictions: pd.DataFrame) -> pd.DataFrame:
+    """:func:`classification_metrics` for each seed, split and head.
+
+    Returns:
+        A long table with columns seed, split, head, metric, value (``schemas.metrics``), in the order
+        of the predictions. A split without labelled rows has no rows.
+    """
+    columns, classes = class_columns(predictions), class_names(predictions)
+    rows = [
+        (*key, metric, value)
+        for key, group in _labelled(predictions).groupby(["seed", "split", "head"], sort=False)
+        for metric, value in classification_metrics(
+            group["label"], group[columns].to_numpy(), classes
+        ).items()
+    ]
+    return pd.DataFrame(rows, columns=TABLE_COLUMNS).astype({"seed": "int64", "value": "float64"})
+
+
+def confusion(predictions: pd.DataFrame, split: str, head: str = "tav") -> pd.DataFrame:
+    """Counts summed over seeds, [C, C]: rows are the truth, columns the prediction.
+
+    All zero where the split has no labelled rows.
+    """
+    from sklearn.metrics import confusion_matrix
+
+    classes = class_names(predictions)
+    codes = range(len(classes))
+    rows = _labelled(predictions).query("split == @split and head == @head")
+    counts = (
+        confusion_matrix(class_codes(rows["label"], classes), _predicted(rows), labels=codes)
+        if len(rows)
+        else np.zeros((len(classes), len(classes)), dtype=int)
+    )
+    return pd.DataFrame(
+        counts, index=pd.Index(classes, name="truth"), columns=pd.Index(classes, name="predicted")
+    )
+
+
+def per_class(predictions: pd.DataFrame, split: str, head: str = "tav") -> pd.DataFrame:
+    """Precision, recall and F1 of each class: means over seeds, and the F1's standard deviation.
+
+    Returns:
+        One row a class with columns class, precision, recall, f1, f1_std (ddof=1; NaN for one seed),
+        support (labelled utterances of one seed). Scores are NaN for a class that occurs neither in
+        truth nor among the predictions. No rows where the split has no labelled ones.
+    """
+    classes = class_names(predictions)
+    rows = _labelled(predictions).query("split == @split and head == @head")
+    by_seed = [
+        pd.DataFrame(
+            dict(
+                zip(
+                    ("precision", "recall", "f1", "support"),
+                    _class_scores(class_codes(group["label"], classes), _predicted(group), len(classes)),
+                    strict=True,
+                ),
+            ),
+            index=pd.Index(classes, name="class"),
+        )
+        for _, group in rows.groupby("seed")
+    ]
+    if not by_seed:
+        return pd.DataFrame(columns=["class", "precision", "recall", "f1", "f1_std", "support"])
+    grouped = pd.concat(by_seed).groupby(level="class", sort=False)
+    table = grouped.mean()
+    table.insert(3, "f1_std", grouped["f1"].std())
+    return table.astype({"support": "int64"}).reset_index()
+
+
+def summary(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard deviation over seeds of a metrics table.
+
+    Returns:
+        One row each split, head and metric, with columns split, head, metric, mean, std (ddof=1; NaN
+        for one seed), seeds (how many have a value). Seeds without a value are left out of both.
+    """
+    return (
+        metrics.groupby(["split", "head", "metric"], sort=False)["value"]
+        .agg(mean="mean", std="std", seeds="count")
+        .reset_index()
+    )
+
+
+def _labelled(predictions: pd.DataFrame) -> pd.DataFrame:
+    return predictions[predictions["label"].notna()]
+
+
+def _predicted(predictions: pd.DataFrame) -> np.ndarray:
+    return predictions[class_columns(predictions)].to_numpy().argmax(axis=1)
+
+
+def _class_scores(
+    truth: np.ndarray, predicted: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Precision, recall, F1 and support [C] of integer codes [N]; NaN scores for a class in neither."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    precision, recall, f1, support = precision_recall_fscore_support(
+        truth, predicted, labels=range(count), zero_division=0
+    )
+    unseen = (support == 0) & (np.bincount(predicted, minlength=count) == 0)
+    precision, recall, f1 = (np.where(unseen, np.nan, score) for score in (precision, recall, f1))
+    return precision, recall, f1, support

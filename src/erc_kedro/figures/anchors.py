@@ -1,0 +1,30 @@
+"""Published test weighted F1 (× 100), and by which split each was selected.
+
+Collected for this project's protocol; a score selected on test is optimistic and not comparable.
+"""
+
+from typing import NamedTuple
+
+
+class Anchor(NamedTuple):
+    """One published model: scores × 100, None where there is none."""
+
+    model: str
+    iemocap: float | None
+    meld: float | None
+    selection: str
+    note: str
+
+
+ANCHORS = (
+    Anchor("ECERC", 71.8, 66.5, "validation", "mean of 3 seeds"),
+    Anchor("SACL-LSTM", 69.2, 66.5, "validation", "text only, mean of 5 seeds"),
+    Anchor("EmoBERTa-large", 68.6, 65.6, "validation", "text only, mean of 5 seeds"),
+    Anchor("TelME", None, 67.4, "validation", "1 seed"),
+    Anchor("SDT, re-run", 68.8, 65.1, "validation", "re-run with selection on validation"),
+    Anchor("M3Net, re-run", 67.7, 64.8, "validation", "re-run with selection on validation"),
+    Anchor("SDT", 74.1, 66.6, "test", "as published"),
+    Anchor("M3Net", 72.5, 67.1, "test", "as published"),
+    Anchor("MMGCN", 66.2, 58.7, "test", "as published"),
+    Anchor("DialogueRNN", 62.8, 57.0, "test", "as published"),
+)

@@ -1,0 +1,75 @@
+"""Small releases in the layouts of MELD and IEMOCAP; every sentence in them is made up."""
+
+from pathlib import Path
+
+MELD_HEADER = (
+    "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
+)
+
+
+def meld_row(
+    dialogue: int,
+    utterance: int,
+    text: str = "A made up sentence.",
+    label: str = "neutral",
+    start: str = "",
+    end: str = "",
+    speaker: str = "Ada",
+    season: int = 1,
+) -> str:
+    """One CSV row; without times, a span that no other row has."""
+    minute = utterance % 60
+    start = start or f"{dialogue:02d}:{minute:02d}:10,000"
+    end = end or f"{dialogue:02d}:{minute:02d}:12,500"
+    return f'1,"{text}",{speaker},{label},neutral,{dialogue},{utterance},{season},2,"{start}","{end}"'
+
+
+def write_meld(folder: Path, **splits: list[str]) -> Path:
+    """The three CSVs, flat; a split that is not given has one dialogue of two utterances."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for season, split in enumerate(("train", "dev", "test"), 1):
+        own = [meld_row(0, turn, f"Only in {split} {turn}.", season=season) for turn in (0, 1)]
+        write_csv(folder / f"{split}_sent_emo.csv", splits.get(split, own))
+    return folder
+
+
+def write_csv(path: Path, rows: list[str], header: str = MELD_HEADER) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes("\r\n".join([header, *rows, ""]).encode("utf-8"))
+
+
+def touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    return path
+
+
+# (utterance's last part, start, end, emotion)
+Turn = tuple[str, float, float, str]
+
+
+def write_iemocap(root: Path, dialogues: dict[str, list[Turn]]) -> Path:
+    """Transcripts and evaluations; a turn is evaluated and transcribed with the same times."""
+    for name, turns in dialogues.items():
+        evaluation = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]", ""]
+        transcript = []
+        for part, start, end, code in turns:
+            evaluation += [f"[{start:.4f} - {end:.4f}]\t{name}_{part}\t{code}\t[2.5000, 2.5000, 2.5000]"]
+            evaluation += ["C-E2:\tNeutral;\t()", "A-E3:\tval 3; act 2; dom  2;\t()", ""]
+            transcript += [f"{name}_{part} [{start:08.4f}-{end:08.4f}]: A made up sentence of {part}."]
+        for kind, lines in (("EmoEvaluation", evaluation), ("transcriptions", transcript)):
+            path = iemocap_file(root, name, kind)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(lines) + "\n", "utf-8")
+    return root
+
+
+def iemocap_file(root: Path, dialogue: str, kind: str) -> Path:
+    return root / f"Session{int(dialogue[3:5])}" / "dialog" / kind / f"{dialogue}.txt"
+
+
+def append(path: Path, line: str) -> int:
+    """Append a line and return its 1-based number."""
+    text = path.read_text("utf-8")
+    path.write_text(f"{text}{line}\n", "utf-8")
+    return text.count("\n") + 1

@@ -1,0 +1,140 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from releases import touch
+
+from erc_kedro import schemas
+from erc_kedro.corpora import CorpusError, manifest
+
+HEADER = "dialogue_id,position,speaker,text,clip,label,split"
+
+
+def write(tmp_path: Path, *rows: str, header: str = HEADER) -> Path:
+    path = tmp_path / "own.csv"
+    path.write_text("\n".join([header, *rows]) + "\n", "utf-8")
+    return path
+
+
+def test_reads_a_csv_with_clips_beside_it(tmp_path: Path) -> None:
+    clip = touch(tmp_path / "clips" / "a.mp4")
+    corpus = manifest.read(
+        write(
+            tmp_path,
+            "d1,1,ann,second,,glad,train",
+            "d1,0,bob,first,clips/a.mp4,,TRAIN",
+            "d2,0,ann,third,,calm,dev",
+        )
+    )
+    table = schemas.utterances.validate(corpus.utterances)
+    assert table["text"].tolist() == ["first", "second", "third"]
+    assert table["utterance_id"].tolist() == ["d1_0", "d1_1", "d2_0"]
+    assert table["split"].tolist() == ["train", "train", "val"]
+    assert table["clip"].dropna().tolist() == [str(clip)]
+    assert table["label"].isna().tolist() == [True, False, False]
+    assert corpus.labels == ("calm", "glad")
+    assert corpus.irregularities.empty
+
+
+def test_reads_parquet_without_the_optional_columns(tmp_path: Path) -> None:
+    path = tmp_path / "own.parquet"
+    rows = pd.DataFrame(
+        {"dialogue_id": [7, 7], "position": [0, 1], "speaker": ["a", "b"], "text": ["x", None]}
+    )
+    rows.to_parquet(path)
+    corpus = manifest.read(path)
+    table = schemas.utterances.validate(corpus.utterances)
+    assert table["dialogue_id"].tolist() == ["7", "7"]
+    assert table["label"].isna().all()
+    assert table["text"].tolist() == ["x", ""]
+    assert corpus.labels == ()
+    assert any("hash" in note for note in corpus.facts["notes"])
+
+
+def test_dialogues_without_split_always_go_the_same_way(tmp_path: Path) -> None:
+    header = "dialogue_id,position,speaker,text"
+    rows = [f"dialogue {number},{turn},a,x" for number in range(400) for turn in (0, 1)]
+    first = manifest.read(write(tmp_path, *rows, header=header)).utterances.set_index("utterance_id")["split"]
+    second = manifest.read(write(tmp_path, *rows[100:], header=header)).utterances.set_index("utterance_id")[
+        "split"
+    ]
+    assert (first[second.index] == second).all()
+    share = first.value_counts(normalize=True)
+    assert share["train"] == pytest.approx(0.70, abs=0.07)
+    assert share["val"] == pytest.approx(0.15, abs=0.07)
+
+
+def test_positions_are_recounted_and_named(tmp_path: Path) -> None:
+    corpus = manifest.read(write(tmp_path, "d,10,a,x,,l,train", "d,30,a,y,,l,train"))
+    assert corpus.utterances["position"].tolist() == [0, 1]
+    assert corpus.irregularities["kind"].tolist() == ["positions_recounted"]
+
+
+def test_spans_of_a_shared_clip(tmp_path: Path) -> None:
+    touch(tmp_path / "talk.mp4")
+    touch(tmp_path / "alone.mp4")
+    path = write(
+        tmp_path,
+        "d,0,a,x,talk.mp4,1.5,2.5",
+        "d,1,a,y,talk.mp4,,",
+        "d,2,a,z,alone.mp4,0,4",
+        header="dialogue_id,position,speaker,text,clip,start_s,end_s",
+    )
+    corpus = manifest.read(path)
+    table = schemas.utterances.validate(corpus.utterances)
+    assert table["clip_start_s"].fillna(-1).tolist() == [1.5, -1, -1]
+    assert table["end_s"].fillna(-1).tolist() == [2.5, -1, 4]
+    assert corpus.irregularities[["kind", "where"]].to_numpy().tolist() == [
+        ["shared_clip_without_times", "d_1"]
+    ]
+
+
+def test_missing_clips_are_named_together(tmp_path: Path) -> None:
+    path = write(tmp_path, *(f"d,{turn},a,x,gone{turn}.mp4,l,train" for turn in range(12)))
+    with pytest.raises(
+        CorpusError, match=r"row 2, column clip: .*gone0.mp4; .*row 11.*; and 2 more.*leave the cell empty"
+    ) as caught:
+        manifest.read(path)
+    assert "gone10" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["d,0,a,x,,l,train", "d,0,a,y,,l,train"], r"row 3, column utterance_id: 'd_0' is already in row 2"),
+        (
+            ["d,0,a,x,,l,train", "d,1,a,y,,l,test"],
+            r"row 3, column split: dialogue d is test here and train in row 2",
+        ),
+        (["d,0,a,x,,l,holdout"], r"row 2, column split: 'holdout' is not a split; write train, val or test"),
+        (["d,first,a,x,,l,train"], r"row 2, column position: 'first' is not a number"),
+        (["d,0.5,a,x,,l,train"], r"row 2, column position: '0.5' is not a whole number"),
+        (["d,nan,a,x,,l,train"], r"row 2, column position: 'nan' is not a number"),
+        (["d,0,,x,,l,train"], r"row 2, column speaker: the cell is empty; fill it"),
+        ([], r"no rows below the header"),
+    ],
+)
+def test_bad_rows_are_refused(tmp_path: Path, rows: list[str], message: str) -> None:
+    with pytest.raises(CorpusError, match=r"own\.csv.*" + message):
+        manifest.read(write(tmp_path, *rows))
+
+
+def test_equal_positions_with_own_ids_are_refused(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, "u1,d,4,a,x", "u2,d,4,a,y", header="utterance_id,dialogue_id,position,speaker,text"
+    )
+    with pytest.raises(CorpusError, match=r"row 3, column position: 4 is already in row 2 of dialogue d"):
+        manifest.read(path)
+
+
+def test_bad_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="column speaker, text is missing"):
+        manifest.read(write(tmp_path, "d,0", header="dialogue_id,position"))
+    broken = tmp_path / "own.parquet"
+    broken.write_bytes(b"PAR1 not really")
+    with pytest.raises(CorpusError, match="cannot be read as Parquet"):
+        manifest.read(broken)
+    with pytest.raises(CorpusError, match="name the manifest itself"):
+        manifest.read(tmp_path)
+    with pytest.raises(CorpusError, match="cannot be read"):
+        manifest.read(tmp_path / "absent.csv")

@@ -1,0 +1,92 @@
+"""The readers on the true annotations; ERC_SHARED_DATA names the folder that holds meld, iemocap, …"""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from erc_kedro import schemas
+from erc_kedro.corpora import Corpus, iemocap, meld, published
+from erc_kedro.evaluation import audit
+
+DATA = Path(os.environ.get("ERC_SHARED_DATA") or "absent")
+pytestmark = pytest.mark.skipif(not (DATA / "meld").is_dir(), reason="ERC_SHARED_DATA names no annotations")
+
+COMMUNITY = DATA / "iemocap_published" / "community_protocol_7433.csv"
+
+
+@pytest.fixture(scope="module")
+def real_meld() -> Corpus:
+    return meld.read(DATA / "meld")
+
+
+@pytest.fixture(scope="module")
+def real_iemocap() -> Corpus:
+    return iemocap.read(DATA / "iemocap")
+
+
+def where(corpus: Corpus, kind: str) -> list[str]:
+    return corpus.irregularities.loc[corpus.irregularities["kind"] == kind, "where"].tolist()
+
+
+def test_meld_counts(real_meld: Corpus) -> None:
+    table = schemas.utterances.validate(real_meld.utterances)
+    assert table["split"].value_counts().to_dict() == {"train": 9989, "val": 1109, "test": 2610}
+    dialogues = table.groupby("split")["dialogue_id"].nunique()
+    assert dialogues.to_dict() == {"train": 1038, "val": 114, "test": 280}
+    assert any("1039" in note for note in real_meld.facts["notes"])
+    assert audit.audit_corpus(table, real_meld.facts, real_meld.irregularities)["errors"] == []
+
+
+def test_meld_irregularities(real_meld: Corpus) -> None:
+    assert where(real_meld, "missing_dialogue_id") == ["train_dia60"]
+    assert where(real_meld, "dialogue_in_two_splits_by_text") == [
+        "train_dia19 = test_dia63",
+        "dev_dia55 = test_dia148",
+    ]
+    assert where(real_meld, "zero_duration") == ["test_sent_emo.csv, row 1442"]
+    assert len(where(real_meld, "numbering_gap")) == 76
+    assert len(where(real_meld, "odd_time")) == 3
+    assert len(where(real_meld, "implausibly_long")) == 2
+    assert len(where(real_meld, "same_span_across_splits")) == 5
+    assert not real_meld.utterances["text"].str.contains("[\u2018\u2019\u201c\u201d\x80-\x9f]").any()
+
+
+def test_iemocap_counts(real_iemocap: Corpus) -> None:
+    table = schemas.utterances.validate(real_iemocap.utterances)
+    assert len(table) == 7433
+    assert len(iemocap.read(DATA / "iemocap", "release").utterances) == 7380
+    everything = iemocap.read(DATA / "iemocap", unlabelled_as_context=True).utterances
+    assert (len(everything), everything["label"].notna().sum()) == (10_039, 7433)
+    assert table["dialogue_id"].nunique() == 151
+    test = table[table["split"] == "test"]
+    assert (test["dialogue_id"].nunique(), len(test)) == (31, 1623)
+    assert table.loc[table["split"] == "val", "dialogue_id"].nunique() == 12
+    assert len(where(real_iemocap, "community_relabelled")) == 53
+    assert audit.audit_corpus(table, real_iemocap.facts, real_iemocap.irregularities)["errors"] == []
+
+
+@pytest.mark.skipif(not COMMUNITY.is_file(), reason="the community's list is not there")
+def test_iemocap_is_the_communitys(real_iemocap: Corpus) -> None:
+    theirs = pd.read_csv(COMMUNITY).set_index("utterance_id")
+    ours = real_iemocap.utterances.set_index("utterance_id")
+    assert set(ours.index) == set(theirs.index)
+    for column in ("label", "split", "dialogue_id"):
+        assert (ours[column] == theirs.loc[ours.index, column]).all()
+    assert (ours["speaker"].str[-1] == theirs.loc[ours.index, "speaker"]).all()
+    by_position = theirs.sort_values(["dialogue_id", "position"])
+    order = {
+        str(dialogue): " ".join(name.rsplit("_", 1)[1] for name in rows.index)
+        for dialogue, rows in by_position.groupby("dialogue_id")
+    }
+    assert order == iemocap.community()["order"]
+
+
+def test_published_acoustics_join(real_iemocap: Corpus) -> None:
+    path = DATA / "iemocap_published" / "audio_gemaps47.parquet"
+    if not path.is_file():
+        pytest.skip("the published acoustics are not there")
+    table = published.read(path, real_iemocap.utterances, "audio")
+    assert table["present"].all()
+    assert {vector.shape for vector in table["vector"]} == {(47,)}

@@ -1,0 +1,101 @@
+"""Configuration reaches each corpus in the promised order."""
+
+from pathlib import Path
+
+import pytest
+from kedro.framework.project import configure_project, pipelines
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+from erc_kedro.config import ConfigError, active_corpora, for_each_corpus, merge
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def parameters(env=None, **runtime):
+    bootstrap_project(ROOT)
+    with KedroSession.create(ROOT, env=env, runtime_params=runtime) as session:
+        return session.load_context().params
+
+
+def test_layers_win_in_order():
+    base = {
+        "train": {"epochs": 1, "model": {"hidden": 1, "heads": 1, "layers": 1}},
+        "meld": {"train": {"model": {"heads": 2, "layers": 2}}},
+    }
+    experiment = {"train": {"model": {"layers": 3}}, "iemocap": {"train": {"epochs": 9}}}
+    runtime = {"train": {"epochs": 4}, "iemocap": {"train": {"epochs": 5}}}
+    got = for_each_corpus(base, ["meld", "iemocap"], experiment, runtime)
+    assert got["meld"]["train"] == {"epochs": 4, "model": {"hidden": 1, "heads": 2, "layers": 3}}
+    assert got["iemocap"]["train"] == {"epochs": 5, "model": {"hidden": 1, "heads": 1, "layers": 3}}
+
+
+def test_merge_leaves_its_arguments_alone():
+    first = {"a": {"b": [1]}}
+    merged = merge(first, {"a": {"c": 2}})
+    merged["a"]["b"].append(2)
+    assert first == {"a": {"b": [1]}}
+
+
+def test_raw_folders_come_from_the_command_line_or_globals():
+    assert parameters()["meld"]["ingestion"].raw == "data/01_raw/meld"
+    assert parameters("demo")["meld"]["ingestion"].raw == "data/demo/01_raw/meld"
+    got = parameters(meld_raw="/somewhere/MELD.Raw", iemocap_raw="/else")
+    assert got["meld"]["ingestion"].raw == "/somewhere/MELD.Raw"
+    assert got["iemocap"]["ingestion"].raw == "/else"
+
+
+def test_protocol_and_seeds_by_command_line():
+    got = parameters(iemocap={"protocol": "release"}, seeds=3)
+    assert got["iemocap"]["ingestion"].protocol == "release"
+    assert got["meld"]["train"].seeds == got["iemocap"]["train"].seeds == 3
+
+
+@pytest.mark.parametrize(
+    ("runtime", "named"),
+    [
+        ({"train": {"epochs": 0}}, r"meld\.train.*\n.*epochs|epochs"),
+        ({"train": {"learning_rte": 1}}, "learning_rte"),
+        ({"train": {"model": {"dropout": 1.5}}}, "dropout"),
+        ({"train": {"model": {"hidden": 30}}}, "hidden"),
+        ({"iemocap": {"protocol": "both"}}, "protocol"),
+        ({"features": {"text": {"batch_size": -1}}}, "batch_size"),
+    ],
+)
+def test_wrong_values_are_refused_by_name_before_any_node(runtime, named):
+    with pytest.raises(Exception, match=named) as error:
+        parameters(**runtime)
+    assert "Parameter" in str(error.value)
+
+
+def test_an_unknown_experiment_is_refused_with_the_known_ones():
+    with pytest.raises(ConfigError, match=r"'nonesuch' is not known; there are .*full"):
+        parameters(experiment="nonesuch")
+
+
+def test_local_corpora_replace_the_base_s(tmp_path):
+    for env, corpora in (("base", "[meld, iemocap]"), ("local", "[mine]")):
+        (tmp_path / env).mkdir()
+        (tmp_path / env / "globals.yml").write_text(f"corpora: {corpora}\n")
+    assert active_corpora(tmp_path) == ["mine"]
+    (tmp_path / "local" / "globals.yml").write_text("corpora: meld\n")
+    with pytest.raises(ConfigError, match="must be a list"):
+        active_corpora(tmp_path)
+
+
+def test_the_default_pipeline_is_the_walk_without_demo():
+    configure_project("erc_kedro")
+    names = {node.short_name for node in pipelines["__default__"].nodes}
+    assert names == {
+        "read_corpus",
+        "audit_corpus",
+        "text_features",
+        "audio_features",
+        "visual_features",
+        "audit_features",
+        "train",
+        "draw_figures",
+        "write_report",
+    }
+    one = pipelines["train"].only_nodes_with_namespaces(["iemocap"])
+    assert {node.namespace for node in one.nodes} == {"iemocap"}

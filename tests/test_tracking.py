@@ -1,0 +1,126 @@
+"""Runs end as what they were, and hold what was logged."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from erc_kedro import tracking
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    """A migrated store; migrating takes seconds, copying does not."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def uri(store, tmp_path, monkeypatch):
+    monkeypatch.delenv(tracking.VARIABLE, raising=False)
+    shutil.copy(store, tmp_path / "mlflow.db")
+    yield f"sqlite:///{tmp_path / 'mlflow.db'}"
+    os.environ.pop(tracking.VARIABLE, None)
+
+
+def runs(uri):
+    client = tracking._client(uri)
+    experiment = client.get_experiment_by_name("e")
+    return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+
+
+def start(uri, tmp_path):
+    return tracking.start(uri, "e", tmp_path / "mlruns", "root", {"env": "demo"}, {"train": {"model": {"hidden": 8}}})
+
+
+def test_a_tree_of_runs(uri, tmp_path):
+    start(uri, tmp_path)
+    history = pd.DataFrame({"epoch": range(1500), "train_loss": np.linspace(1, 0, 1500)})
+    with tracking.child("corpus", {"corpus": "meld"}) as corpus, tracking.child("seed", {"seed": 0}) as seed:
+        seed.curves(history)
+        seed.metrics({"test.f1_a/b (c)": 0.5, "nothing": float("nan")})
+        seed.text("<html>", "report.html")
+        corpus.parameters({"long": "x" * 9000, "many": {str(i): i for i in range(150)}})
+    tracking.finish("FINISHED")
+    found = runs(uri)
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
+    assert found["root"].data.params == {"train.model.hidden": "8"}
+    assert found["corpus"].data.tags["mlflow.parentRunId"] == found["root"].info.run_id
+    assert found["seed"].data.tags["mlflow.parentRunId"] == found["corpus"].info.run_id
+    assert len(found["corpus"].data.params) == 151
+    client = tracking._client(uri)
+    assert len(client.get_metric_history(found["seed"].info.run_id, "train_loss")) == 1500
+    assert found["seed"].data.metrics["test.f1_a/b _c_"] == 0.5
+    assert "nothing" not in found["seed"].data.metrics
+    assert [f.path for f in client.list_artifacts(found["seed"].info.run_id)] == ["report.html"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED"), (SystemExit, "KILLED")]
+)
+def test_children_end_as_what_happened(uri, tmp_path, error, status):
+    start(uri, tmp_path)
+    with pytest.raises(error), tracking.child("child", {}):
+        raise error
+    tracking.finish(status)
+    assert {run.info.status for run in runs(uri).values()} == {status}
+
+
+def test_a_killed_process_s_runs_are_buried_by_the_next(uri, tmp_path):
+    code = (
+        "import os, sys; from pathlib import Path; from erc_kedro import tracking\n"
+        "tracking.start(sys.argv[1], 'e', Path(sys.argv[2]), 'gone', {}, {})\n"
+        "child = tracking.child('gone child', {})\nchild.__enter__()\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    process = subprocess.run([sys.executable, "-c", code, uri, str(tmp_path)], check=False)
+    assert process.returncode == -9
+    assert {run.info.status for run in runs(uri).values()} == {"RUNNING"}
+    start(uri, tmp_path)
+    with tracking.child("mine", {}):
+        assert {name: run.info.status for name, run in runs(uri).items()} == {
+            "gone": "KILLED",
+            "gone child": "KILLED",
+            "root": "RUNNING",
+            "mine": "RUNNING",
+        }
+    tracking.finish("FINISHED")
+
+
+def test_without_a_run_nothing_is_logged_and_nothing_fails(monkeypatch):
+    monkeypatch.delenv(tracking.VARIABLE, raising=False)
+    with tracking.child("x", {}) as run:
+        run.metrics({"a": 1.0})
+        run.parameters({"a": 1})
+        run.text("a", "b")
+    assert run.id is None
+
+
+def test_worker_processes_see_the_run_through_the_environment(uri, tmp_path):
+    root = start(uri, tmp_path)
+    assert json.loads(os.environ[tracking.VARIABLE])[2] == root.id
+    code = "from erc_kedro import tracking\nwith tracking.child('from worker', {}):\n    pass"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    tracking.finish("FINISHED")
+    assert runs(uri)["from worker"].data.tags["mlflow.parentRunId"] == root.id
+
+
+def test_a_revision_says_whether_files_changed(tmp_path):
+    assert tracking.git_revision(tmp_path) == "unknown"
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git[:3], "init", "-q"], check=True)
+    (tmp_path / "a").write_text("1")
+    subprocess.run([*git, "add", "a"], check=True)
+    subprocess.run([*git, "commit", "-qm", "a"], check=True)
+    clean = tracking.git_revision(tmp_path)
+    assert len(clean) == 40
+    (tmp_path / "a").write_text("2")
+    assert tracking.git_revision(tmp_path) == f"{clean}+changes"
