@@ -38,7 +38,9 @@ def runs(uri):
 
 
 def start(uri, tmp_path):
-    return tracking.start(uri, "e", tmp_path / "mlruns", "root", {"env": "demo"}, {"train": {"model": {"hidden": 8}}})
+    return tracking.start(
+        uri, "e", tmp_path / "mlruns", "root", {"env": "demo"}, {"train": {"model": {"hidden": 8}}}
+    )
 
 
 def test_a_tree_of_runs(uri, tmp_path):

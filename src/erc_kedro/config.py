@@ -56,10 +56,7 @@ def for_each_corpus(
         typed = (runtime, runtime.get(corpus))
         result[corpus] = merge(
             result.get(corpus),
-            {
-                stage: merge(*(_section(layer, stage) for layer in (*layers, *typed)))
-                for stage in STAGES
-            },
+            {stage: merge(*(_section(layer, stage) for layer in (*layers, *typed))) for stage in STAGES},
         )
     return result
 

@@ -17,13 +17,12 @@ from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.plotly import JSONDataset as PlotlyDataset
 from kedro_datasets.text import TextDataset
 
-
 # Set by a hook while a node that can do without loads its inputs.
 missing_is_none: ContextVar[bool] = ContextVar("missing_is_none", default=False)
 
 
 class _Whole:
-    """Atomic ``save``; ``load`` of an absent file is an error with the mend, or None for nodes that accept it.
+    """Atomic ``save``; an absent file is an error with the mend, or None for nodes that accept it.
 
     The catalog's ``metadata`` may name in ``made_by`` the pipeline that makes the file.
     """
@@ -66,7 +65,7 @@ class Table(_Whole, ParquetDataset):
                 if len(lengths) == 1:
                     fixed = pa.list_(column.type.value_type, int(lengths[0]))
                     schema = schema.set(index, pa.field(column.name, fixed))
-        self._save_args = {**self._save_args, "schema": schema, "index": False}
+        self._save_args: dict[str, Any] = {**self._save_args, "schema": schema, "index": False}
         super().save(data)
 
 

@@ -37,7 +37,7 @@ class TextParameters(Parameters):
 class PublishedParameters(Parameters):
     """Features that others published.
 
-    ``path``: a file, ``auto`` (the one file ``<raw>_published/<modality>*`` if there is one) or null for none.
+    ``path``: a file, null for none, or ``auto``: the one file ``<raw>_published/<modality>*``, if any.
     """
 
     path: str | None = "auto"
@@ -72,7 +72,9 @@ class ModelParameters(Parameters):
         if self.hidden % (2 * self.heads):
             raise ValueError(f"hidden ({self.hidden}) must be a multiple of twice heads ({self.heads})")
         if not self.modalities or len(set(self.modalities)) != len(self.modalities):
-            raise ValueError("modalities must name each of text, audio, visual at most once, and one at least")
+            raise ValueError(
+                "modalities must name each of text, audio, visual at most once, and one at least"
+            )
         return self
 
 
@@ -114,7 +116,9 @@ class TrainParameters(Parameters):
     modality_dropout: Probability = 0.1
     # How each modality is scaled: statistics of training utterances, or of each speaker's own utterances
     # (no labels, but it looks at all that a speaker says), or not at all.
-    scaling: dict[Literal["text", "audio", "visual"], Literal["train", "speaker", "none"]] = {}
+    scaling: dict[Literal["text", "audio", "visual"], Literal["train", "speaker", "none"]] = Field(
+        default_factory=dict
+    )
     # Threads of one seed's fit, and how many seeds are fitted at once.
     threads: int = Field(default=1, ge=1)
     jobs: int = Field(default=1, ge=1)

@@ -3,6 +3,8 @@
 The catalog names these schemas as ``validator``; Kedro checks a table whenever it is saved.
 """
 
+from typing import Any
+
 import pandas as pd
 import pandera.pandas as pa
 
@@ -21,7 +23,7 @@ def _one_split_per_dialogue(table: pd.DataFrame) -> bool:
     return bool((table.groupby("dialogue_id")["split"].nunique() <= 1).all())
 
 
-def _text(nullable: bool = False, **options: object) -> pa.Column:
+def _text(nullable: bool = False, **options: Any) -> pa.Column:
     return pa.Column(str, nullable=nullable, coerce=True, **options)
 
 

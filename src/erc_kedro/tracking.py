@@ -1,4 +1,4 @@
-"""The only module that speaks to MLflow: one run per ``kedro run``, children per corpus, grandchildren per seed.
+"""The only module that speaks to MLflow: a run per ``kedro run``, a child per corpus, a grandchild per seed.
 
 Runs are opened by id through the client, never through MLflow's global state, so that worker processes
 and nested runs cannot open strays. Where no run was started (a notebook, a unit test), children log nothing.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
 
-# Names the open run to worker processes, which inherit the environment: a JSON list [uri, experiment id, run id].
+# Names the open run to worker processes, which inherit it: a JSON list [uri, experiment id, run id].
 VARIABLE = "ERC_KEDRO_RUN"
 # MLflow's own limits for one batch.
 METRICS_A_BATCH, PARAMS_A_BATCH, PARAM_LENGTH = 1000, 100, 6000
@@ -54,7 +54,7 @@ class Run:
         numeric = history.select_dtypes("number").drop(columns=[step])
         self._metrics(
             [
-                (name, value, int(at))
+                (str(name), value, int(at))
                 for name in numeric
                 for value, at in zip(numeric[name], history[step], strict=True)
             ]
@@ -93,7 +93,12 @@ class Run:
 
 
 def start(
-    uri: str, experiment: str, artifacts: Path, name: str, tags: Mapping[str, Any], parameters: Mapping[str, Any]
+    uri: str,
+    experiment: str,
+    artifacts: Path,
+    name: str,
+    tags: Mapping[str, Any],
+    parameters: Mapping[str, Any],
 ) -> Run:
     """Opens the run of this process and marks as KILLED those whose process is gone.
 
@@ -106,7 +111,9 @@ def start(
     experiment_id = (
         known.experiment_id
         if known
-        else client.create_experiment(experiment, artifact_location=(artifacts / experiment).resolve().as_uri())
+        else client.create_experiment(
+            experiment, artifact_location=(artifacts / experiment).resolve().as_uri()
+        )
     )
     _bury(client, experiment_id)
     run_id = _open(client, experiment_id, name, tags)
@@ -143,7 +150,9 @@ def child(name: str, tags: Mapping[str, Any]) -> Iterator[Run]:
     uri, experiment_id, root = json.loads(opened)
     client = _client(uri)
     parent = _current.get() or root
-    run_id = _open(client, experiment_id, name, {**tags, "mlflow.parentRunId": parent, "mlflow.rootRunId": root})
+    run_id = _open(
+        client, experiment_id, name, {**tags, "mlflow.parentRunId": parent, "mlflow.rootRunId": root}
+    )
     token = _current.set(run_id)
     status = "FINISHED"
     try:
@@ -168,7 +177,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def git_revision(folder: Path) -> str:
-    """The commit of a folder's checkout, with ``+changes`` where files differ from it; ``unknown`` elsewhere."""
+    """The commit of a checkout, with ``+changes`` where files differ from it; ``unknown`` elsewhere."""
 
     def git(*words: str) -> str:
         return subprocess.run(

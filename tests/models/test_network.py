@@ -51,7 +51,9 @@ def pick(b, dialogues, length):
         return torch.cat([x, noise * 7 if x.is_floating_point() else noise], 1)
 
     valid = fit(b.valid.long()).bool() & (torch.arange(length) < have)
-    return Batch([fit(x) for x in b.features], fit(b.present), valid, fit(b.speaker), fit(b.label), fit(b.row))
+    return Batch(
+        [fit(x) for x in b.features], fit(b.present), valid, fit(b.speaker), fit(b.label), fit(b.row)
+    )
 
 
 def probabilities(net, b):
@@ -76,9 +78,7 @@ def test_numbers_of_an_absent_modality_cannot_matter(parameters):
     net, b = network(parameters), batch([5, 3])
     poisoned = replace(
         b,
-        features=[
-            torch.where(b.present[..., m : m + 1], x, float("nan")) for m, x in enumerate(b.features)
-        ],
+        features=[torch.where(b.present[..., m : m + 1], x, float("nan")) for m, x in enumerate(b.features)],
     )
     assert torch.equal(probabilities(net, poisoned)[:, b.valid], probabilities(net, b)[:, b.valid])
 

@@ -99,7 +99,10 @@ def test_a_killed_fit_resumes_to_the_same_result(data, tmp_path, monkeypatch, co
 
 def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(data, tmp_path):
     columns = [f"p_{c}" for c in CLASSES]
-    runs = [fit(data, SMALL, seed, tmp_path / name).predictions[columns] for seed, name in ((1, "a"), (1, "b"), (2, "c"))]
+    runs = [
+        fit(data, SMALL, seed, tmp_path / name).predictions[columns]
+        for seed, name in ((1, "a"), (1, "b"), (2, "c"))
+    ]
     pd.testing.assert_frame_equal(runs[0], runs[1])
     assert not np.allclose(runs[0], runs[2])
 

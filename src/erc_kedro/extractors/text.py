@@ -66,8 +66,8 @@ def load(name: str, max_tokens: int) -> Encoder:
         model = AutoModel.from_pretrained(source, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"features.text.encoder: {name!r} is neither a local folder, nor one of {sorted(PACKAGED)}, nor a "
-            f"model that the hub gives ({error})"
+            f"features.text.encoder: {name!r} is neither a local folder, nor one of {sorted(PACKAGED)}, "
+            f"nor a model that the hub gives ({error})"
         ) from error
     local = Path(source)
     weights = _digest(local) if local.is_dir() else str(getattr(model.config, "_commit_hash", None))

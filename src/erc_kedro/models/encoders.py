@@ -52,38 +52,44 @@ class TransformerContext(nn.Module):
 
     def __init__(self, parameters: ModelParameters, groups: int) -> None:
         super().__init__()
-        size = parameters.hidden
-        self.heads = parameters.heads
-        self.speaker = nn.Parameter(torch.randn(MAX_SPEAKERS, size) * 0.02)
-        self.dropout = nn.Dropout(parameters.dropout)
-        self.layers = nn.ModuleList(
-            nn.ModuleDict(
-                {
-                    "norm1": GroupedLayerNorm(groups, size),
-                    "qkv": GroupedLinear(groups, size, 3 * size),
-                    "out": GroupedLinear(groups, size, size),
-                    "norm2": GroupedLayerNorm(groups, size),
-                    "up": GroupedLinear(groups, size, 2 * size),
-                    "down": GroupedLinear(groups, 2 * size, size),
-                }
-            )
-            for _ in range(parameters.layers)
-        )
-        self.norm = GroupedLayerNorm(groups, size)
+        self.speaker = nn.Parameter(torch.randn(MAX_SPEAKERS, parameters.hidden) * 0.02)
+        self.layers = nn.ModuleList(TransformerLayer(parameters, groups) for _ in range(parameters.layers))
+        self.norm = GroupedLayerNorm(groups, parameters.hidden)
 
     def forward(self, z: Tensor, speaker: Tensor, valid: Tensor, allowed: Tensor) -> Tensor:
         """z [M, B, L, d], speaker [B, L], allowed [M, B, L, L] -> [M, B, L, d]."""
         shape = z.shape
         codes = sinusoids(shape[2], shape[3], z.device) + self.speaker[speaker.clamp(0, MAX_SPEAKERS - 1)]
-        h = (z + codes).flatten(1, 2)
-        rate = self.dropout.p if self.training else 0.0
+        h = z + codes
         for layer in self.layers:
-            q, k, v = layer["qkv"](layer["norm1"](h)).view(*shape[:3], -1).chunk(3, -1)
-            mixed = attend(q, k, v, allowed, self.heads, rate).flatten(1, 2)
-            h = h + self.dropout(layer["out"](mixed))
-            up = nn.functional.gelu(layer["up"](layer["norm2"](h)))
-            h = h + self.dropout(layer["down"](self.dropout(up)))
-        return self.norm(h).view(shape)
+            h = layer(h, allowed)
+        return self.norm(h.flatten(1, 2)).view(shape)
+
+
+class TransformerLayer(nn.Module):
+    """Self-attention and a feed-forward part, each normalised before and added after."""
+
+    def __init__(self, parameters: ModelParameters, groups: int) -> None:
+        super().__init__()
+        size = parameters.hidden
+        self.heads = parameters.heads
+        self.dropout = nn.Dropout(parameters.dropout)
+        self.norm1 = GroupedLayerNorm(groups, size)
+        self.qkv = GroupedLinear(groups, size, 3 * size)
+        self.out = GroupedLinear(groups, size, size)
+        self.norm2 = GroupedLayerNorm(groups, size)
+        self.up = GroupedLinear(groups, size, 2 * size)
+        self.down = GroupedLinear(groups, 2 * size, size)
+
+    def forward(self, h: Tensor, allowed: Tensor) -> Tensor:
+        """h [M, B, L, d], allowed [M, B, L, L] -> [M, B, L, d]."""
+        shape = h.shape
+        h = h.flatten(1, 2)
+        q, k, v = self.qkv(self.norm1(h)).view(*shape[:3], -1).chunk(3, -1)
+        rate = self.dropout.p if self.training else 0.0
+        h = h + self.dropout(self.out(attend(q, k, v, allowed, self.heads, rate).flatten(1, 2)))
+        up = nn.functional.gelu(self.up(self.norm2(h)))
+        return (h + self.dropout(self.down(self.dropout(up)))).view(shape)
 
 
 class GruContext(nn.Module):
@@ -136,7 +142,7 @@ def _gru(parameters: ModelParameters) -> nn.GRU:
     )
 
 
-def _run(gru: nn.GRU, x: Tensor, row: Tensor, step: Tensor, rows: int, steps: int) -> Tensor:
+def _run(gru: nn.Module, x: Tensor, row: Tensor, step: Tensor, rows: int, steps: int) -> Tensor:
     """Lays utterances x [N, d] out at (row, step), runs the GRU over each row, and picks them up again."""
     if not len(x):
         return x

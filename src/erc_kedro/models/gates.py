@@ -27,7 +27,7 @@ class GuidedGates(nn.Module):
         self.dropout = nn.Dropout(parameters.dropout)
 
     def forward(self, h: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor | None]:
-        """h [3, B, L, d]; allowed [3 (key modality), B, L, L] -> E [3, B, L, d], gates G [6, B, L, d] or None."""
+        """h [3, B, L, d]; allowed [3 (key modality), B, L, L] -> E [3, B, L, d], G [6, B, L, d] or None."""
         shape = h.shape
         flat = h.flatten(1, 2)
         if not self.enabled:

@@ -6,11 +6,11 @@ and for a student only those in which at least one of its modalities is present.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from erc_kedro.models.fusion import FIRST, SECOND, represented
-from erc_kedro.models.network import Batch, Output
+from erc_kedro.models.network import Batch, GatedFusionNetwork, Output
 from erc_kedro.parameters import LossParameters
 
 SINGLES = slice(0, 3)
@@ -87,7 +87,7 @@ def redundancy(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
 
 
 def total(
-    network: nn.Module,
+    network: GatedFusionNetwork,
     output: Output,
     batch: Batch,
     parameters: LossParameters,
@@ -96,7 +96,7 @@ def total(
     """The whole loss of a batch.
 
     Args:
-        network: the ``GatedFusionNetwork`` that made ``output``; its ``consistency`` (Pi) and
+        network: the network that made ``output``; its ``consistency`` (Pi) and
             ``redundancy`` (Q) maps are used.
         class_weight: [C] for ``class_weighting``, or None.
     Returns:

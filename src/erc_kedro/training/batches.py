@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,7 +67,7 @@ def assemble(
     utterances: pd.DataFrame,
     features: Mapping[str, pd.DataFrame],
     classes: Sequence[str],
-    scaling: Mapping[str, str] | None = None,
+    scaling: Mapping[Any, str] | None = None,
 ) -> Dialogues:
     """Joins the tables of a corpus and scales its features.
 

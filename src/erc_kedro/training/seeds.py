@@ -23,7 +23,9 @@ def fit_seeds(data: Dialogues, parameters: TrainParameters, folder: Path, title:
     jobs = min(parameters.jobs, parameters.seeds)
     if jobs > 1:
         calls = (delayed(fit)(data, parameters, seed, folder / f"seed{seed}") for seed in seeds)
-        results = Parallel(n_jobs=jobs, return_as="generator", inner_max_num_threads=parameters.threads)(calls)
+        results = Parallel(n_jobs=jobs, return_as="generator", inner_max_num_threads=parameters.threads)(
+            calls
+        )
         with progress_bar(parameters.seeds, f"Training {title}, {jobs} seeds at once", "seed") as bar:
             for result in results:
                 bar.update()

@@ -44,7 +44,9 @@ def audio_features(utterances: DataFrame, card: dict[str, Any], parameters: Publ
     return _published(utterances, card, parameters, "audio")
 
 
-def visual_features(utterances: DataFrame, card: dict[str, Any], parameters: PublishedParameters) -> DataFrame:
+def visual_features(
+    utterances: DataFrame, card: dict[str, Any], parameters: PublishedParameters
+) -> DataFrame:
     """Published visual features, or an absent modality."""
     return _published(utterances, card, parameters, "visual")
 
@@ -57,7 +59,7 @@ def audit_features(
 
     tables = {"text": text, "audio": audio, "visual": visual}
     findings = auditing.audit_features(tables, utterances)
-    for sentence in findings["warnings"]:
+    for sentence in [*findings["errors"], *findings["warnings"]]:
         logger.warning("%s", sentence)
     return findings, auditing.page(audit, findings)
 
@@ -84,7 +86,9 @@ def _published(
         table.attrs["extractor"] = {"name": "none", "version": "", "settings": {}}
         return table
     table = published.read(path, utterances, modality, parameters.field)
-    logger.info("%s features of %d of %d utterances from %s", modality, table["present"].sum(), len(table), path)
+    logger.info(
+        "%s features of %d of %d utterances from %s", modality, table["present"].sum(), len(table), path
+    )
     table.attrs["extractor"] = {
         "name": f"published:{path.name}",
         "version": published.fingerprint(path),

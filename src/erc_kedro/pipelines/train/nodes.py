@@ -40,7 +40,12 @@ def train_corpus(
     tables = {"text": text, "audio": audio, "visual": visual}
     data = assemble(utterances, tables, card["labels"], parameters.scaling)
     corpus, experiment = models.parent.name, models.name
-    tags = {"corpus": corpus, "experiment": experiment, "synthetic": card["synthetic"], "protocol": card["protocol"]}
+    tags = {
+        "corpus": corpus,
+        "experiment": experiment,
+        "synthetic": card["synthetic"],
+        "protocol": card["protocol"],
+    }
     facts = {
         "data_fingerprint": data.fingerprint(),
         "code_version": code_version(),
@@ -82,9 +87,9 @@ def train_corpus(
 def _final(table: DataFrame) -> dict[str, float]:
     """Metrics by ``split.metric`` for the trimodal head, ``split.head.metric`` for the students."""
     return {
-        ".".join([row.split, *([row.head] if row.head != "tav" else []), row.metric]): row.value
-        for row in table.itertuples()
-        if row.split != "train"
+        f"{split}.{metric}" if head == "tav" else f"{split}.{head}.{metric}": float(value)
+        for split, head, metric, value in table[["split", "head", "metric", "value"]].to_numpy()
+        if split != "train"
     }
 
 
