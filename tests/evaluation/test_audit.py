@@ -77,9 +77,28 @@ def test_a_sound_corpus_is_counted_and_passes() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
+        (
+            {"label": {0: "calm", 2: "calm"}},
+            "Labels that do not occur in train, and cannot be learned: glad.",
+        ),
+        ({"label": dict.fromkeys(range(8, 12))}, "4 of 4 utterances of test have no label."),
+        (
+            {"split": dict.fromkeys(range(8, 12), "val")},
+            "The test split is empty: nothing is scored but validation.",
+        ),
+    ],
+)
+def test_what_a_user_may_do_is_only_warned_of(changes: dict[str, dict[int, Any]], sentence: str) -> None:
+    findings = audit.audit_corpus(corpus(**changes), CARD, NOTHING)
+    assert findings["errors"] == []
+    assert sentence in findings["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
         ({"split": {1: "test"}}, "Dialogues in two splits: d0."),
         ({"split": dict.fromkeys(range(4, 8), "test")}, "The val split is empty."),
-        ({"label": {0: "calm", 2: "calm"}}, "Labels that do not occur in train: glad."),
         ({"label": dict.fromkeys(range(4, 8))}, "No utterance of the val split has a label."),
         ({"clip": {0: "a.mp4", 11: "a.mp4"}}, "Clips, or spans of clips, in two splits: a.mp4."),
         ({"wav": {0: "a.wav", 11: "a.wav"}}, "Sound files in two splits: a.wav."),

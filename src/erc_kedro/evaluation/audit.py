@@ -82,6 +82,11 @@ def audit_corpus(utterances: pd.DataFrame, card: Mapping[str, Any], irregulariti
     table = pd.crosstab(utterances["label"], utterances["split"]).reindex(columns=list(SPLITS), fill_value=0)
     labels = {str(label): {split: int(row[split]) for split in SPLITS} for label, row in table.iterrows()}
     warnings = []
+    untrained = [label for label, counts in labels.items() if not counts["train"]]
+    if untrained:
+        warnings.append(f"Labels that do not occur in train, and cannot be learned: {_examples(untrained)}.")
+    if not splits["test"]["utterances"]:
+        warnings.append("The test split is empty: nothing is scored but validation.")
     for label, counts in labels.items():
         absent = [split for split in ("val", "test") if not counts[split]]
         if counts["train"] and absent:
@@ -103,7 +108,7 @@ def audit_corpus(utterances: pd.DataFrame, card: Mapping[str, Any], irregulariti
         "shared_speakers": _shared_speakers(utterances),
         "irregularities": _grouped(irregularities),
         "warnings": warnings,
-        "errors": _errors(utterances, labels),
+        "errors": _errors(utterances),
     }
 
 
@@ -144,10 +149,11 @@ def _examples(values: Iterable[Any], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _errors(utterances: pd.DataFrame, labels: Mapping[str, Mapping[str, int]]) -> list[str]:
+def _errors(utterances: pd.DataFrame) -> list[str]:
     errors = []
     labelled = utterances["label"].notna()
-    for split in SPLITS:
+    # A corpus may come without a test split, or with an unlabelled one that is only predicted.
+    for split in ("train", "val"):
         if not (utterances["split"] == split).any():
             errors.append(f"The {split} split is empty.")
         elif labelled.any() and not labelled[utterances["split"] == split].any():
@@ -166,9 +172,6 @@ def _errors(utterances: pd.DataFrame, labels: Mapping[str, Mapping[str, int]]) -
     wavs = utterances[utterances["wav"].notna()].groupby("wav")["split"].nunique()
     if (wavs > 1).any():
         errors.append(f"Sound files in two splits: {_examples(wavs.index[wavs > 1])}.")
-    untrained = [label for label, counts in labels.items() if not counts["train"]]
-    if untrained:
-        errors.append(f"Labels that do not occur in train: {_examples(untrained)}.")
     return errors
 
 

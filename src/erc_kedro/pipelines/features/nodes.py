@@ -106,7 +106,8 @@ def _published_path(raw: Path, wanted: str | None, modality: str) -> Path | None
                 f"features.{modality}.path: {wanted} does not exist; give an existing file, auto, or null"
             )
         return Path(wanted)
-    folder = raw.parent / f"{raw.name}_published"
+    # A manifest is a file; interviews.csv has its features in interviews_published/.
+    folder = raw.parent / f"{raw.stem if raw.is_file() else raw.name}_published"
     found = sorted(folder.glob(f"{modality}*"))
     if len(found) > 1:
         raise ValueError(
