@@ -47,7 +47,7 @@ lint: setup  ## ruff, import rules and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --config pyproject.toml && $(BIN)/mypy
 
 ui: setup  ## MLflow's pages on 127.0.0.1
-	@echo "MLflow: http://127.0.0.1:$(PORT_UI)/#/experiments/1/runs?workflowType=machine_learning   (Ctrl-C ends it)"
+	@echo "MLflow: http://127.0.0.1:$(PORT_UI)/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=corpora   (Ctrl-C ends it)"
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port $(PORT_UI) --workers 1 --backend-store-uri sqlite:///mlflow.db
 
 viz: setup  ## Kedro-Viz on 127.0.0.1

@@ -24,6 +24,24 @@ VARIABLE = "ERC_KEDRO_RUN"
 # MLflow's own limits for one batch.
 METRICS_A_BATCH, PARAMS_A_BATCH, PARAM_LENGTH = 1000, 100, 6000
 
+# A view that the UI opens with viewStateShareKey=corpora: the corpora of all runs in one table, with scores.
+VIEW = "corpora"
+_VIEW_STATE = {
+    "searchFilter": "tags.level = 'corpus'",
+    # Sorted by a metric, the UI lists runs side by side instead of under their parents.
+    "orderByKey": "metrics.`test.weighted_f1`",
+    "orderByAsc": False,
+    "startTime": "ALL",
+    "lifecycleFilter": "Active",
+    "datasetsFilter": [],
+    "modelVersionFilter": "All Runs",
+    "selectedColumns": [
+        *(f"metrics.`{name}`" for name in ("test.accuracy", "test.macro_f1", "test.weighted_f1")),
+        *(f"metrics.`{name}`" for name in ("test.weighted_f1.std", "val.weighted_f1")),
+        *(f"tags.`{name}`" for name in ("corpus", "experiment", "protocol", "synthetic")),
+    ],
+}
+
 _current: ContextVar[str | None] = ContextVar("current", default=None)
 _clients: dict[str, "MlflowClient"] = {}
 
@@ -108,13 +126,12 @@ def start(
     """
     client = _client(uri)
     known = client.get_experiment_by_name(experiment)
-    experiment_id = (
-        known.experiment_id
-        if known
-        else client.create_experiment(
-            experiment, artifact_location=(artifacts / experiment).resolve().as_uri()
-        )
-    )
+    if known:
+        experiment_id = known.experiment_id
+    else:
+        location = (artifacts / experiment).resolve().as_uri()
+        experiment_id = client.create_experiment(experiment, location)
+        client.set_experiment_tag(experiment_id, f"mlflow.sharedViewState.{VIEW}", json.dumps(_VIEW_STATE))
     _bury(client, experiment_id)
     run_id = _open(client, experiment_id, name, tags)
     os.environ[VARIABLE] = json.dumps([uri, experiment_id, run_id])

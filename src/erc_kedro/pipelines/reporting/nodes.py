@@ -10,22 +10,15 @@ from erc_kedro.pipelines import corpora
 if TYPE_CHECKING:
     from pandas import DataFrame
     from plotly.graph_objects import Figure
+
+    from erc_kedro.figures.report import CorpusSection
+
+    Results = tuple[CorpusSection, dict[str, Any] | None]
 else:
-    DataFrame = Figure = Any
+    DataFrame = Figure = Results = Any
 
 logger = logging.getLogger(__name__)
 
-# What the page needs of each corpus, in the order of the node's inputs.
-PARTS = (
-    "utterances",
-    "card",
-    "audit",
-    "features_audit",
-    "predictions",
-    "metrics",
-    "history",
-    "training_card",
-)
 PACKAGES = ("erc-kedro", "kedro", "torch", "transformers", "mlflow", "pandas", "scikit-learn")
 
 
@@ -45,26 +38,7 @@ def draw_figures(
     )
 
 
-def write_report(experiment: str, *tables: Any) -> tuple[str, str]:
-    """The HTML page and the headline table in Markdown."""
-    from erc_kedro import tracking
-    from erc_kedro.figures.report import headline_markdown, render_report
-
-    sections, parameters = [], {}
-    for index, corpus in enumerate(corpora()):
-        parts = dict(zip(PARTS, tables[index * len(PARTS) : (index + 1) * len(PARTS)], strict=True))
-        parameters[corpus] = (parts["training_card"] or {}).get("parameters")
-        sections.append(_section(corpus, **parts))
-    page = render_report(sections, _facts(experiment, parameters))
-    table = headline_markdown(sections)
-    run = tracking.current()
-    run.text(page, "report.html")
-    run.text(table, "report.md")
-    return page, table
-
-
-def _section(
-    corpus: str,
+def gather_results(
     utterances: DataFrame | None,
     card: dict[str, Any] | None,
     audit: dict[str, Any] | None,
@@ -73,7 +47,8 @@ def _section(
     metrics: DataFrame | None,
     history: DataFrame | None,
     training_card: dict[str, Any] | None,
-) -> Any:
+) -> Results:
+    """What the page shows of one corpus, and the parameters behind it."""
     from erc_kedro.figures.report import CorpusSection
 
     training = training_card or {}
@@ -83,10 +58,29 @@ def _section(
             "The predictions on disk are of another version of this corpus and are not shown; "
             "`kedro run --pipeline=train` makes new ones."
         )
-        logger.warning("%s: %s", corpus, sentence)
+        logger.warning("%s: %s", card.get("name"), sentence)
         card["notes"] = [*card.get("notes", []), sentence]
         predictions = metrics = history = None
-    return CorpusSection(corpus, card, predictions, metrics, history, audit, features_audit, utterances)
+    section = CorpusSection("", card, predictions, metrics, history, audit, features_audit, utterances)
+    return section, training.get("parameters")
+
+
+def write_report(experiment: str, *results: Results) -> tuple[str, str]:
+    """The HTML page and the headline table in Markdown."""
+    from dataclasses import replace
+
+    from erc_kedro import tracking
+    from erc_kedro.figures.report import headline_markdown, render_report
+
+    named = dict(zip(corpora(), results, strict=True))
+    sections = [replace(section, name=corpus) for corpus, (section, _) in named.items()]
+    parameters = {corpus: used for corpus, (_, used) in named.items()}
+    page = render_report(sections, _facts(experiment, parameters))
+    table = headline_markdown(sections)
+    run = tracking.current()
+    run.text(page, "report.html")
+    run.text(table, "report.md")
+    return page, table
 
 
 def _same(predictions: DataFrame, utterances: DataFrame) -> bool:

@@ -6,12 +6,12 @@ from kedro.pipeline import Node, Pipeline
 
 from erc_kedro.hooks import ACCEPTS_MISSING
 from erc_kedro.pipelines import corpora, per_corpus
-from erc_kedro.pipelines.reporting.nodes import PARTS, draw_figures, write_report
+from erc_kedro.pipelines.reporting.nodes import draw_figures, gather_results, write_report
 
 
 def create_pipeline() -> Pipeline:
     """Draws each corpus's figures and writes the page over all corpora, as far as they have been made."""
-    figures = Pipeline(
+    each = Pipeline(
         [
             Node(
                 draw_figures,
@@ -19,18 +19,32 @@ def create_pipeline() -> Pipeline:
                 ["confusion_figure", "per_class_figure", "learning_curves_figure"],
                 name="draw_figures",
                 tags=[ACCEPTS_MISSING],
-            )
+            ),
+            Node(
+                gather_results,
+                [
+                    "utterances",
+                    "card",
+                    "audit",
+                    "features_audit",
+                    "predictions",
+                    "metrics",
+                    "history",
+                    "training_card",
+                ],
+                "results",
+                name="gather_results",
+                tags=[ACCEPTS_MISSING],
+            ),
         ]
     )
-    tables = [f"{corpus}.{part}" for corpus in corpora() for part in PARTS]
     with warnings.catch_warnings():
         # The one node that reads across namespaces.
         warnings.filterwarnings("ignore", message="One or more dataset names contain")
         page = Node(
             write_report,
-            ["params:experiment", *tables],
+            ["params:experiment", *(f"{corpus}.results" for corpus in corpora())],
             ["report", "report_table"],
             name="write_report",
-            tags=[ACCEPTS_MISSING],
         )
-    return per_corpus(figures) + Pipeline([page])
+    return per_corpus(each) + Pipeline([page])
