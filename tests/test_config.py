@@ -7,7 +7,7 @@ from kedro.framework.project import configure_project, pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from erc_kedro.config import ConfigError, active_corpora, for_each_corpus, merge
+from erc_kedro.config import ConfigError, ErcConfigLoader, active_corpora, for_each_corpus, merge
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -73,14 +73,19 @@ def test_an_unknown_experiment_is_refused_with_the_known_ones():
         parameters(experiment="nonesuch")
 
 
-def test_local_corpora_replace_the_base_s(tmp_path):
-    for env, corpora in (("base", "[meld, iemocap]"), ("local", "[mine]")):
+def test_the_environment_s_corpora_replace_the_base_s(tmp_path):
+    for env, corpora in (("base", "[meld, iemocap]"), ("local", "[mine]"), ("demo", None)):
         (tmp_path / env).mkdir()
-        (tmp_path / env / "globals.yml").write_text(f"corpora: {corpora}\n")
-    assert active_corpora(tmp_path) == ["mine"]
-    (tmp_path / "local" / "globals.yml").write_text("corpora: meld\n")
-    with pytest.raises(ConfigError, match="must be a list"):
-        active_corpora(tmp_path)
+        (tmp_path / env / "globals.yml").write_text(f"corpora: {corpora}\n" if corpora else "data: x\n")
+    try:
+        for env, expected in (("local", ["mine"]), ("demo", ["meld", "iemocap"]), (None, ["mine"])):
+            ErcConfigLoader(str(tmp_path), env=env, base_env="base", default_run_env="local")
+            assert active_corpora() == expected
+        (tmp_path / "local" / "globals.yml").write_text("corpora: meld\n")
+        with pytest.raises(ConfigError, match=r"globals\.yml: corpora must be a list"):
+            active_corpora()
+    finally:
+        ErcConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="local")
 
 
 def test_the_default_pipeline_is_the_walk_without_demo():
@@ -95,6 +100,7 @@ def test_the_default_pipeline_is_the_walk_without_demo():
         "audit_features",
         "train",
         "draw_figures",
+        "gather_results",
         "write_report",
     }
     one = pipelines["train"].only_nodes_with_namespaces(["iemocap"])

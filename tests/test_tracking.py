@@ -13,16 +13,6 @@ import pytest
 from erc_kedro import tracking
 
 
-@pytest.fixture(scope="session")
-def store(tmp_path_factory):
-    """A migrated store; migrating takes seconds, copying does not."""
-    from mlflow import MlflowClient
-
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
 def uri(store, tmp_path, monkeypatch):
     monkeypatch.delenv(tracking.VARIABLE, raising=False)

@@ -5,6 +5,7 @@ A stage's parameters are written once (``train:``) and refined, in this order, b
 ``--params`` on the command line. Nodes read the result as ``params:<corpus>.<stage>``.
 """
 
+import os
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -20,10 +21,18 @@ class ConfigError(ValueError):
     """Configuration that cannot be used; the message names the key and the mend."""
 
 
-def active_corpora(conf: Path) -> list[str]:
-    """Names of the corpora that pipelines are built for: ``corpora`` in ``conf/local`` or ``conf/base``."""
-    for env in ("local", "base"):
-        path = conf / env / "globals.yml"
+# Where the last loader reads: pipelines are built for the corpora of the environment that runs.
+_source: tuple[Path, str] | None = None
+
+
+def active_corpora() -> list[str]:
+    """The corpora that pipelines are built for: ``corpora`` in the environment's or the base globals."""
+    conf, env = _source or (
+        Path(__file__).resolve().parents[2] / "conf",
+        os.environ.get("KEDRO_ENV", "local"),
+    )
+    for name in (env, "base"):
+        path = conf / name / "globals.yml"
         corpora = (yaml.safe_load(path.read_text()) or {}).get("corpora") if path.exists() else None
         if corpora is not None:
             if not isinstance(corpora, list) or not all(
@@ -69,13 +78,18 @@ def _section(layer: Any, stage: str) -> Mapping[str, Any] | None:
 class ErcConfigLoader(OmegaConfigLoader):
     """Kedro's loader, whose parameters are expanded by corpus and experiment."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        global _source
+        _source = (Path(self.conf_source), self.env or self.default_run_env)
+
     def __getitem__(self, key: str) -> dict[str, Any]:
         config = super().__getitem__(key)
         if key != "parameters":
             return config
         return for_each_corpus(
             config,
-            active_corpora(Path(self.conf_source)),
+            active_corpora(),
             self._experiment(config.get("experiment")),
             self.runtime_params or {},
         )
@@ -88,6 +102,7 @@ class ErcConfigLoader(OmegaConfigLoader):
         if name not in experiments:
             raise ConfigError(
                 f"experiment: {name!r} is not known; there are {', '.join(sorted(experiments)) or 'none'}. "
-                f"Write conf/local/experiments/{name}.yml, whose only key is {name}"
+                f"Write {self.conf_source}/{self.env or self.default_run_env}/experiments/{name}.yml, "
+                f"whose only key is {name}"
             )
         return experiments[name] or {}

@@ -33,7 +33,7 @@ class _Whole:
     def save(self, data: Any) -> None:
         target = Path(self._filepath)
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{target.name}.{os.getpid()}")
+        beside = target.with_name(f".{target.name}.part")
         self._filepath = type(self._filepath)(beside)
         try:
             super().save(data)  # type: ignore[misc]

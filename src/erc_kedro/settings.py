@@ -1,7 +1,12 @@
 """Kedro's settings for this project."""
 
+import warnings
+
 from erc_kedro.config import ErcConfigLoader
 from erc_kedro.hooks import MissingInputHooks, TrackingHooks
+
+# Users write `kedro run --pipeline=train`; Kedro 1.7 says each time that it prefers --pipelines.
+warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
 
 HOOKS = (TrackingHooks(), MissingInputHooks())
 CONFIG_LOADER_CLASS = ErcConfigLoader

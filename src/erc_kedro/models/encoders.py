@@ -56,7 +56,7 @@ class TransformerContext(nn.Module):
         self.layers = nn.ModuleList(TransformerLayer(parameters, groups) for _ in range(parameters.layers))
         self.norm = GroupedLayerNorm(groups, parameters.hidden)
 
-    def forward(self, z: Tensor, speaker: Tensor, valid: Tensor, allowed: Tensor) -> Tensor:
+    def forward(self, z: Tensor, speaker: Tensor, present: Tensor, valid: Tensor, allowed: Tensor) -> Tensor:
         """z [M, B, L, d], speaker [B, L], allowed [M, B, L, L] -> [M, B, L, d]."""
         shape = z.shape
         codes = sinusoids(shape[2], shape[3], z.device) + self.speaker[speaker.clamp(0, MAX_SPEAKERS - 1)]
@@ -107,27 +107,32 @@ class GruContext(nn.Module):
         self.dropout = nn.Dropout(parameters.dropout)
         self.norm = GroupedLayerNorm(groups, parameters.hidden)
 
-    def forward(self, z: Tensor, speaker: Tensor, valid: Tensor, allowed: Tensor) -> Tensor:
-        """z [M, B, L, d], speaker and valid [B, L] -> [M, B, L, d]."""
+    def forward(self, z: Tensor, speaker: Tensor, present: Tensor, valid: Tensor, allowed: Tensor) -> Tensor:
+        """z [M, B, L, d], speaker and valid [B, L], present [B, L, M] -> [M, B, L, d]."""
         shape = z.shape
         z = z + self.speaker[speaker.clamp(0, MAX_SPEAKERS - 1)]
-        place = valid.nonzero(as_tuple=True)
-        real = z[:, place[0], place[1]]
-        # Where each real utterance stands on its speaker's track, tracks counted over the whole batch.
-        owner = place[0] * (int(speaker.max()) + 1) + speaker[place]
-        tracks, track = owner.unique(return_inverse=True)
-        order = track.argsort(stable=True)
-        lengths = track.bincount(minlength=len(tracks))
-        first = lengths.cumsum(0) - lengths
-        step = torch.empty_like(track)
-        step[order] = torch.arange(len(track), device=track.device) - first[track[order]]
-        outputs = []
-        for dialogue, own, x in zip(self.dialogue, self.own, real, strict=True):
-            h = _run(dialogue, x, place[0], place[1], shape[1], shape[2])
-            outputs.append(h + _run(own, x, track, step, len(tracks), int(lengths.max()) if len(x) else 0))
-        h = z.clone()
-        h[:, place[0], place[1]] = real + self.dropout(torch.stack(outputs))
-        return self.norm(h.flatten(1, 2)).view(shape)
+        dialogue, position = valid.nonzero(as_tuple=True)
+        track, turn = _tracks(dialogue * (int(speaker.max()) + 1) + speaker[dialogue, position])
+        h = torch.zeros_like(z)
+        for m in range(shape[0]):
+            # A dialogue without this modality has nothing to run over, whatever its neighbours have.
+            has = present[..., m].any(1)[dialogue]
+            if has.any():
+                row, step = dialogue[has], position[has]
+                x = z[m, row, step]
+                over = _run(self.dialogue[m], x, row, step) + _run(self.own[m], x, track[has], turn[has])
+                h[m, row, step] = over
+        return self.norm((z + self.dropout(h)).flatten(1, 2)).view(shape)
+
+
+def _tracks(owner: Tensor) -> tuple[Tensor, Tensor]:
+    """For utterances in order, by whom they are said [N]: each one's track and its place on it."""
+    track = owner.unique(return_inverse=True)[1]
+    lengths = track.bincount()
+    order = track.argsort(stable=True)
+    turn = torch.empty_like(track)
+    turn[order] = torch.arange(len(track), device=track.device) - (lengths.cumsum(0) - lengths)[track[order]]
+    return track, turn
 
 
 def _gru(parameters: ModelParameters) -> nn.GRU:
@@ -142,14 +147,12 @@ def _gru(parameters: ModelParameters) -> nn.GRU:
     )
 
 
-def _run(gru: nn.Module, x: Tensor, row: Tensor, step: Tensor, rows: int, steps: int) -> Tensor:
+def _run(gru: nn.Module, x: Tensor, row: Tensor, step: Tensor) -> Tensor:
     """Lays utterances x [N, d] out at (row, step), runs the GRU over each row, and picks them up again."""
-    if not len(x):
-        return x
-    padded = x.new_zeros(rows, steps, x.shape[1])
+    row = row.unique(return_inverse=True)[1]
+    lengths = row.bincount()
+    padded = x.new_zeros(len(lengths), int(lengths.max()), x.shape[1])
     padded[row, step] = x
-    # A packed sequence may not be empty; an empty dialogue reads one zero that nobody looks at.
-    lengths = row.bincount(minlength=rows).clamp(min=1).cpu()
-    packed = pack_padded_sequence(padded, lengths, batch_first=True, enforce_sorted=False)
-    out, _ = pad_packed_sequence(gru(packed)[0], batch_first=True, total_length=steps)
+    packed = pack_padded_sequence(padded, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    out, _ = pad_packed_sequence(gru(packed)[0], batch_first=True)
     return out[row, step]

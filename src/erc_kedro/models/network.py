@@ -91,7 +91,7 @@ class GatedFusionNetwork(nn.Module):
         else:
             allowed = allowed.expand(-1, -1, length, -1)
         z = self.inputs(batch.features, present)
-        h = self.context(z, batch.speaker, batch.valid, allowed)
+        h = self.context(z, batch.speaker, present, batch.valid, allowed)
         e, gates = self.gates(h, allowed)
         pairs, alpha, beta = self.pairs(e)
         tav, weights = self.trimodal(pairs, e, present)

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pickle
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from erc_kedro.training.batches import Dialogues
 CHECKPOINT = "checkpoint.pt"
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+PREDICTIONS = "predictions.parquet"
+HISTORY = "history.parquet"
 
 
 def key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:
@@ -45,9 +48,7 @@ def code_version() -> str:
 def save(folder: Path, key: str, state: dict[str, Any]) -> None:
     """Replaces the folder's checkpoint, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f".{CHECKPOINT}.{os.getpid()}"
-    torch.save({"key": key, **state}, beside)
-    os.replace(beside, folder / CHECKPOINT)
+    _replace(folder / CHECKPOINT, lambda path: torch.save({"key": key, **state}, path))
 
 
 def load(folder: Path, key: str) -> dict[str, Any] | None:
@@ -69,12 +70,11 @@ def save_result(
     """Writes a finished fit; the config comes last, and without it nothing counts as done."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
-    predictions.to_parquet(folder / "predictions.parquet", index=False)
-    history.to_parquet(folder / "history.parquet", index=False)
-    save_file({name: value.contiguous() for name, value in weights.items()}, folder / WEIGHTS)
-    beside = folder / f".{CONFIG}.{os.getpid()}"
-    beside.write_text(json.dumps(config, indent=2) + "\n")
-    os.replace(beside, folder / CONFIG)
+    _replace(folder / PREDICTIONS, lambda path: predictions.to_parquet(path, index=False))
+    _replace(folder / HISTORY, lambda path: history.to_parquet(path, index=False))
+    tensors = {name: value.contiguous() for name, value in weights.items()}
+    _replace(folder / WEIGHTS, lambda path: save_file(tensors, path))
+    _replace(folder / CONFIG, lambda path: path.write_text(json.dumps(config, indent=2) + "\n"))
     (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -84,8 +84,15 @@ def load_result(folder: Path, key: str) -> tuple[pd.DataFrame, pd.DataFrame] | N
         if json.loads((folder / CONFIG).read_text())["key"] != key or not (folder / WEIGHTS).exists():
             return None
         return (
-            pd.read_parquet(folder / "predictions.parquet"),
-            pd.read_parquet(folder / "history.parquet"),
+            pd.read_parquet(folder / PREDICTIONS),
+            pd.read_parquet(folder / HISTORY),
         )
     except (OSError, ValueError, KeyError):
         return None
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    # One name beside each file, so that what a kill leaves there is written over, not collected.
+    beside = path.with_name(f".{path.name}.part")
+    write(beside)
+    os.replace(beside, path)

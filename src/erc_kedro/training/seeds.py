@@ -1,6 +1,8 @@
 """Several seeds of one experiment, one after another or side by side."""
 
+import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ def fit_seeds(data: Dialogues, parameters: TrainParameters, folder: Path, title:
     seeds = range(parameters.seeds)
     jobs = min(parameters.jobs, parameters.seeds)
     if jobs > 1:
-        calls = (delayed(fit)(data, parameters, seed, folder / f"seed{seed}") for seed in seeds)
+        alive = partial(_stop_if_orphaned, os.getpid())
+        calls = (delayed(fit)(data, parameters, seed, folder / f"seed{seed}", alive) for seed in seeds)
         results = Parallel(n_jobs=jobs, return_as="generator", inner_max_num_threads=parameters.threads)(
             calls
         )
@@ -41,3 +44,9 @@ def fit_seeds(data: Dialogues, parameters: TrainParameters, folder: Path, title:
             yield fit(data, parameters, seed, folder / f"seed{seed}", show)
             # Early stopping ends a bar before its total.
             bar.total = bar.n
+
+
+def _stop_if_orphaned(parent: int, row: dict[str, float]) -> None:
+    """A worker whose parent was killed outright would train on beside the run that takes its place."""
+    if os.getppid() != parent:
+        raise SystemExit(f"the run that started this fit (process {parent}) is gone")

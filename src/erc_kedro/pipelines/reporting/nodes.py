@@ -19,23 +19,11 @@ else:
 
 logger = logging.getLogger(__name__)
 
+SCALED_BY_SPEAKER = (
+    "Each speaker's {} features are scaled by that speaker's own mean and deviation. No label is read, but all that "
+    "the speaker says in the split is, later utterances too."
+)
 PACKAGES = ("erc-kedro", "kedro", "torch", "transformers", "mlflow", "pandas", "scikit-learn")
-
-
-def draw_figures(
-    predictions: DataFrame | None, metrics: DataFrame | None, history: DataFrame | None
-) -> tuple[Figure, Figure, Figure]:
-    """Confusion, per-class and learning-curve figures; a sentence where the corpus is not trained yet."""
-    from erc_kedro import figures
-    from erc_kedro.evaluation.metrics import confusion
-
-    if predictions is None or metrics is None or history is None:
-        return (figures.sentence("Not trained yet: kedro run --pipeline=train"),) * 3
-    return (
-        figures.confusion_figure(confusion(predictions, "test")),
-        figures.per_class_figure(metrics),
-        figures.learning_curves(history),
-    )
 
 
 def gather_results(
@@ -61,8 +49,28 @@ def gather_results(
         logger.warning("%s: %s", card.get("name"), sentence)
         card["notes"] = [*card.get("notes", []), sentence]
         predictions = metrics = history = None
+    by_speaker = [
+        m for m, how in (training.get("parameters") or {}).get("scaling", {}).items() if how == "speaker"
+    ]
+    if by_speaker and predictions is not None:
+        card["notes"] = [*card.get("notes", []), SCALED_BY_SPEAKER.format(" and ".join(by_speaker))]
     section = CorpusSection("", card, predictions, metrics, history, audit, features_audit, utterances)
     return section, training.get("parameters")
+
+
+def draw_figures(results: Results) -> tuple[Figure, Figure, Figure]:
+    """Confusion, per-class and learning-curve figures; a sentence where the corpus is not trained yet."""
+    from erc_kedro import figures
+    from erc_kedro.evaluation.metrics import confusion
+
+    section, _ = results
+    if section.predictions is None or section.metrics is None or section.history is None:
+        return (figures.sentence("Not trained yet: kedro run --pipeline=train"),) * 3
+    return (
+        figures.confusion_figure(confusion(section.predictions, "test")),
+        figures.per_class_figure(section.metrics),
+        figures.learning_curves(section.history),
+    )
 
 
 def write_report(experiment: str, *results: Results) -> tuple[str, str]:

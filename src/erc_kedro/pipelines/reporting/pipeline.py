@@ -14,13 +14,6 @@ def create_pipeline() -> Pipeline:
     each = Pipeline(
         [
             Node(
-                draw_figures,
-                ["predictions", "metrics", "history"],
-                ["confusion_figure", "per_class_figure", "learning_curves_figure"],
-                name="draw_figures",
-                tags=[ACCEPTS_MISSING],
-            ),
-            Node(
                 gather_results,
                 [
                     "utterances",
@@ -35,6 +28,12 @@ def create_pipeline() -> Pipeline:
                 "results",
                 name="gather_results",
                 tags=[ACCEPTS_MISSING],
+            ),
+            Node(
+                draw_figures,
+                "results",
+                ["confusion_figure", "per_class_figure", "learning_curves_figure"],
+                name="draw_figures",
             ),
         ]
     )

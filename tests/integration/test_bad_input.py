@@ -1,0 +1,270 @@
+"""Bad input is refused by file, row and mend, leaves nothing half-written, and its run does not stay open."""
+
+import pickle
+import re
+import signal
+import time
+
+import pandas as pd
+import pytest
+
+MELD = "data/demo/01_raw/meld"
+LABELS = ("calm", "glad", "cross")
+
+
+def refused(project, *words):
+    """The message of a run that must fail, and must have written nothing."""
+    before = project.files()
+    printed = project.kedro("run", *words, succeeds=False)
+    assert project.files() == before
+    assert "RUNNING" not in project.statuses().values()
+    return printed
+
+
+@pytest.fixture
+def releases(project, demo):
+    """A project with the raw embedded corpora, and nothing made from them yet."""
+    for name, (_, content) in demo.files("data/demo/01_raw").items():
+        path = project.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return project
+
+
+def change(project, name, old, new):
+    """Replaces a text in a raw file; returns the row of its first occurrence, the header being row 1."""
+    path = project.folder / name
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new, 1))
+    return content[: content.index(old)].count(b"\n") + 1
+
+
+def test_a_missing_raw_folder(project):
+    printed = refused(project, "--pipeline=ingestion", "--namespaces=meld")
+    assert "data/01_raw/meld does not exist" in printed
+    assert "_raw=PATH" in printed
+    assert "make demo" in printed
+    assert project.statuses() == {"ingestion": "FAILED"}
+
+
+def test_a_csv_without_a_column(releases):
+    change(releases, f"{MELD}/train_sent_emo.csv", b"Emotion", b"Feeling")
+    printed = refused(releases, "--env=demo", "--pipeline=ingestion", "--namespaces=meld")
+    assert re.search(r"CorpusError: .*train_sent_emo\.csv.*emotion.*is missing", printed, re.IGNORECASE)
+    assert releases.statuses() == {"ingestion": "FAILED"}
+
+
+def test_an_unknown_label(releases):
+    row = change(releases, f"{MELD}/dev_sent_emo.csv", b",neutral,neutral,", b",boredom,neutral,")
+    printed = refused(releases, "--env=demo", "--pipeline=ingestion", "--namespaces=meld")
+    message = re.search(r"CorpusError: (.*dev_sent_emo\.csv.*)", printed)[1]
+    assert re.search(rf"row {row}\b", message)
+    assert "'boredom'" in message
+    assert "surprise" in message
+    assert releases.statuses() == {"ingestion": "FAILED"}
+
+
+def test_a_duplicated_utterance(releases):
+    path = releases.folder / MELD / "test_sent_emo.csv"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines, lines[3]]))
+    printed = refused(releases, "--env=demo", "--pipeline=ingestion", "--namespaces=meld")
+    message = re.search(r"CorpusError: (.*test_sent_emo\.csv.*)", printed)[1]
+    assert re.search(rf"row {len(lines) + 1}\b", message)
+    assert re.search(r"row 4\b", message)
+    assert releases.statuses() == {"ingestion": "FAILED"}
+
+
+def test_an_empty_corpus(releases):
+    path = releases.folder / MELD / "train_sent_emo.csv"
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    printed = refused(releases, "--env=demo", "--pipeline=ingestion", "--namespaces=meld")
+    assert re.search(r"CorpusError: .*train_sent_emo\.csv.*(no rows|empty)", printed)
+    assert releases.statuses() == {"ingestion": "FAILED"}
+
+
+class Forbidden:
+    """Unpickled carelessly, it writes a file."""
+
+    def __init__(self, witness):
+        self.witness = witness
+
+    def __reduce__(self):
+        return exec, (f"open({str(self.witness)!r}, 'w').close()",)
+
+
+def test_a_pickle_with_a_forbidden_class(demo_copy):
+    witness = demo_copy.folder / "it_ran"
+    path = demo_copy.folder / "data/demo/01_raw/theirs.pkl"
+    path.write_bytes(pickle.dumps({"Ses01F_impro01_F000": Forbidden(witness)}))
+    printed = refused(
+        demo_copy,
+        "--env=demo",
+        "--pipeline=features",
+        "--nodes=iemocap.audio_features",
+        "--params=iemocap.features.audio.path=data/demo/01_raw/theirs.pkl",
+    )
+    assert re.search(r"CorpusError: .*theirs\.pkl.*exec", printed)
+    assert not witness.exists()
+    assert demo_copy.statuses() == {"features": "FAILED"}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "names"),
+    [
+        ("train.epochs=0", ("meld.train", "epochs", "greater than or equal to 1")),
+        ("iemocap.train.model.hiden=64", ("iemocap.train", "model.hiden", "not permitted")),
+        ("experiment=nonsense", ("experiment", "nonsense", "full", "conf/local/experiments/nonsense.yml")),
+    ],
+)
+def test_a_parameter_that_cannot_be(project, parameter, names):
+    printed = refused(project, f"--params={parameter}")
+    for name in names:
+        assert name in printed
+    # Refused before anything starts, so that there is no run to end.
+    assert project.statuses() == {}
+
+
+# A user's own corpus.
+
+
+@pytest.fixture
+def mine(project):
+    """A project for one corpus of one's own, of text alone, as its documentation says to set it up."""
+    rows = [
+        (
+            f"d{d:02}",
+            i,
+            ("Ann", "Bo")[i % 2],
+            f"I feel {LABELS[(d + i) % 3]} about thing {d % 5}",
+            LABELS[(d + i) % 3],
+        )
+        for d in range(30)
+        for i in range(2 + d % 3)
+    ]
+    table = pd.DataFrame(rows, columns=["dialogue_id", "position", "speaker", "text", "label"])
+    table["split"] = table["dialogue_id"].map(
+        lambda name: ("train", "train", "val", "test")[int(name[1:]) % 4]
+    )
+    table["clip"] = ""
+    table.to_csv(project.folder / "data/01_raw/mine.csv", index=False)
+    project.write("conf/local/globals.yml", "corpora: [mine]\n")
+    project.write(
+        "conf/local/parameters_mine.yml",
+        "mine: {ingestion: {reader: manifest, raw: data/01_raw/mine.csv}}\n",
+    )
+    project.write(
+        "conf/local/parameters_train.yml", (project.folder / "conf/demo/parameters_train.yml").read_text()
+    )
+    return project
+
+
+def test_one_s_own_corpus_walks_to_the_report(mine):
+    mine.kedro("run")
+    table = pd.read_parquet(mine.folder / "data/07_model_output/mine/full/predictions.parquet")
+    assert {f"p_{label}" for label in LABELS} == {name for name in table if name.startswith("p_")}
+    page = (mine.folder / "data/08_reporting/full/report.html").read_text()
+    assert "mine" in re.search("<title>(.*?)</title>", page, re.DOTALL)[1]
+    assert "SYNTHETIC" not in re.search("<title>(.*?)</title>", page, re.DOTALL)[1]
+    assert set(mine.statuses().values()) == {"FINISHED"}
+    made = {name.split("/")[2] for name in mine.files() if re.match("data/0[3467]_[a-z_]+/[^.]", name)}
+    assert made == {"mine", "cache"}
+
+
+def test_a_manifest_with_a_missing_clip(mine):
+    path = mine.folder / "data/01_raw/mine.csv"
+    lines = path.read_text().splitlines()
+    lines[6] += "clips/absent.mp4"
+    path.write_text("\n".join(lines) + "\n")
+    printed = refused(mine, "--pipeline=ingestion")
+    message = re.search(r"CorpusError: (.*mine\.csv.*)", printed)[1]
+    assert "row 7, column clip" in message
+    assert "clips/absent.mp4" in message
+    assert "Correct the path" in message
+    assert mine.statuses() == {"ingestion": "FAILED"}
+
+
+# Ends before the end.
+
+
+def test_a_training_that_fails_leaves_the_earlier_results(demo_copy):
+    def results():
+        return {name: file for name, file in demo_copy.files().items() if "/07_model_output/" in name}
+
+    before = results()
+    printed = demo_copy.kedro(
+        "run",
+        "--env=demo",
+        "--pipeline=train",
+        "--namespaces=meld",
+        "--params=train.learning_rate=1e30",
+        succeeds=False,
+    )
+    assert re.search(r"loss is no longer finite.*train\.learning_rate", printed)
+    assert results() == before
+    assert demo_copy.statuses() == {"train": "FAILED", "meld full": "FAILED"}
+
+
+def interrupt(project, signal_number):
+    """Starts training, and sends a signal once a checkpoint was written after the start."""
+    folder = project.folder / "data/demo/06_models/meld/full"
+
+    def saved():
+        return {path: path.stat().st_mtime_ns for path in folder.glob("*/checkpoint.pt")}
+
+    earlier = saved()
+    # A shell that runs tests in the background makes them, and what they start, deaf to Ctrl-C.
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = project.start("run", "--env=demo", "--pipeline=train", "--namespaces=meld")
+    signal.signal(signal.SIGINT, heard)
+    try:
+        deadline = time.monotonic() + 120
+        while saved() in ({}, earlier):
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline, "no checkpoint appeared"
+            time.sleep(0.02)
+        process.send_signal(signal_number)
+        printed, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode != 0, printed
+
+
+def test_an_interrupted_training_is_taken_up(demo_copy):
+    # Checkpoints after every epoch, and so many epochs that no machine is done before the signal comes.
+    loop = demo_copy.folder / "src/erc_kedro/training/loop.py"
+    assert "\nSAVE_EVERY_S = 5.0\n" in loop.read_text()
+    loop.write_text(loop.read_text().replace("\nSAVE_EVERY_S = 5.0\n", "\nSAVE_EVERY_S = 0.0\n"))
+    demo_copy.write(
+        "conf/demo/parameters_train.yml",
+        "train: {seeds: 1, epochs: 80, patience: 80, jobs: 1, model: {hidden: 16, heads: 2}}\n",
+    )
+    before = {name: file for name, file in demo_copy.files().items() if "/07_model_output/" in name}
+
+    interrupt(demo_copy, signal.SIGINT)
+    first = {run.info.run_id for run in demo_copy.runs()}
+    assert {run.data.tags["level"]: run.info.status for run in demo_copy.runs()} == {
+        "run": "KILLED",
+        "corpus": "KILLED",
+    }
+
+    interrupt(demo_copy, signal.SIGKILL)
+    second = {run.info.run_id: run for run in demo_copy.runs() if run.info.run_id not in first}
+    # Nobody was left to end these; the next run does.
+    assert {run.info.status for run in second.values()} == {"RUNNING"}
+    after = {name: file for name, file in demo_copy.files().items() if "/07_model_output/" in name}
+    assert after == before
+
+    demo_copy.kedro("run", "--env=demo", "--pipeline=train", "--namespaces=meld")
+    runs = {run.info.run_id: run for run in demo_copy.runs()}
+    assert {runs[name].info.status for name in (*first, *second)} == {"KILLED"}
+    third = {run.data.tags["level"]: run for name, run in runs.items() if name not in {*first, *second}}
+    assert {level: run.info.status for level, run in third.items()} == dict.fromkeys(
+        ("run", "corpus", "seed"), "FINISHED"
+    )
+    assert int(third["seed"].data.tags["taken_up"].removeprefix("epoch ")) >= 2
+    history = pd.read_parquet(demo_copy.folder / "data/demo/07_model_output/meld/full/history.parquet")
+    assert history["epoch"].tolist() == list(range(80))
+    assert not list(demo_copy.folder.glob("data/demo/06_models/**/checkpoint.pt"))
