@@ -20,8 +20,8 @@ else:
 logger = logging.getLogger(__name__)
 
 SCALED_BY_SPEAKER = (
-    "Each speaker's {} features are scaled by that speaker's own mean and deviation. No label is read, but all that "
-    "the speaker says in the split is, later utterances too."
+    "Each speaker's {} features are scaled by that speaker's own mean and deviation. No label is read, but "
+    "all that the speaker says in the split is, later utterances too."
 )
 PACKAGES = ("erc-kedro", "kedro", "torch", "transformers", "mlflow", "pandas", "scikit-learn")
 
