@@ -61,6 +61,8 @@ class ModelParameters(Parameters):
     dropout: Probability = 0.3
     context: Literal["transformer", "gru"] = "gru"
     causal: bool = False
+    # With gru: a second track over each speaker's own turns.
+    speaker_track: bool = True
     gates: bool = True
     guide: bool = True
     guide_dropout: Probability = 0.1

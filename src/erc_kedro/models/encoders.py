@@ -103,7 +103,8 @@ class GruContext(nn.Module):
         super().__init__()
         self.speaker = nn.Parameter(torch.randn(MAX_SPEAKERS, parameters.hidden) * 0.02)
         self.dialogue = nn.ModuleList(_gru(parameters) for _ in range(groups))
-        self.own = nn.ModuleList(_gru(parameters) for _ in range(groups))
+        tracks = groups if parameters.speaker_track else 0
+        self.own = nn.ModuleList(_gru(parameters) for _ in range(tracks))
         self.dropout = nn.Dropout(parameters.dropout)
         self.norm = GroupedLayerNorm(groups, parameters.hidden)
 
@@ -120,8 +121,9 @@ class GruContext(nn.Module):
             if has.any():
                 row, step = dialogue[has], position[has]
                 x = z[m, row, step]
-                over = _run(self.dialogue[m], x, row, step) + _run(self.own[m], x, track[has], turn[has])
-                h[m, row, step] = over
+                h[m, row, step] = _run(self.dialogue[m], x, row, step)
+                if self.own:
+                    h[m, row, step] += _run(self.own[m], x, track[has], turn[has])
         return self.norm((z + self.dropout(h)).flatten(1, 2)).view(shape)
 
 
