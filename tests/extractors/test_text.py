@@ -56,6 +56,21 @@ def test_a_second_run_encodes_nothing_and_a_third_only_what_is_new(encoder, tmp_
     assert asked == [["oh no", "yes"], ["i hate you"]]
 
 
+def test_pooling_is_the_mean_over_tokens_and_layers(folder, tmp_path):
+    words = pd.Series(["oh no .", "what is this"])
+    for pooling, layers in (("last", 1), ("last_four", 4)):
+        encoder = text.load(str(folder), 16, pooling)
+        got = text.vectors(encoder, words, tmp_path, 2)
+        for words_of_one, vector in zip(words, got, strict=True):
+            tokens = encoder.tokenizer(words_of_one, return_tensors="pt")
+            with torch.no_grad():
+                states = encoder.model(**tokens, output_hidden_states=True).hidden_states
+            # The tiny encoder has the embeddings and two layers.
+            kept = torch.stack([state[0].mean(0) for state in states[-layers:]]).mean(0)
+            expected = kept / kept.norm()
+            np.testing.assert_allclose(vector, expected, atol=1e-5)
+
+
 def test_an_interruption_keeps_what_was_encoded(encoder, tmp_path, monkeypatch):
     monkeypatch.setattr(text, "CHUNK", 1)
     encode = text.encode

