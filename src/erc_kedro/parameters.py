@@ -108,14 +108,14 @@ class TrainParameters(Parameters):
     epochs: int = Field(default=60, ge=1)
     # Epochs without a better validation weighted F1 before training stops.
     patience: int = Field(default=12, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=5e-4, gt=0)
     weight_decay: Weight = 0.01
     warmup_epochs: int = Field(default=2, ge=0)
     gradient_clip: float = Field(default=1.0, gt=0)
     # Decay of the moving average of weights that is scored and kept; 0 keeps each step's own weights.
     averaging: Probability = 0.98
     # Utterances in a batch, padding included.
-    batch_utterances: int = Field(default=1024, ge=1)
+    batch_utterances: int = Field(default=512, ge=1)
     # The chance that a training dialogue loses one or two of its modalities for a step.
     modality_dropout: Probability = 0.1
     # How each modality is scaled: statistics of training utterances, or of each speaker's own utterances
