@@ -21,7 +21,7 @@ setup: $(VENV)/.ready  ## a virtual environment with the pinned packages of requ
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}; say which: make $(MAKECMDGOALS) PYTHON=python3.12")'
 	@echo "== Setting up $(VENV) with the packages of requirements.lock (a few minutes, once)"
-	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar on -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -1,5 +1,7 @@
 """Files appear whole or not at all, and an absent one says what makes it."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -20,6 +22,8 @@ def test_vectors_are_a_fixed_size_list_of_float32_and_attributes_survive(tmp_pat
     assert str(field.type).startswith("fixed_size_list")
     assert str(field.type).endswith("[3]")
     assert str(field.type.value_type) == "float"
+    preview = dataset.preview(nrows=1)
+    assert json.loads(json.dumps(preview))["data"] == [["a", "1, 0, 0", True]]
     back = dataset.load()
     assert back.attrs == table.attrs
     np.testing.assert_array_equal(np.stack(back["vector"]), np.eye(2, 3))

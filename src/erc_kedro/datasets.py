@@ -9,9 +9,11 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import TablePreview
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.plotly import JSONDataset as PlotlyDataset
@@ -67,6 +69,19 @@ class Table(_Whole, ParquetDataset):
                     schema = schema.set(index, pa.field(column.name, fixed))
         self._save_args: dict[str, Any] = {**self._save_args, "schema": schema, "index": False}
         super().save(data)
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """The first rows, with a vector as its first numbers: Kedro-Viz writes JSON."""
+        table = pd.read_parquet(self._filepath).head(nrows).astype(object)
+        return table.map(_printed).to_dict(orient="split")
+
+
+def _printed(cell: Any) -> Any:
+    if isinstance(cell, np.ndarray):
+        return ", ".join(f"{number:.3g}" for number in cell[:4]) + (
+            f", … ({len(cell)})" if len(cell) > 4 else ""
+        )
+    return None if pd.isna(cell) else cell
 
 
 class Json(_Whole, JSONDataset):

@@ -3,6 +3,7 @@
 The catalog names these schemas as ``validator``; Kedro checks a table whenever it is saved.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,12 @@ SPLITS = ("train", "val", "test")
 MODALITIES = ("text", "audio", "visual")
 # Single, pair and trimodal representations in the paper's notation; the prediction is "tav".
 HEADS = ("t", "a", "v", "ta", "tv", "av", "tav")
+
+
+def heads_of(modalities: Iterable[str]) -> list[str]:
+    """The heads that rest on at least one of these modalities."""
+    letters = {modality[0] for modality in modalities}
+    return [head for head in HEADS if letters & set(head)]
 
 
 def _positions_count_from_zero(table: pd.DataFrame) -> bool:

@@ -201,7 +201,7 @@ def test_it_says_how_it_came_about(html):
     words = Page(html).words
     for part in ("abc1234", "gated", "2.13.0", '"seeds"', "is scored once", "kedro run --params"):
         assert part in words
-    assert Page(html).row("Epoch")[1:] == ["2", "2", "2"]
+    assert Page(html).row("Epoch, counted from 0")[1:] == ["2", "2", "2"]
 
 
 def test_nothing_comes_from_outside(html):

@@ -164,6 +164,9 @@ def test_one_s_own_corpus_walks_to_the_report(mine):
     mine.kedro("run")
     table = pd.read_parquet(mine.folder / "data/07_model_output/mine/full/predictions.parquet")
     assert {f"p_{label}" for label in LABELS} == {name for name in table if name.startswith("p_")}
+    # It has text alone: a head of other modalities is untrained, and no score of it may be shown.
+    metrics = pd.read_parquet(mine.folder / "data/07_model_output/mine/full/metrics.parquet")
+    assert set(metrics["head"]) == {"t", "ta", "tv", "tav"}
     page = (mine.folder / "data/08_reporting/full/report.html").read_text()
     assert "mine" in re.search("<title>(.*?)</title>", page, re.DOTALL)[1]
     assert "SYNTHETIC" not in re.search("<title>(.*?)</title>", page, re.DOTALL)[1]

@@ -64,7 +64,10 @@ def fit(
     """
     for split in ("train", "val"):
         if not (data.label[data.rows(split)] >= 0).any():
-            raise ValueError(f"the {split} split has no labelled utterance; see the audit")
+            raise ValueError(
+                f"the {split} split has no labelled utterance; training needs labels in train and "
+                "val; the corpus's audit in 08_reporting/audit counts them"
+            )
     torch.set_num_threads(parameters.threads)
     key = checkpoint.key(data, parameters, seed)
     done = checkpoint.load_result(folder, key)

@@ -31,6 +31,7 @@ def train_corpus(
     from erc_kedro import tracking
     from erc_kedro.evaluation.audit import refuse
     from erc_kedro.evaluation.metrics import metrics_table, summary
+    from erc_kedro.schemas import heads_of
     from erc_kedro.training.batches import assemble
     from erc_kedro.training.checkpoint import code_version
     from erc_kedro.training.seeds import fit_seeds
@@ -40,6 +41,8 @@ def train_corpus(
     tables = {"text": text, "audio": audio, "visual": visual}
     data = assemble(utterances, tables, card["labels"], parameters.scaling)
     corpus, experiment = models.parent.name, models.name
+    used = {name for name, table in tables.items() if table["present"].any()}
+    scored = heads_of(used & set(parameters.model.modalities))
     tags = {
         "corpus": corpus,
         "experiment": experiment,
@@ -57,6 +60,8 @@ def train_corpus(
         run.parameters({"train": parameters, **facts})
         for seed, fit in enumerate(fit_seeds(data, parameters, models, f"{corpus} {experiment}")):
             table = metrics_table(fit.predictions)
+            # A head without any features is untrained; what it predicts must not be scored.
+            table = table[table["head"].isin(scored)].reset_index(drop=True)
             with tracking.child(f"{corpus} {experiment} seed {seed}", {**tags, "level": "seed"}) as seed_run:
                 seed_run.parameters({"seed": seed, "train": parameters, **facts})
                 seed_run.tags({"taken_up": fit.resumed or "no"})
