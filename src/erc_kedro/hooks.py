@@ -1,9 +1,10 @@
 """Kedro's hooks: every ``kedro run`` is an MLflow run that ends as what it was."""
 
 import atexit
+import os
 import signal
 import sys
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 from kedro.framework.context import KedroContext
@@ -12,6 +13,26 @@ from kedro.pipeline import Node
 
 # A node with this tag gets None for an input that was never made; any other node gets an error.
 ACCEPTS_MISSING = "accepts_missing"
+
+
+# Errors whose message says what to mend; a page of calls in between would hide it.
+PLAIN_ERRORS = ("AuditError", "ConfigError", "CorpusError", "DatasetError", "ParameterValidationError")
+
+
+class PlainErrorHooks:
+    """Lets `kedro run` end on an error's message; ERC_TRACEBACK=1 shows where it was raised."""
+
+    @hook_impl
+    def after_context_created(self) -> None:
+        if sys.excepthook is sys.__excepthook__ and not os.environ.get("ERC_TRACEBACK"):
+            sys.excepthook = _print_plainly
+
+
+def _print_plainly(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if kind.__name__ in PLAIN_ERRORS:
+        print(f"\n{kind.__name__}: {error}\n(ERC_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 class MissingInputHooks:

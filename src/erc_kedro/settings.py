@@ -3,12 +3,12 @@
 import warnings
 
 from erc_kedro.config import ErcConfigLoader
-from erc_kedro.hooks import MissingInputHooks, TrackingHooks
+from erc_kedro.hooks import MissingInputHooks, PlainErrorHooks, TrackingHooks
 
 # Users write `kedro run --pipeline=train`; Kedro 1.7 says each time that it prefers --pipelines.
 warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
 
-HOOKS = (TrackingHooks(), MissingInputHooks())
+HOOKS = (TrackingHooks(), MissingInputHooks(), PlainErrorHooks())
 CONFIG_LOADER_CLASS = ErcConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
