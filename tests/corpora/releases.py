@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from erc_kedro import schemas
+from erc_kedro.corpora import Corpus
+
 MELD_HEADER = (
     "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
 )
@@ -73,3 +76,15 @@ def append(path: Path, line: str) -> int:
     text = path.read_text("utf-8")
     path.write_text(f"{text}{line}\n", "utf-8")
     return text.count("\n") + 1
+
+
+def found(corpus: Corpus, kind: str) -> list[str]:
+    """Where a reader met this kind of irregularity."""
+    rows = corpus.irregularities
+    return rows.loc[rows["kind"] == kind, "where"].tolist()
+
+
+def rows_of(corpus: Corpus) -> dict[str, dict]:
+    """A reader's table by utterance, after its schema has passed it."""
+    schemas.utterances.validate(corpus.utterances)
+    return corpus.utterances.set_index("utterance_id").to_dict("index")

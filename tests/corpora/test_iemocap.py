@@ -1,10 +1,9 @@
 from pathlib import Path
 
 import pytest
-from releases import append, iemocap_file, touch, write_iemocap
+from releases import append, found, iemocap_file, rows_of, touch, write_iemocap
 
-from erc_kedro import schemas
-from erc_kedro.corpora import Corpus, CorpusError, iemocap
+from erc_kedro.corpora import CorpusError, iemocap
 
 RELABELLED = iemocap.community()["hap_where_release_says_xxx"][0]
 RELABELLED_DIALOGUE, RELABELLED_TURN = RELABELLED.rsplit("_", 1)
@@ -19,16 +18,6 @@ DIALOGUES = {
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
     return write_iemocap(tmp_path / "IEMOCAP_full_release", DIALOGUES)
-
-
-def found(corpus: Corpus, kind: str) -> list[str]:
-    rows = corpus.irregularities
-    return rows.loc[rows["kind"] == kind, "where"].tolist()
-
-
-def rows_of(corpus: Corpus) -> dict[str, dict]:
-    schemas.utterances.validate(corpus.utterances)
-    return corpus.utterances.set_index("utterance_id").to_dict("index")
 
 
 def test_speaker_split_and_order(raw: Path) -> None:

@@ -3,21 +3,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from releases import MELD_HEADER, meld_row, touch, write_csv, write_meld
+from releases import MELD_HEADER, found, meld_row, rows_of, touch, write_csv, write_meld
 
 from erc_kedro import schemas
-from erc_kedro.corpora import Corpus, CorpusError, meld
+from erc_kedro.corpora import CorpusError, meld
 from erc_kedro.corpora.tables import repair
-
-
-def found(corpus: Corpus, kind: str) -> list[str]:
-    rows = corpus.irregularities
-    return rows.loc[rows["kind"] == kind, "where"].tolist()
-
-
-def rows_of(corpus: Corpus) -> dict[str, dict]:
-    schemas.utterances.validate(corpus.utterances)
-    return corpus.utterances.set_index("utterance_id").to_dict("index")
 
 
 def test_reads_three_splits_with_seconds_in_the_episode(tmp_path: Path) -> None:
