@@ -55,8 +55,22 @@ class FeatureParameters(Parameters):
 
 
 class ModelParameters(Parameters):
-    """The network (design/model.md); each part has its switch."""
+    """The network (design/model.md); each part has its switch.
 
+    A baseline reads the sizes, dropout and modalities; the switches belong to ``gated_fusion``.
+    """
+
+    architecture: Literal[
+        "gated_fusion",
+        "majority",
+        "logistic_regression",
+        "concat_mlp",
+        "late_fusion",
+        "bc_lstm",
+        "dialogue_rnn",
+        "mmgcn",
+        "sdt",
+    ] = "gated_fusion"
     hidden: int = Field(default=128, ge=8)
     heads: int = Field(default=4, ge=1)
     layers: int = Field(default=1, ge=1)
@@ -79,6 +93,8 @@ class ModelParameters(Parameters):
             raise ValueError(
                 "modalities must name each of text, audio, visual at most once, and one at least"
             )
+        if self.causal and self.architecture != "gated_fusion":
+            raise ValueError(f"{self.architecture} sees the whole dialogue; causal is for gated_fusion")
         return self
 
 

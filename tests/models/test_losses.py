@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from erc_kedro.models.losses import consistency, distilled, redundancy, supervised, total
+from erc_kedro.models.losses import consistency, distilled, redundancy, supervised
 from erc_kedro.models.network import GatedFusionNetwork
 from erc_kedro.parameters import LossParameters, ModelParameters
 from tests.models.test_network import CLASSES, DIMENSIONS, batch
@@ -130,10 +130,10 @@ def test_a_weight_of_zero_switches_its_term_off():
         "eta_consistency": "consistency",
         "rho_redundancy": "redundancy",
     }
-    loss, every = total(net, net(b), b, LossParameters())
+    loss, every = net.loss(net(b), b, LossParameters())
     assert loss.item() == pytest.approx(sum(v.item() for v in every.values()))
     for weight, term in names.items():
-        _, terms = total(net, net(b), b, LossParameters(**{weight: 0.0}))
+        _, terms = net.loss(net(b), b, LossParameters(**{weight: 0.0}))
         assert set(every) - set(terms) == {term}
 
 
@@ -144,6 +144,6 @@ def test_students_are_taught_only_where_their_modality_is():
     b.present[..., 2] = False
     output = net(b)
     output.logits.retain_grad()
-    total(net, output, b, LossParameters())[0].backward()
+    net.loss(output, b, LossParameters())[0].backward()
     assert output.logits.grad[2].abs().sum() == 0
     assert output.logits.grad[0].abs().sum() > 0

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from erc_kedro.models.losses import total
-from erc_kedro.models.network import Batch, GatedFusionNetwork
+from erc_kedro.models.batch import Batch
+from erc_kedro.models.network import GatedFusionNetwork
 from erc_kedro.parameters import LossParameters, ModelParameters
 
 DIMENSIONS, CLASSES = [6, 5, 4], 3
@@ -133,7 +133,7 @@ def test_gradients_are_finite_and_reach_every_weight(parameters, supervision):
     net = network(parameters.model_copy(update={"guide_dropout": 0.5})).train()
     b = batch([5, 1, 3])
     b.present[2] = False
-    loss, terms = total(net, net(b), b, LossParameters(supervision=supervision))
+    loss, terms = net.loss(net(b), b, LossParameters(supervision=supervision))
     loss.backward()
     assert torch.isfinite(loss)
     assert ("students_teacher" in terms) == (supervision == "mutual")

@@ -5,12 +5,14 @@ Every mean runs over the real utterances that it concerns: labelled ones for the
 and for a student only those in which at least one of its modalities is present.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from erc_kedro.models.batch import Batch, Output
 from erc_kedro.models.fusion import FIRST, SECOND, represented
-from erc_kedro.models.network import Batch, GatedFusionNetwork, Output
 from erc_kedro.parameters import LossParameters
 
 SINGLES = slice(0, 3)
@@ -87,17 +89,17 @@ def redundancy(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
 
 
 def total(
-    network: GatedFusionNetwork,
     output: Output,
     batch: Batch,
     parameters: LossParameters,
+    to_teacher: Callable[[Tensor], Tensor],
+    to_shared: Callable[[Tensor], Tensor],
     class_weight: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The whole loss of a batch.
 
     Args:
-        network: the network that made ``output``; its ``consistency`` (Pi) and
-            ``redundancy`` (Q) maps are used.
+        to_teacher: Pi, [6, N, d] -> [6, N, d]; to_shared: Q, [3, N, d] -> [3, N, d].
         class_weight: [C] for ``class_weighting``, or None.
     Returns:
         The scalar loss and each term that is switched on, weighted and detached, by name.
@@ -139,13 +141,14 @@ def total(
         log_mean = mean.clamp(min=torch.finfo(mean.dtype).tiny).log()
         kl = _divergence(log_mean[None], logits[TEACHER][None], heard[None], p.temperature)
         terms["students_teacher"] = p.mu_teacher * kl.mean()
+    assert output.representations is not None
     representations = output.representations.flatten(1, 2)
     if p.eta_consistency:
-        projected = network.consistency(representations[:TEACHER])
+        projected = to_teacher(representations[:TEACHER])
         distance = consistency(projected, representations[TEACHER], mask[:TEACHER])
         terms["consistency"] = p.eta_consistency * distance.mean()
     if p.rho_redundancy:
-        projected = network.redundancy(representations[SINGLES])
+        projected = to_shared(representations[SINGLES])
         here = mask[SINGLES]
         squares = redundancy(
             projected[list(FIRST)], projected[list(SECOND)], here[list(FIRST)] & here[list(SECOND)]

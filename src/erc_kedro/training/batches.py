@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from erc_kedro.models.network import Batch
+from erc_kedro.models.batch import Batch
 from erc_kedro.schemas import MODALITIES
 
 

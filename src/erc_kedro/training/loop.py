@@ -14,8 +14,8 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor
 
-from erc_kedro.models.losses import total
-from erc_kedro.models.network import Batch, GatedFusionNetwork
+from erc_kedro.models.architectures import build
+from erc_kedro.models.batch import Batch, Network
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.schemas import HEADS
 from erc_kedro.training import checkpoint
@@ -75,7 +75,7 @@ def fit(
         return Fit(*done, folder, "done")
 
     torch.manual_seed(seed)
-    network = GatedFusionNetwork(parameters.model, data.dimensions, len(data.classes))
+    network = build(parameters.model, data.dimensions, len(data.classes))
     optimiser = torch.optim.AdamW(
         network.parameters(), parameters.learning_rate, weight_decay=parameters.weight_decay
     )
@@ -133,7 +133,7 @@ def fit(
     return Fit(predictions, table, folder, resumed)
 
 
-def predict(network: GatedFusionNetwork, data: Dialogues, size: int = 4096) -> pd.DataFrame:
+def predict(network: Network, data: Dialogues, size: int = 4096) -> pd.DataFrame:
     """Probabilities of all seven heads for every utterance.
 
     Args:
@@ -188,8 +188,8 @@ def drop_modalities(batch: Batch, rate: float) -> Batch:
 
 
 def _train_epoch(
-    network: GatedFusionNetwork,
-    average: GatedFusionNetwork,
+    network: Network,
+    average: Network,
     optimiser: torch.optim.Optimizer,
     data: Dialogues,
     parameters: TrainParameters,
@@ -204,7 +204,7 @@ def _train_epoch(
         labelled = int((batch.label >= 0).sum())
         if not labelled:
             continue
-        loss, terms = total(network, network(batch), batch, parameters.loss, class_weight)
+        loss, terms = network.loss(network(batch), batch, parameters.loss, class_weight)
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 "the loss is no longer finite; lower train.learning_rate or train.gradient_clip"
@@ -220,9 +220,7 @@ def _train_epoch(
     return {name: value / count for name, value in sums.items()}
 
 
-def _blend(
-    average: GatedFusionNetwork, network: GatedFusionNetwork, decay: float, optimiser: torch.optim.Optimizer
-) -> None:
+def _blend(average: Network, network: Network, decay: float, optimiser: torch.optim.Optimizer) -> None:
     """One step of an exponential moving average that starts fast, so that it forgets the first weights."""
     step = float(next(iter(optimiser.state.values()))["step"])
     decay = min(decay, step / (step + 10))
@@ -230,7 +228,7 @@ def _blend(
         torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
 
 
-def _validate(network: GatedFusionNetwork, data: Dialogues, size: int = 4096) -> dict[str, float]:
+def _validate(network: Network, data: Dialogues, size: int = 4096) -> dict[str, float]:
     network.eval()
     truth, guess, losses = [], [], []
     with torch.inference_mode():
