@@ -4,9 +4,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from erc_kedro.models.layers import GroupedLayerNorm, GroupedLinear, attend
+from erc_kedro.models.layers import Dropout, GroupedLayerNorm, GroupedLinear, attend
+from erc_kedro.models.recurrence import GroupedGru, Packing
 from erc_kedro.parameters import ModelParameters
 
 # Speakers are numbered by first appearance; a dialogue with more shares the last row.
@@ -28,7 +28,7 @@ class Inputs(nn.Module):
         self.maps = nn.ModuleList(nn.Linear(size, hidden) for size in dimensions)
         self.norm = GroupedLayerNorm(len(dimensions), hidden)
         self.null = nn.Parameter(torch.randn(len(dimensions), 1, hidden) * 0.02)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, features: list[Tensor], present: Tensor) -> Tensor:
         """features: M tensors [B, L, D_m]; present [B, L, M] -> [M, B, L, d]."""
@@ -73,7 +73,7 @@ class TransformerLayer(nn.Module):
         super().__init__()
         size = parameters.hidden
         self.heads = parameters.heads
-        self.dropout = nn.Dropout(parameters.dropout)
+        self.dropout = Dropout(parameters.dropout)
         self.norm1 = GroupedLayerNorm(groups, size)
         self.qkv = GroupedLinear(groups, size, 3 * size)
         self.out = GroupedLinear(groups, size, size)
@@ -86,8 +86,7 @@ class TransformerLayer(nn.Module):
         shape = h.shape
         h = h.flatten(1, 2)
         q, k, v = self.qkv(self.norm1(h)).view(*shape[:3], -1).chunk(3, -1)
-        rate = self.dropout.p if self.training else 0.0
-        h = h + self.dropout(self.out(attend(q, k, v, allowed, self.heads, rate).flatten(1, 2)))
+        h = h + self.dropout(self.out(attend(q, k, v, allowed, self.heads).flatten(1, 2)))
         up = nn.functional.gelu(self.up(self.norm2(h)))
         return (h + self.dropout(self.down(self.dropout(up)))).view(shape)
 
@@ -102,28 +101,30 @@ class GruContext(nn.Module):
     def __init__(self, parameters: ModelParameters, groups: int) -> None:
         super().__init__()
         self.speaker = nn.Parameter(torch.randn(MAX_SPEAKERS, parameters.hidden) * 0.02)
-        self.dialogue = nn.ModuleList(_gru(parameters) for _ in range(groups))
-        tracks = groups if parameters.speaker_track else 0
-        self.own = nn.ModuleList(_gru(parameters) for _ in range(tracks))
-        self.dropout = nn.Dropout(parameters.dropout)
+        self.causal = parameters.causal
+        self.dialogue = _gru(parameters, groups)
+        self.own = _gru(parameters, groups) if parameters.speaker_track else None
+        self.dropout = Dropout(parameters.dropout)
         self.norm = GroupedLayerNorm(groups, parameters.hidden)
 
     def forward(self, z: Tensor, speaker: Tensor, present: Tensor, valid: Tensor, allowed: Tensor) -> Tensor:
         """z [M, B, L, d], speaker and valid [B, L], present [B, L, M] -> [M, B, L, d]."""
         shape = z.shape
         z = z + self.speaker[speaker.clamp(0, MAX_SPEAKERS - 1)]
-        dialogue, position = valid.nonzero(as_tuple=True)
-        track, turn = _tracks(dialogue * (int(speaker.max()) + 1) + speaker[dialogue, position])
+        # A dialogue without a modality has nothing to run over, whatever its neighbours have; a causal
+        # network may not even know that the modality will come.
+        has = present.cummax(1).values if self.causal else present.any(1, keepdim=True).expand_as(present)
+        groups = present.flatten(0, 1).any(0).nonzero()[:, 0]
         h = torch.zeros_like(z)
-        for m in range(shape[0]):
-            # A dialogue without this modality has nothing to run over, whatever its neighbours have.
-            has = present[..., m].any(1)[dialogue]
-            if has.any():
-                row, step = dialogue[has], position[has]
-                x = z[m, row, step]
-                h[m, row, step] = _run(self.dialogue[m], x, row, step)
-                if self.own:
-                    h[m, row, step] += _run(self.own[m], x, track[has], turn[has])
+        if len(groups):
+            dialogue, position = valid.nonzero(as_tuple=True)
+            x = z[groups[:, None], dialogue, position]
+            run = self.dialogue(x, Packing(dialogue, position), groups)
+            if self.own is not None:
+                whose = dialogue * (int(speaker.max()) + 1) + speaker[dialogue, position]
+                run = run + self.own(x, Packing(*_tracks(whose)), groups)
+            run = run * has[dialogue, position].T[groups, :, None]
+            h[groups[:, None], dialogue, position] = run
         return self.norm((z + self.dropout(h)).flatten(1, 2)).view(shape)
 
 
@@ -137,24 +138,7 @@ def _tracks(owner: Tensor) -> tuple[Tensor, Tensor]:
     return track, turn
 
 
-def _gru(parameters: ModelParameters) -> nn.GRU:
+def _gru(parameters: ModelParameters, groups: int) -> GroupedGru:
     both = not parameters.causal
-    return nn.GRU(
-        parameters.hidden,
-        parameters.hidden // 2 if both else parameters.hidden,
-        parameters.layers,
-        batch_first=True,
-        bidirectional=both,
-        dropout=parameters.dropout if parameters.layers > 1 else 0.0,
-    )
-
-
-def _run(gru: nn.Module, x: Tensor, row: Tensor, step: Tensor) -> Tensor:
-    """Lays utterances x [N, d] out at (row, step), runs the GRU over each row, and picks them up again."""
-    row = row.unique(return_inverse=True)[1]
-    lengths = row.bincount()
-    padded = x.new_zeros(len(lengths), int(lengths.max()), x.shape[1])
-    padded[row, step] = x
-    packed = pack_padded_sequence(padded, lengths.cpu(), batch_first=True, enforce_sorted=False)
-    out, _ = pad_packed_sequence(gru(packed)[0], batch_first=True)
-    return out[row, step]
+    size = parameters.hidden // 2 if both else parameters.hidden
+    return GroupedGru(groups, parameters.hidden, size, both, parameters.layers, parameters.dropout)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from erc_kedro.models.layers import GroupedLayerNorm, GroupedLinear
+from erc_kedro.models.layers import GroupedLayerNorm, GroupedLinear, select
 from erc_kedro.parameters import ModelParameters
 
 # The pairs ta, tv, av, and for each the guide that is not in it.
@@ -39,7 +39,7 @@ class PairFusion(nn.Module):
     def forward(self, e: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """e [3, B, L, d] -> F [3 (ta, tv, av), B, L, d], alpha and beta of that shape (None for concat)."""
         shape = e.shape
-        first, second = e[list(FIRST)].flatten(1, 2), e[list(SECOND)].flatten(1, 2)
+        first, second = select(e, FIRST).flatten(1, 2), select(e, SECOND).flatten(1, 2)
         if not self.gated:
             return self.norm(self.concat(torch.cat([first, second], -1))).view(shape), None, None
         guide = self._guide(e)
@@ -56,7 +56,7 @@ class PairFusion(nn.Module):
         null = self.null_guide.expand(3, batch * length, size)
         if not self.guided:
             return null
-        guide = e[list(GUIDE)].flatten(1, 2)
+        guide = select(e, GUIDE).flatten(1, 2)
         if self.training and self.guide_dropout > 0:
             kept = torch.rand(groups, batch, 1, 1, device=e.device) >= self.guide_dropout
             guide = torch.where(kept.expand(groups, batch, length, 1).reshape(groups, -1, 1), guide, null)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from erc_kedro.models.layers import GroupedLayerNorm, GroupedLinear, attend
+from erc_kedro.models.layers import Dropout, GroupedLayerNorm, GroupedLinear, attend, select
 from erc_kedro.parameters import ModelParameters
 
 # The six directions n > m: each modality m (target) is strengthened by the two others n (source).
@@ -17,14 +17,14 @@ class GuidedGates(nn.Module):
     def __init__(self, parameters: ModelParameters) -> None:
         super().__init__()
         size = parameters.hidden
-        self.heads, self.rate, self.enabled = parameters.heads, parameters.dropout, parameters.gates
+        self.heads, self.enabled = parameters.heads, parameters.gates
         if self.enabled:
             self.q = GroupedLinear(6, size, size)
             self.kv = GroupedLinear(6, size, 2 * size)
             self.out = GroupedLinear(6, size, size)
             self.gate = GroupedLinear(6, 2 * size, size)
         self.norm = GroupedLayerNorm(3, size)
-        self.dropout = nn.Dropout(parameters.dropout)
+        self.dropout = Dropout(parameters.dropout)
 
     def forward(self, h: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor | None]:
         """h [3, B, L, d]; allowed [3 (key modality), B, L, L] -> E [3, B, L, d], G [6, B, L, d] or None."""
@@ -32,12 +32,11 @@ class GuidedGates(nn.Module):
         flat = h.flatten(1, 2)
         if not self.enabled:
             return self.norm(flat).view(shape), None
-        target, source = flat[list(TARGET)], flat[list(SOURCE)]
+        target, source = select(flat, TARGET), select(flat, SOURCE)
         q = self.q(target).view(6, *shape[1:])
         k, v = self.kv(source).view(6, *shape[1:3], -1).chunk(2, -1)
-        rate = self.rate if self.training else 0.0
         mask = allowed[list(SOURCE)]
-        a = self.out(attend(q, k, v, mask, self.heads, rate).flatten(1, 2))
+        a = self.out(attend(q, k, v, mask, self.heads).flatten(1, 2))
         # Where the source says nothing, its offset must not speak for it.
         a = a * mask.any(-1).reshape(6, -1, 1)
         g = torch.sigmoid(self.gate(torch.cat([target, a], -1)))

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from erc_kedro.models import losses
 from erc_kedro.models.batch import Batch, Network, Output
 from erc_kedro.models.encoders import GruContext, Inputs, TransformerContext
 from erc_kedro.models.fusion import PairFusion, TrimodalFusion
 from erc_kedro.models.gates import GuidedGates
-from erc_kedro.models.layers import GroupedLinear
+from erc_kedro.models.layers import Dropout, GroupedLinear
 from erc_kedro.parameters import LossParameters, ModelParameters
 from erc_kedro.schemas import HEADS
 
@@ -36,7 +36,7 @@ class GatedFusionNetwork(Network):
         self.gates = GuidedGates(parameters)
         self.pairs = PairFusion(parameters)
         self.trimodal = TrimodalFusion(parameters)
-        self.dropout = nn.Dropout(parameters.dropout)
+        self.dropout = Dropout(parameters.dropout)
         self.classifiers = GroupedLinear(len(HEADS), size, classes)
         # Pi and Q of the loss: only training calls them.
         self.consistency = GroupedLinear(6, size, size)
