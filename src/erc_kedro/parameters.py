@@ -139,11 +139,24 @@ class TrainParameters(Parameters):
     scaling: dict[Literal["text", "audio", "visual"], Literal["train", "speaker", "none"]] = Field(
         default_factory=dict
     )
+    # Modalities that the trained model is not shown when it predicts.
+    withhold: tuple[Literal["text", "audio", "visual"], ...] = ()
     # Threads of one seed's fit, and how many seeds are fitted at once.
     threads: int = Field(default=1, ge=1)
     jobs: int = Field(default=1, ge=1)
     model: ModelParameters = ModelParameters()
     loss: LossParameters = LossParameters()
+
+    @model_validator(mode="after")
+    def _something_is_shown(self) -> "TrainParameters":
+        if not self.shown:
+            raise ValueError(f"withhold {list(self.withhold)} leaves none of {list(self.model.modalities)}")
+        return self
+
+    @property
+    def shown(self) -> list[str]:
+        """The modalities that predictions rest on."""
+        return [name for name in self.model.modalities if name not in self.withhold]
 
 
 class DemoParameters(Parameters):

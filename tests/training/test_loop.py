@@ -1,15 +1,21 @@
 """A fit learns, selects on validation alone, resumes exactly and repeats nothing."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 
+from erc_kedro.models.architectures import ARCHITECTURES
+from erc_kedro.models.baselines.classical import STRENGTHS
 from erc_kedro.parameters import TrainParameters
-from erc_kedro.training import loop
+from erc_kedro.schemas import HEADS
+from erc_kedro.training import checkpoint, loop
 from erc_kedro.training.batches import assemble
-from erc_kedro.training.loop import drop_modalities, fit, weights_of_classes
-from erc_kedro.training.seeds import fit_seeds
+from erc_kedro.training.loop import drop_modalities, fit, load_network, predict, weights_of_classes
+from erc_kedro.training.seeds import Task, fit_all, fit_seeds
 from tests.conftest import CLASSES, make_corpus
 from tests.models.test_network import batch
 
@@ -108,6 +114,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(data, tmp
 
 
 def test_a_finished_seed_is_taken_up_and_a_changed_input_is_not(corpus, data, tmp_path):
+    tmp_path = tmp_path / "corpus" / "experiment"
     first = list(fit_seeds(data, SMALL, tmp_path, "x"))
     again = list(fit_seeds(data, SMALL, tmp_path, "x"))
     assert [f.resumed for f in again] == ["done", "done"]
@@ -168,3 +175,103 @@ def test_modality_dropout_leaves_something_to_see():
     assert (left.any(1) == had.any(1)).all()
     assert set(lost.tolist()) == {0, 1, 2}
     assert torch.equal(drop_modalities(b, 0.0).present, b.present)
+
+
+def test_equal_content_is_trained_once_whatever_its_experiment(tmp_path):
+    utterances, features = make_corpus()
+    features["visual"]["present"] = False
+    data = assemble(utterances, features, CLASSES)
+    without_visual = SMALL.model_copy(
+        update={"model": SMALL.model.model_copy(update={"modalities": ("text", "audio")})}
+    )
+    tasks = [
+        Task(parameters, 0, tmp_path / name / "seed0")
+        for name, parameters in (("full", SMALL), ("text_audio", without_visual))
+    ]
+    first, second = fit_all(data, tasks, tmp_path, "x")
+    assert (first.resumed, second.resumed) == ("", "done")
+    pd.testing.assert_frame_equal(first.predictions, second.predictions)
+    config = json.loads((second.folder / "config.json").read_text())
+    assert config["parameters"]["model"]["modalities"] == ["text", "audio"]
+    # Where the modality is there, only the experiment that does not look at it has been done before.
+    data = assemble(*make_corpus(), CLASSES)
+    assert [f.resumed for f in fit_all(data, tasks, tmp_path, "x")] == ["", "done"]
+
+
+def test_withholding_a_modality_uses_the_whole_models_weights(data, tmp_path):
+    withheld = SMALL.model_copy(update={"withhold": ("audio",)})
+    epochs = []
+    whole = fit(data, SMALL, 0, tmp_path / "full" / "seed0")
+    part = fit(data, withheld, 0, tmp_path / "no_audio" / "seed0", epochs.append, shared=tmp_path)
+    assert epochs == []
+    assert (part.folder / "model.safetensors").read_bytes() == (
+        whole.folder / "model.safetensors"
+    ).read_bytes()
+    network = load_network(whole.folder)
+    expected = predict(network, data.only(["text", "visual"]))
+    pd.testing.assert_frame_equal(part.predictions.drop(columns="seed"), expected)
+    assert not np.allclose(expected["p_calm"], whole.predictions["p_calm"])
+
+
+def test_the_key_follows_what_the_code_does_and_not_its_comments(tmp_path, monkeypatch):
+    def version(text):
+        package = tmp_path / "erc_kedro"
+        for name in ("models/network.py", "training/loop.py", "models/baselines/base.py"):
+            (package / name).parent.mkdir(parents=True, exist_ok=True)
+            (package / name).write_text("pass")
+        (package / "training/loop.py").write_text(text)
+        monkeypatch.setattr(checkpoint, "__file__", str(package / "training" / "checkpoint.py"))
+        checkpoint.code_version.cache_clear()
+        return checkpoint.code_version("gated_fusion")
+
+    try:
+        plain = version("def f():\n    return 1\n")
+        assert version('def f():\n    """Says what."""\n    # and why\n    return 1\n') == plain
+        assert version("def f():\n    return 2\n") != plain
+    finally:
+        checkpoint.code_version.cache_clear()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_is_trained_and_scored_by_the_same_walk(architecture, data, tmp_path):
+    model = SMALL.model.model_copy(update={"architecture": architecture})
+    result = fit(data, SMALL.model_copy(update={"model": model, "epochs": 2}), 0, tmp_path)
+    p = result.predictions
+    assert "tav" in set(p["head"])
+    assert set(p["head"]) <= set(HEADS)
+    assert p[[f"p_{c}" for c in CLASSES]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
+    assert result.history["selected"].sum() == 1
+    pd.testing.assert_frame_equal(predict(load_network(tmp_path), data), p.drop(columns="seed"))
+
+
+def test_the_simplest_baselines_are_what_scikit_learn_says(tmp_path):
+    utterances, features = make_corpus(40)
+    data = assemble(utterances, features, CLASSES)
+    train = data.rows("train")
+    x, y = data.features[0].numpy(), data.label.numpy()
+
+    def logits(architecture):
+        model = SMALL.model.model_copy(update={"architecture": architecture})
+        p = fit(data, SMALL.model_copy(update={"model": model}), 0, tmp_path / architecture).predictions
+        return p[[f"p_{c}" for c in CLASSES]].to_numpy()
+
+    expected = [
+        LogisticRegression(C=c, max_iter=2000).fit(x[train], y[train]).predict_proba(x[:-1])
+        for c in STRENGTHS
+    ]
+    got = logits("logistic_regression")
+    assert min(np.abs(got - e).max() for e in expected) < 1e-4
+    majority = logits("majority")
+    assert (majority.argmax(1) == np.bincount(y[train]).argmax()).all()
+
+
+def test_logistic_regression_survives_classes_that_training_never_shows(tmp_path):
+    utterances, features = make_corpus(40)
+    model = SMALL.model.model_copy(update={"architecture": "logistic_regression"})
+    for count, gone in ((2, ["cross"]), (1, ["cross", "glad"])):
+        table = utterances.copy()
+        table.loc[table["label"].isin(gone) & (table["split"] == "train"), "label"] = pd.NA
+        data = assemble(table, features, CLASSES)
+        p = fit(data, SMALL.model_copy(update={"model": model}), 0, tmp_path / str(count)).predictions
+        guess = np.array(CLASSES)[p[[f"p_{c}" for c in CLASSES]].to_numpy().argmax(1)]
+        assert set(guess) == set(CLASSES) - set(gone)

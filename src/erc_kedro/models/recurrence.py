@@ -64,6 +64,8 @@ class GroupedGru(nn.Module):
         orders = places.argsort(1)
         own = (groups[:, None] * self.directions + torch.arange(self.directions, device=x.device)).flatten()
         for layer, (inputs, state) in enumerate(zip(self.inputs, self.states, strict=True)):
+            assert isinstance(inputs, GroupedLinear)
+            assert isinstance(state, _State)
             if layer:
                 x = self.dropout(x)
             # [G', N, i] -> [G' * directions, N, i], packed.

@@ -1,8 +1,8 @@
 """Tables to tensors, and tensors to batches of whole dialogues."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,17 @@ class Dialogues:
             if where == split
         ]
         return np.concatenate(runs) if runs else np.empty(0, dtype=np.int64)
+
+    def only(self, modalities: Collection[str]) -> "Dialogues":
+        """The same dialogues in which the other modalities are absent."""
+        kept = [name in modalities for name in MODALITIES]
+        features = [x if keep else torch.zeros_like(x) for x, keep in zip(self.features, kept, strict=True)]
+        return replace(self, features=features, present=self.present & torch.tensor(kept))
+
+    @property
+    def modalities(self) -> list[str]:
+        """Those that any utterance has."""
+        return [name for name, any_ in zip(MODALITIES, self.present.any(0).tolist(), strict=True) if any_]
 
     def fingerprint(self) -> str:
         """A SHA-256 over everything that a fit reads."""

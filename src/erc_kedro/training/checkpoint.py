@@ -4,10 +4,12 @@ Both carry a key made from the data, the parameters, the seed and the code that 
 is taken up only where a new fit would repeat it.
 """
 
+import ast
 import hashlib
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -18,6 +20,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from erc_kedro.models.architectures import ARCHITECTURES
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.training.batches import Dialogues
 
@@ -29,20 +32,45 @@ HISTORY = "history.parquet"
 
 
 def key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:
-    """A SHA-256 over all that decides a fit's outcome; the number of seeds does not."""
-    settings = parameters.model_dump_json(exclude={"seeds", "jobs"})
-    parts = (data.fingerprint(), settings, str(seed), torch.__version__, code_version())
+    """A SHA-256 over all that decides a fit's outcome; the number of seeds does not.
+
+    Nor does the name of the experiment, nor a modality that the corpus has no features of.
+    """
+    data = data.only(parameters.model.modalities)
+    settings = parameters.model_dump_json(exclude={"seeds": True, "jobs": True, "model": {"modalities"}})
+    version = code_version(parameters.model.architecture)
+    parts = (data.fingerprint(), settings, str(seed), torch.__version__, version)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
+def training_key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:
+    """The key of the fit whose weights a fit with these parameters uses."""
+    return key(data, parameters.model_copy(update={"withhold": ()}), seed)
+
+
 @cache
-def code_version() -> str:
-    """A SHA-256 over the sources of models/ and training/."""
+def code_version(architecture: str) -> str:
+    """A SHA-256 over what the sources of training/, models/ and this architecture do, comments aside."""
     package = Path(__file__).resolve().parent.parent
+    own = package.parent / (ARCHITECTURES[architecture][0].replace(".", "/") + ".py")
+    shared = [path for room in ("models", "training") for path in (package / room).glob("*.py")]
     digest = hashlib.sha256()
-    for path in sorted([*(package / "models").rglob("*.py"), *(package / "training").rglob("*.py")]):
-        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    for path in sorted({*shared, *own.parent.glob("base.py"), own}):
+        tree = ast.parse(path.read_text("utf-8"))
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list) and body and _is_docstring(body[0]):
+                del body[0]
+        digest.update(path.relative_to(package).as_posix().encode() + ast.dump(tree).encode())
     return digest.hexdigest()
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def save(folder: Path, key: str, state: dict[str, Any]) -> None:
@@ -63,19 +91,33 @@ def load(folder: Path, key: str) -> dict[str, Any] | None:
 def save_result(
     folder: Path,
     config: dict[str, Any],
-    weights: dict[str, Tensor],
+    weights: dict[str, Tensor] | Path,
     predictions: pd.DataFrame,
     history: pd.DataFrame,
 ) -> None:
-    """Writes a finished fit; the config comes last, and without it nothing counts as done."""
+    """Writes a finished fit; the config comes last, and without it nothing counts as done.
+
+    Args:
+        weights: a state dict, or another fit's file of weights, which is shared rather than copied.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
     _replace(folder / PREDICTIONS, lambda path: predictions.to_parquet(path, index=False))
     _replace(folder / HISTORY, lambda path: history.to_parquet(path, index=False))
-    tensors = {name: value.contiguous() for name, value in weights.items()}
-    _replace(folder / WEIGHTS, lambda path: save_file(tensors, path))
+    _replace(folder / WEIGHTS, lambda path: _write_weights(weights, path))
     _replace(folder / CONFIG, lambda path: path.write_text(json.dumps(config, indent=2) + "\n"))
     (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _write_weights(weights: dict[str, Tensor] | Path, path: Path) -> None:
+    if not isinstance(weights, Path):
+        save_file({name: value.contiguous() for name, value in weights.items()}, path)
+        return
+    path.unlink(missing_ok=True)
+    try:
+        os.link(weights, path)
+    except OSError:
+        shutil.copyfile(weights, path)
 
 
 def load_result(folder: Path, key: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:
@@ -87,8 +129,14 @@ def load_result(folder: Path, key: str) -> tuple[pd.DataFrame, pd.DataFrame] | N
             pd.read_parquet(folder / PREDICTIONS),
             pd.read_parquet(folder / HISTORY),
         )
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def find(root: Path, key: str) -> Path | None:
+    """The folder below ``root`` of a finished fit with this key, whatever experiment it was made for."""
+    folders = (config.parent for config in sorted(root.rglob(CONFIG)))
+    return next((folder for folder in folders if load_result(folder, key) is not None), None)
 
 
 def _replace(path: Path, write: Callable[[Path], Any]) -> None:

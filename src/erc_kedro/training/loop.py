@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor
 
 from erc_kedro.models.architectures import build
+from erc_kedro.models.baselines.base import ClosedForm
 from erc_kedro.models.batch import Batch, Network
 from erc_kedro.parameters import TrainParameters
-from erc_kedro.schemas import HEADS
 from erc_kedro.training import checkpoint
 from erc_kedro.training.batches import Dialogues, batch_of, batches
 
@@ -49,6 +50,7 @@ def fit(
     seed: int,
     folder: Path,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+    shared: Path | None = None,
 ) -> Fit:
     """Trains one seed, or takes up what an earlier call with the same data and parameters left.
 
@@ -58,6 +60,7 @@ def fit(
     Args:
         folder: where this seed's checkpoint and results live.
         on_epoch: called with each epoch's row of the history.
+        shared: a folder below which another experiment's fit of the same content is taken up, too.
     Raises:
         FloatingPointError: the loss became NaN or infinite.
         ValueError: the training or validation split has no labelled utterance.
@@ -73,9 +76,69 @@ def fit(
     done = checkpoint.load_result(folder, key)
     if done is not None:
         return Fit(*done, folder, "done")
+    config = {
+        "key": key,
+        "seed": seed,
+        "classes": list(data.classes),
+        "dimensions": data.dimensions,
+        "parameters": json.loads(parameters.model_dump_json()),
+    }
+    twin = checkpoint.find(shared, key) if shared else None
+    if twin is not None:
+        done = checkpoint.load_result(twin, key)
+        assert done is not None
+        checkpoint.save_result(folder, config, twin / checkpoint.WEIGHTS, *done)
+        return Fit(*done, folder, "done")
+    if parameters.withhold:
+        whole = parameters.model_copy(update={"withhold": ()})
+        trained = fit(data, whole, seed, folder / "whole", on_epoch, shared)
+        network = load_network(trained.folder)
+        predictions = predict(network, data.only(parameters.shown))
+        predictions.insert(0, "seed", seed)
+        weights = trained.folder / checkpoint.WEIGHTS
+        checkpoint.save_result(folder, config, weights, predictions, trained.history)
+        return Fit(predictions, trained.history, folder, trained.resumed)
 
     torch.manual_seed(seed)
     network = build(parameters.model, data.dimensions, len(data.classes))
+    seen = data.only(parameters.model.modalities)
+    if isinstance(network, ClosedForm):
+        history, resumed = _solve(network, seen, seed), ""
+        best = network.state_dict()
+    else:
+        best, history, resumed = _train(network, seen, parameters, seed, folder, key, on_epoch)
+    network.load_state_dict(best)
+    table = pd.DataFrame(history)
+    table["selected"] = table["epoch"] == _best_epoch(history)
+    predictions = predict(network, seen)
+    predictions.insert(0, "seed", seed)
+    checkpoint.save_result(folder, config, best, predictions, table)
+    return Fit(predictions, table, folder, resumed)
+
+
+def load_network(folder: Path) -> Network:
+    """The trained network of a fit's folder, ready to predict.
+
+    Raises:
+        FileNotFoundError: the folder holds no finished fit.
+    """
+    config = json.loads((folder / checkpoint.CONFIG).read_text())
+    model = TrainParameters(**config["parameters"]).model
+    network = build(model, config["dimensions"], len(config["classes"]))
+    network.load_state_dict(load_file(folder / checkpoint.WEIGHTS))
+    return network.eval()
+
+
+def _train(
+    network: Network,
+    data: Dialogues,
+    parameters: TrainParameters,
+    seed: int,
+    folder: Path,
+    key: str,
+    on_epoch: Callable[[dict[str, float]], None],
+) -> tuple[dict[str, Tensor], list[dict[str, float]], str]:
+    """The best epoch's weights, a row an epoch, and from where it went on if it was interrupted."""
     optimiser = torch.optim.AdamW(
         network.parameters(), parameters.learning_rate, weight_decay=parameters.weight_decay
     )
@@ -116,25 +179,20 @@ def fit(
             )
             saved_at = time.monotonic()
         on_epoch(row)
+    return best, history, resumed
 
-    network.load_state_dict(best)
-    table = pd.DataFrame(history)
-    table["selected"] = table["epoch"] == _best_epoch(history)
-    predictions = predict(network, data)
-    predictions.insert(0, "seed", seed)
-    config = {
-        "key": key,
-        "seed": seed,
-        "classes": list(data.classes),
-        "dimensions": data.dimensions,
-        "parameters": json.loads(parameters.model_dump_json()),
-    }
-    checkpoint.save_result(folder, config, best, predictions, table)
-    return Fit(predictions, table, folder, resumed)
+
+def _solve(network: ClosedForm, data: Dialogues, seed: int) -> list[dict[str, float]]:
+    """Fits a model that has no epochs; it counts as one."""
+    started = time.monotonic()
+    train, val = (batch_of(data, np.flatnonzero(data.split == split)) for split in ("train", "val"))
+    loss = network.solve(train, val)
+    row = {"seed": seed, "epoch": 0, "train_loss": loss, **_validate(network, data)}
+    return [row | {"learning_rate": 0.0, "seconds": time.monotonic() - started}]
 
 
 def predict(network: Network, data: Dialogues, size: int = 4096) -> pd.DataFrame:
-    """Probabilities of all seven heads for every utterance.
+    """Probabilities of all of a network's heads for every utterance.
 
     Args:
         size: utterances in a batch, padding included.
@@ -142,7 +200,7 @@ def predict(network: Network, data: Dialogues, size: int = 4096) -> pd.DataFrame
         Columns utterance_id, split, head, label, p_<class>…; the rows of a head follow the table's order.
     """
     count, classes = len(data.utterance_id), len(data.classes)
-    probabilities = np.zeros((len(HEADS), count, classes), np.float32)
+    probabilities = np.zeros((len(network.heads), count, classes), np.float32)
     network.eval()
     with torch.inference_mode():
         for which in batches(data, None, size):
@@ -153,10 +211,10 @@ def predict(network: Network, data: Dialogues, size: int = 4096) -> pd.DataFrame
     names = np.array([*data.classes, None], object)
     frame = pd.DataFrame(
         {
-            "utterance_id": np.tile(data.utterance_id, len(HEADS)),
-            "split": np.tile(np.repeat(data.split, data.length), len(HEADS)),
-            "head": np.repeat(np.array(HEADS, object), count),
-            "label": np.tile(names[label], len(HEADS)),
+            "utterance_id": np.tile(data.utterance_id, len(network.heads)),
+            "split": np.tile(np.repeat(data.split, data.length), len(network.heads)),
+            "head": np.repeat(np.array(network.heads, object), count),
+            "label": np.tile(names[label], len(network.heads)),
         }
     ).astype("str")
     for index, name in enumerate(data.classes):

@@ -1,49 +1,67 @@
-"""Several seeds of one experiment, one after another or side by side."""
+"""Many fits, one after another or side by side."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from joblib import Parallel, delayed
 
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.progress import bar as progress_bar
+from erc_kedro.training import checkpoint
 from erc_kedro.training.batches import Dialogues
 from erc_kedro.training.loop import Fit, fit
+
+
+@dataclass(frozen=True)
+class Task:
+    """One fit of one experiment; ``folder`` is where it lives."""
+
+    parameters: TrainParameters
+    seed: int
+    folder: Path
 
 
 def fit_seeds(data: Dialogues, parameters: TrainParameters, folder: Path, title: str) -> Iterator[Fit]:
     """Fits seeds 0, 1, 2, …, yielding each when it is done; a finished one is taken up, not repeated.
 
     Args:
-        folder: gets one subfolder a seed.
+        folder: gets one subfolder a seed; a fit of the same content in a folder beside it is taken up, too.
         title: what the progress bar says.
     """
-    seeds = range(parameters.seeds)
-    jobs = min(parameters.jobs, parameters.seeds)
-    if jobs > 1:
+    tasks = [Task(parameters, seed, folder / f"seed{seed}") for seed in range(parameters.seeds)]
+    return fit_all(data, tasks, folder.parent, title)
+
+
+def fit_all(data: Dialogues, tasks: Sequence[Task], shared: Path, title: str) -> Iterator[Fit]:
+    """Fits every task, ``jobs`` at once, and yields the fits in the order of the tasks.
+
+    Of tasks that would train the same, the first one trains and the others take up what it made.
+    """
+    leaders = list({checkpoint.training_key(data, t.parameters, t.seed): t for t in reversed(tasks)}.values())
+    leaders.sort(key=tasks.index)
+    parameters = tasks[0].parameters
+    jobs = min(parameters.jobs, len(leaders))
+    with progress_bar(len(tasks), f"Training {title}", "model") as bar:
+
+        def show(row: dict[str, float]) -> None:
+            bar.set_postfix(epoch=int(row["epoch"]), val_wf1=f"{row['val_weighted_f1']:.3f}")
+
         alive = partial(_stop_if_orphaned, os.getpid())
-        calls = (delayed(fit)(data, parameters, seed, folder / f"seed{seed}", alive) for seed in seeds)
-        results = Parallel(n_jobs=jobs, return_as="generator", inner_max_num_threads=parameters.threads)(
-            calls
-        )
-        with progress_bar(parameters.seeds, f"Training {title}, {jobs} seeds at once", "seed") as bar:
-            for result in results:
-                bar.update()
-                yield result
-        return
-    for seed in seeds:
-        with progress_bar(parameters.epochs, f"Training {title}, seed {seed}", "epoch") as bar:
-
-            def show(row: dict[str, float], bar: Any = bar) -> None:
-                bar.update()
-                bar.set_postfix(loss=f"{row['train_loss']:.3f}", val_wf1=f"{row['val_weighted_f1']:.3f}")
-
-            yield fit(data, parameters, seed, folder / f"seed{seed}", show)
-            # Early stopping ends a bar before its total.
-            bar.total = bar.n
+        if jobs > 1:
+            calls = (delayed(fit)(data, t.parameters, t.seed, t.folder, alive, shared) for t in leaders)
+            options = {"return_as": "generator", "inner_max_num_threads": parameters.threads}
+            trained = iter(Parallel(n_jobs=jobs, **options)(calls))
+        else:
+            trained = (fit(data, t.parameters, t.seed, t.folder, show, shared) for t in leaders)
+        for task in tasks:
+            if task in leaders:
+                yield next(trained)
+            else:
+                yield fit(data, task.parameters, task.seed, task.folder, show, shared)
+            bar.update()
 
 
 def _stop_if_orphaned(parent: int, row: dict[str, float]) -> None:

@@ -18,7 +18,7 @@ class Baseline(Network):
         classes: C.
     """
 
-    heads = ("tav",)
+    heads: tuple[str, ...] = ("tav",)
 
     def __init__(self, parameters: ModelParameters, dimensions: list[int], classes: int) -> None:
         super().__init__()
@@ -51,3 +51,15 @@ class Baseline(Network):
         )
         terms = dict(zip((f"label_{head}" for head in self.heads), ce, strict=True))
         return ce.sum(), {name: term.detach() for name, term in terms.items()}
+
+
+class ClosedForm(Baseline):
+    """A baseline that is not trained by steps."""
+
+    def solve(self, train: Batch, val: Batch) -> float:
+        """Sets the weights from training utterances; what is chosen, validation chooses.
+
+        Returns:
+            The mean cross-entropy over labelled training utterances.
+        """
+        raise NotImplementedError
