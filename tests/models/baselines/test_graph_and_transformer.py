@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from erc_kedro.models.architectures import build
 from erc_kedro.models.baselines.mmgcn import ALPHA, LAMBDA, GraphConvolution, connect
+from erc_kedro.models.encoders import sinusoids
 from erc_kedro.parameters import LossParameters, ModelParameters
 from tests.models.test_network import CLASSES, DIMENSIONS, batch, pick, probabilities
 
@@ -152,6 +153,48 @@ def test_graph_convolution_is_that_of_a_dense_loop():
             node = (x[:, d], here[:, d], h[:, d], initial[:, d])
             expected = reference(*node, layer.weight.weight.T, depth=3)
             torch.testing.assert_close(out[:, d], expected, atol=1e-8, rtol=0)
+    betas = [layer.beta for layer in network("mmgcn", layers=3).layers]
+    assert betas == [math.log(LAMBDA / depth + 1) for depth in (1, 2, 3)]
+
+
+def transformed(layer, group, target, source, seen):
+    """One of SDT's nine transformer layers: target, source [L, d]; seen [L], which keys there are."""
+
+    def linear(maps, x):
+        return x @ maps.weight[group] + maps.bias[group]
+
+    q, (k, v) = linear(layer.q, target), linear(layer.kv, source).chunk(2, -1)
+    heads = []
+    for a, b, c in zip(*(x.chunk(layer.heads, -1) for x in (q, k, v)), strict=True):
+        scores = (a @ b.T / math.sqrt(a.shape[-1])).masked_fill(~seen, float("-inf"))
+        heads.append(scores.softmax(-1) @ c)
+    h = target + linear(layer.out, torch.cat(heads, -1))
+    normal = F.layer_norm(h, h.shape[-1:]) * layer.norm.weight[group] + layer.norm.bias[group]
+    return h + linear(layer.down, F.gelu(linear(layer.up, normal)))
+
+
+def test_sdt_is_nine_transformers_and_two_gates():
+    net, b = network("sdt", layers=1), batch([5])
+    b.present[0] = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 1, 0]]).bool()
+    with torch.no_grad():
+        out = net(b).logits[:, 0]
+        codes = sinusoids(5, 16, torch.device("cpu")) + net.speaker[b.speaker[0]]
+        features = [x[0] * b.present[0, :, m, None] for m, x in enumerate(b.features)]
+        z = [project(x) + codes for project, x in zip(net.inputs, features, strict=True)]
+        singles = []
+        for m in range(3):
+            gated = []
+            for n in range(3):
+                h = transformed(net.layers[0], 3 * m + n, z[m], z[n], b.present[0, :, n])
+                gated.append(torch.sigmoid(h @ net.gate.weight[3 * m + n] + net.gate.bias[3 * m + n]) * h)
+            singles.append(torch.cat(gated, -1) @ net.reduce.weight[m] + net.reduce.bias[m])
+            student = singles[m].relu() @ net.students.weight[m] + net.students.bias[m]
+            torch.testing.assert_close(out[m], student, atol=1e-5, rtol=0)
+        for i in range(5):
+            there = [m for m in range(3) if b.present[0, i, m]] or [0, 1, 2]
+            parts = torch.stack([singles[m][i] for m in there])
+            fused = (net.weigh(parts).softmax(0) * parts).sum(0)
+            torch.testing.assert_close(out[3, i], net.teacher(fused), atol=1e-5, rtol=0)
 
 
 def test_sdt_loss_is_that_of_its_parts():

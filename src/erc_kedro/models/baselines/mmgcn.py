@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from erc_kedro.models.baselines.base import Baseline
 from erc_kedro.models.batch import Batch, Output
 from erc_kedro.models.encoders import MAX_SPEAKERS
+from erc_kedro.models.layers import Dropout
 from erc_kedro.parameters import ModelParameters
 
 # Of the released code: the share of H(0) in each layer, and how fast the layers' weights fade with depth.
@@ -20,7 +21,7 @@ class Mmgcn(Baseline):
     """Nodes are (utterance, modality); they exchange features over ``layers`` graph convolutions.
 
     Hu et al., "MMGCN: Multimodal Fusion via Deep Graph Convolution Network for Emotion Recognition in
-    Conversation", ACL 2021, Section 3:
+    Conversation", ACL 2021:
 
     - encoders: x_t = BiLSTM(W_t u_t), x_a = W_a u_a, x_v = W_v u_v, and to each the speaker's embedding;
     - graph: :func:`connect`; learning: :class:`GraphConvolution`;
@@ -29,8 +30,8 @@ class Mmgcn(Baseline):
 
     Different here: speakers are numbered within the dialogue instead of known by name, and added to all
     three modalities (the released code adds them to text alone); one size, ``hidden``, throughout; an absent
-    modality has no node, and zeros in the classifier's input. The paper has 4 layers, dropout .4 and sizes
-    of 200 and 100; its code trains MELD with the focal loss.
+    modality has no node, and zeros in the classifier's input. The released command asks for 4 layers and
+    dropout .4; its code builds 64 layers whatever it is asked, of sizes 200 and 100.
     """
 
     def __init__(self, parameters: ModelParameters, dimensions: list[int], classes: int) -> None:
@@ -43,7 +44,7 @@ class Mmgcn(Baseline):
         self.speaker = nn.Parameter(torch.randn(MAX_SPEAKERS, size) * 0.02)
         self.initial = nn.Linear(size, size)
         self.layers = nn.ModuleList(GraphConvolution(size, depth + 1) for depth in range(parameters.layers))
-        self.dropout = nn.Dropout(parameters.dropout)
+        self.dropout = Dropout(parameters.dropout)
         self.classifier = nn.Linear(6 * size, classes)
 
     def forward(self, batch: Batch) -> Output:
@@ -70,8 +71,8 @@ def connect(x: Tensor, here: Tensor) -> tuple[Tensor, Tensor]:
     """The adjacency D^-1/2 A D^-1/2 in its two kinds of blocks.
 
     A_ij = 1 - arccos(cos(x_i, x_j)) / pi joins all utterances of a dialogue in one modality, each with
-    itself included, and all modalities of one utterance. The paper's weight of the latter, gamma, is 1 as in
-    the released code.
+    itself included, and all modalities of one utterance. As in the released code, the latter have no further
+    weight.
 
     Args:
         x: [M, B, L, d]; here: bool [M, B, L], which nodes there are.

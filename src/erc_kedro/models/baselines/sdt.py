@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from erc_kedro.models.baselines.base import Baseline
 from erc_kedro.models.batch import Batch, Output
 from erc_kedro.models.encoders import MAX_SPEAKERS, sinusoids
-from erc_kedro.models.layers import GroupedLayerNorm, GroupedLinear, attend
+from erc_kedro.models.layers import Dropout, GroupedLayerNorm, GroupedLinear, attend, select
 from erc_kedro.models.losses import distilled
 from erc_kedro.parameters import LossParameters, ModelParameters
 
@@ -27,7 +27,7 @@ class Sdt(Baseline):
 
     Different here: speakers are numbered within the dialogue; absent modalities are masked as keys, left out
     of the multimodal gates and their students untrained; gates have an offset (and are learned on MELD too,
-    where the released code fixes their W to I). The paper has one layer of size 1024 with 8 heads and
+    where the released code fixes their W to I). That code has one layer of size 1024 with 8 heads and
     dropout .5. With more ``layers`` than one, keys stay those of z_n.
     """
 
@@ -42,7 +42,7 @@ class Sdt(Baseline):
         self.gate = GroupedLinear(9, size, size)
         self.reduce = GroupedLinear(3, 3 * size, size)
         self.weigh = nn.Linear(size, size, bias=False)
-        self.dropout = nn.Dropout(parameters.dropout)
+        self.dropout = Dropout(parameters.dropout)
         self.students = GroupedLinear(3, size, classes)
         self.teacher = nn.Linear(size, classes)
 
@@ -52,9 +52,10 @@ class Sdt(Baseline):
         _, count, length, size = z.shape
         codes = sinusoids(length, size, z.device) + self.speaker[batch.speaker.clamp(0, MAX_SPEAKERS - 1)]
         z = self.dropout(z + codes)
-        h, source = z[list(TARGET)], z[list(SOURCE)]
+        h, source = select(z, TARGET), select(z, SOURCE)
+        allowed = select(seen, SOURCE)[:, :, None, :]
         for layer in self.layers:
-            h = layer(h, source, seen[list(SOURCE)][:, :, None, :])
+            h = layer(h, source, allowed)
         h = h.flatten(1, 2)
         h = torch.sigmoid(self.gate(h)) * h
         singles = self.reduce(h.view(3, 3, -1, size).transpose(1, 2).flatten(2))
@@ -94,7 +95,7 @@ class Layer(nn.Module):
         self.norm = GroupedLayerNorm(9, size)
         self.up = GroupedLinear(9, size, size)
         self.down = GroupedLinear(9, size, size)
-        self.dropout = nn.Dropout(parameters.dropout)
+        self.dropout = Dropout(parameters.dropout)
 
     def forward(self, h: Tensor, source: Tensor, allowed: Tensor) -> Tensor:
         """h (queries), source (keys) [9, B, L, d]; allowed [9, B, 1, L] -> [9, B, L, d]."""
@@ -102,7 +103,6 @@ class Layer(nn.Module):
         h = h.flatten(1, 2)
         q = self.q(h).view(shape)
         k, v = self.kv(source.flatten(1, 2)).view(*shape[:3], -1).chunk(2, -1)
-        rate = self.dropout.p if self.training else 0.0
-        h = h + self.dropout(self.out(attend(q, k, v, allowed, self.heads, rate).flatten(1, 2)))
+        h = h + self.dropout(self.out(attend(q, k, v, allowed, self.heads).flatten(1, 2)))
         up = self.dropout(F.gelu(self.up(self.norm(h))))
         return (h + self.dropout(self.down(up))).view(shape)
