@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from kedro.config import MissingConfigException, OmegaConfigLoader
 
-STAGES = ("ingestion", "features", "train")
+STAGES = ("ingestion", "features", "train", "compare")
 
 
 class ConfigError(ValueError):
@@ -70,6 +70,16 @@ def for_each_corpus(
     return result
 
 
+def compared_experiments(parameters: Mapping[str, Any]) -> list[str]:
+    """The experiments to compare, the reference first if it was not named."""
+    named = parameters.get("experiments") or []
+    names = [named] if isinstance(named, str) else list(named)
+    reference = (parameters.get("compare") or {}).get("reference")
+    if reference is not None and reference not in names:
+        names.insert(0, reference)
+    return list(dict.fromkeys(names))
+
+
 def _section(layer: Any, stage: str) -> Mapping[str, Any] | None:
     section = layer.get(stage) if isinstance(layer, Mapping) else None
     return section if isinstance(section, Mapping) else None
@@ -87,12 +97,17 @@ class ErcConfigLoader(OmegaConfigLoader):
         config = super().__getitem__(key)
         if key != "parameters":
             return config
-        return for_each_corpus(
-            config,
-            active_corpora(),
-            self._experiment(config.get("experiment")),
-            self.runtime_params or {},
-        )
+        corpora, typed = active_corpora(), self.runtime_params or {}
+        expanded = for_each_corpus(config, corpora, self._experiment(config.get("experiment")), typed)
+        compared = {
+            name: for_each_corpus(config, corpora, self._experiment(name), typed)
+            for name in compared_experiments(config)
+        }
+        for corpus in corpora:
+            expanded[corpus]["compare"]["experiments"] = {
+                name: parameters[corpus]["train"] for name, parameters in compared.items()
+            }
+        return expanded
 
     def _experiment(self, name: str | None) -> Mapping[str, Any]:
         try:

@@ -72,7 +72,7 @@ class TrackingHooks:
         project = self._context.project_path
         names = run_params.get("pipeline_names") or [run_params.get("pipeline_name") or "__default__"]
         pipeline = "+".join(name or "__default__" for name in names)
-        parameters = self._context.params
+        parameters = _without_comparison(self._context.params)
         corpora = run_params.get("namespaces") or []
         command = " ".join(["kedro", *sys.argv[1:]])
         tracking.start(
@@ -108,6 +108,14 @@ class TrackingHooks:
         from erc_kedro import tracking
 
         tracking.finish("FAILED")
+
+
+def _without_comparison(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Each experiment's parameters are logged with its own run."""
+    return {
+        key: {k: v for k, v in value.items() if k != "compare"} if isinstance(value, dict) else value
+        for key, value in parameters.items()
+    }
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -159,6 +159,16 @@ class TrainParameters(Parameters):
         return [name for name in self.model.modalities if name not in self.withhold]
 
 
+class CompareParameters(Parameters):
+    """Experiments side by side, on one corpus."""
+
+    # The one that every other is tested against.
+    reference: str = "full"
+    draws: int = Field(default=10_000, ge=100)
+    # What each experiment trains, filled in from experiments/*.yml.
+    experiments: dict[str, TrainParameters]
+
+
 class DemoParameters(Parameters):
     """The embedded corpora."""
 

@@ -104,3 +104,30 @@ predictions = pa.DataFrameSchema(
     unique=["seed", "utterance_id", "head"],
     name="predictions",
 )
+
+
+def _share(regex: bool = False) -> pa.Column:
+    return pa.Column("float64", pa.Check.in_range(0, 1), nullable=True, regex=regex)
+
+
+comparison = pa.DataFrameSchema(
+    {
+        "experiment": _text(unique=True),
+        # Those that predictions rest on, of those that the corpus has features of.
+        "modalities": _text(),
+        "seeds": pa.Column("int64"),
+        # Means over seeds, and their standard deviation, on test.
+        "(accuracy|weighted_f1|macro_f1|uar|ece)(_std)?": _share(regex=True),
+        # 95 % bootstrap interval of weighted_f1 over dialogues.
+        "low": _share(),
+        "high": _share(),
+        "val_weighted_f1": _share(),
+        # Against the reference: weighted F1, paired permutation test over dialogues, Holm's correction.
+        "difference": pa.Column("float64", nullable=True),
+        "p": _share(),
+        "p_corrected": _share(),
+        "note": _text(),
+    },
+    strict=True,
+    name="comparison",
+)

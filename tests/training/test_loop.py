@@ -1,6 +1,7 @@
 """A fit learns, selects on validation alone, resumes exactly and repeats nothing."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -185,17 +186,18 @@ def test_equal_content_is_trained_once_whatever_its_experiment(tmp_path):
         update={"model": SMALL.model.model_copy(update={"modalities": ("text", "audio")})}
     )
     tasks = [
-        Task(parameters, 0, tmp_path / name / "seed0")
+        Task(data, parameters, 0, tmp_path / name / "seed0")
         for name, parameters in (("full", SMALL), ("text_audio", without_visual))
     ]
-    first, second = fit_all(data, tasks, tmp_path, "x")
+    first, second = fit_all(tasks, tmp_path, "x")
     assert (first.resumed, second.resumed) == ("", "done")
     pd.testing.assert_frame_equal(first.predictions, second.predictions)
     config = json.loads((second.folder / "config.json").read_text())
     assert config["parameters"]["model"]["modalities"] == ["text", "audio"]
     # Where the modality is there, only the experiment that does not look at it has been done before.
     data = assemble(*make_corpus(), CLASSES)
-    assert [f.resumed for f in fit_all(data, tasks, tmp_path, "x")] == ["", "done"]
+    tasks = [replace(task, data=data) for task in tasks]
+    assert [f.resumed for f in fit_all(tasks, tmp_path, "x")] == ["", "done"]
 
 
 def test_withholding_a_modality_uses_the_whole_models_weights(data, tmp_path):

@@ -145,12 +145,12 @@ def headline_markdown(sections: Iterable[CorpusSection]) -> str:
             scores["ece"],
             scores["val_weighted_f1"],
         ]
-        lines.append("| " + " | ".join(map(_markdown_cell, cells)) + " |")
+        lines.append("| " + " | ".join(map(markdown_cell, cells)) + " |")
     caption = (
         "Scores × 100 on test, mean ± standard deviation over seeds; interval by bootstrap over dialogues; "
         "epochs chosen by validation weighted F1."
     )
-    made_up = [_markdown_cell(section.title) for section in sections if section.synthetic]
+    made_up = [markdown_cell(section.title) for section in sections if section.synthetic]
     if made_up:
         caption = f"**SYNTHETIC DATA, not a result: {', '.join(made_up)}.** " + caption
     return "\n".join([caption, "", *lines, ""])
@@ -390,6 +390,6 @@ def _embed(figure: go.Figure, identity: str) -> dict[str, Any]:
     return {"id": identity, "height": figure.layout.height or TEMPLATE.layout.height, "json": Markup(data)}
 
 
-def _markdown_cell(text: str) -> str:
+def markdown_cell(text: str) -> str:
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
     return " ".join(escaped.split())

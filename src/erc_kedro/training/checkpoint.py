@@ -37,10 +37,17 @@ def key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:
     Nor does the name of the experiment, nor a modality that the corpus has no features of.
     """
     data = data.only(parameters.model.modalities)
+    parameters = without_idle(parameters, data)
     settings = parameters.model_dump_json(exclude={"seeds": True, "jobs": True, "model": {"modalities"}})
     version = code_version(parameters.model.architecture)
     parts = (data.fingerprint(), settings, str(seed), torch.__version__, version)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def without_idle(parameters: TrainParameters, data: Dialogues) -> TrainParameters:
+    """The same parameters without withholding what is not there."""
+    withhold = tuple(name for name in parameters.withhold if name in data.modalities)
+    return parameters.model_copy(update={"withhold": withhold})
 
 
 def training_key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:

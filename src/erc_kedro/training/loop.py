@@ -89,7 +89,7 @@ def fit(
         assert done is not None
         checkpoint.save_result(folder, config, twin / checkpoint.WEIGHTS, *done)
         return Fit(*done, folder, "done")
-    if parameters.withhold:
+    if checkpoint.without_idle(parameters, data.only(parameters.model.modalities)).withhold:
         whole = parameters.model_copy(update={"withhold": ()})
         trained = fit(data, whole, seed, folder / "whole", on_epoch, shared)
         network = load_network(trained.folder)

@@ -15,10 +15,11 @@ from erc_kedro.training.batches import Dialogues
 from erc_kedro.training.loop import Fit, fit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """One fit of one experiment; ``folder`` is where it lives."""
 
+    data: Dialogues
     parameters: TrainParameters
     seed: int
     folder: Path
@@ -31,17 +32,19 @@ def fit_seeds(data: Dialogues, parameters: TrainParameters, folder: Path, title:
         folder: gets one subfolder a seed; a fit of the same content in a folder beside it is taken up, too.
         title: what the progress bar says.
     """
-    tasks = [Task(parameters, seed, folder / f"seed{seed}") for seed in range(parameters.seeds)]
-    return fit_all(data, tasks, folder.parent, title)
+    tasks = [Task(data, parameters, seed, folder / f"seed{seed}") for seed in range(parameters.seeds)]
+    return fit_all(tasks, folder.parent, title)
 
 
-def fit_all(data: Dialogues, tasks: Sequence[Task], shared: Path, title: str) -> Iterator[Fit]:
+def fit_all(tasks: Sequence[Task], shared: Path, title: str) -> Iterator[Fit]:
     """Fits every task, ``jobs`` at once, and yields the fits in the order of the tasks.
 
     Of tasks that would train the same, the first one trains and the others take up what it made.
     """
-    leaders = list({checkpoint.training_key(data, t.parameters, t.seed): t for t in reversed(tasks)}.values())
-    leaders.sort(key=tasks.index)
+    first: dict[str, int] = {}
+    for at, task in enumerate(tasks):
+        first.setdefault(checkpoint.training_key(task.data, task.parameters, task.seed), at)
+    leaders = [tasks[at] for at in first.values()]
     parameters = tasks[0].parameters
     jobs = min(parameters.jobs, len(leaders))
     with progress_bar(len(tasks), f"Training {title}", "model") as bar:
@@ -51,16 +54,16 @@ def fit_all(data: Dialogues, tasks: Sequence[Task], shared: Path, title: str) ->
 
         alive = partial(_stop_if_orphaned, os.getpid())
         if jobs > 1:
-            calls = (delayed(fit)(data, t.parameters, t.seed, t.folder, alive, shared) for t in leaders)
+            calls = (delayed(fit)(t.data, t.parameters, t.seed, t.folder, alive, shared) for t in leaders)
             options = {"return_as": "generator", "inner_max_num_threads": parameters.threads}
             trained = iter(Parallel(n_jobs=jobs, **options)(calls))
         else:
-            trained = (fit(data, t.parameters, t.seed, t.folder, show, shared) for t in leaders)
-        for task in tasks:
-            if task in leaders:
+            trained = (fit(t.data, t.parameters, t.seed, t.folder, show, shared) for t in leaders)
+        for at, task in enumerate(tasks):
+            if at in first.values():
                 yield next(trained)
             else:
-                yield fit(data, task.parameters, task.seed, task.folder, show, shared)
+                yield fit(task.data, task.parameters, task.seed, task.folder, show, shared)
             bar.update()
 
 

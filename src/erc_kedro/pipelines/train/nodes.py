@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 from erc_kedro.parameters import TrainParameters
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pandas import DataFrame
+
+    from erc_kedro.training.batches import Dialogues
+    from erc_kedro.training.loop import Fit
 else:
     DataFrame = Any
 
@@ -26,14 +31,8 @@ def train_corpus(
     parameters: TrainParameters,
 ) -> tuple[DataFrame, DataFrame, DataFrame, dict[str, Any]]:
     """Fits every seed; the test split is scored once by each, after its epoch was chosen on validation."""
-    import pandas as pd
-
-    from erc_kedro import tracking
     from erc_kedro.evaluation.audit import refuse
-    from erc_kedro.evaluation.metrics import metrics_table, summary
-    from erc_kedro.schemas import heads_of
     from erc_kedro.training.batches import assemble
-    from erc_kedro.training.checkpoint import code_version
     from erc_kedro.training.seeds import fit_seeds
 
     refuse(audit)
@@ -41,26 +40,61 @@ def train_corpus(
     tables = {"text": text, "audio": audio, "visual": visual}
     data = assemble(utterances, tables, card["labels"], parameters.scaling)
     corpus, experiment = models.parent.name, models.name
-    used = {name for name, table in tables.items() if table["present"].any()}
-    scored = heads_of(used & set(parameters.model.modalities))
+    facts = facts_of(data, parameters, tables)
+    fits = fit_seeds(data, parameters, models, f"{corpus} {experiment}")
+    predictions, metrics, history = tracked(corpus, experiment, card, data, parameters, facts, fits)
+    return predictions, metrics, history, {**facts, "parameters": parameters.model_dump(mode="json")}
+
+
+def facts_of(
+    data: "Dialogues", parameters: TrainParameters, features: dict[str, DataFrame]
+) -> dict[str, Any]:
+    """Where an experiment's numbers come from: data, code and extractors."""
+    from erc_kedro import tracking
+    from erc_kedro.training.checkpoint import code_version
+
+    return {
+        "data_fingerprint": data.fingerprint(),
+        "code_version": code_version(parameters.model.architecture),
+        "extractors": {name: table.attrs.get("extractor", {}) for name, table in features.items()},
+        "git_revision": tracking.git_revision(Path.cwd()),
+    }
+
+
+def tracked(
+    corpus: str,
+    experiment: str,
+    card: dict[str, Any],
+    data: "Dialogues",
+    parameters: TrainParameters,
+    facts: dict[str, Any],
+    fits: "Iterable[Fit]",
+) -> tuple[DataFrame, DataFrame, DataFrame]:
+    """Logs an experiment's run and, as each fit is done, its seed's run.
+
+    Returns:
+        Predictions, metrics and history of all seeds.
+    """
+    import pandas as pd
+
+    from erc_kedro import tracking
+    from erc_kedro.evaluation.metrics import metrics_table, summary
+    from erc_kedro.schemas import heads_of
+
     tags = {
         "corpus": corpus,
         "experiment": experiment,
         "synthetic": card["synthetic"],
         "protocol": card["protocol"],
     }
-    facts = {
-        "data_fingerprint": data.fingerprint(),
-        "code_version": code_version(),
-        "extractors": {name: table.attrs.get("extractor", {}) for name, table in tables.items()},
-        "git_revision": tracking.git_revision(Path.cwd()),
-    }
-    fits, metrics = [], []
+    # A head without any features is untrained; what it predicts must not be scored.
+    scored = heads_of(set(data.modalities) & set(parameters.shown))
+    predictions, metrics, history = [], [], []
     with tracking.child(f"{corpus} {experiment}", {**tags, "level": "corpus"}) as run:
         run.parameters({"train": parameters, **facts})
-        for seed, fit in enumerate(fit_seeds(data, parameters, models, f"{corpus} {experiment}")):
+        for fit in fits:
+            seed = int(fit.predictions["seed"].iloc[0])
             table = metrics_table(fit.predictions)
-            # A head without any features is untrained; what it predicts must not be scored.
             table = table[table["head"].isin(scored)].reset_index(drop=True)
             with tracking.child(f"{corpus} {experiment} seed {seed}", {**tags, "level": "seed"}) as seed_run:
                 seed_run.parameters({"seed": seed, "train": parameters, **facts})
@@ -68,25 +102,25 @@ def train_corpus(
                 seed_run.curves(fit.history)
                 seed_run.metrics(_final(table.drop(columns="seed")))
                 seed_run.artifact(fit.folder, "model")
-            fits.append(fit)
+            predictions.append(fit.predictions)
             metrics.append(table)
-        predictions = pd.concat([fit.predictions for fit in fits], ignore_index=True)
+            history.append(fit.history)
         every = pd.concat(metrics, ignore_index=True)
         spread = summary(every)
-        run.metrics(_final(spread.rename(columns={"mean": "value"})))
+        mean = _final(spread.rename(columns={"mean": "value"}))
+        run.metrics(mean)
         run.metrics({f"{k}.std": v for k, v in _final(spread.rename(columns={"std": "value"})).items()})
-        _log_corpus(run, predictions)
-    history = pd.concat([fit.history for fit in fits], ignore_index=True)
-    mean = _final(spread.rename(columns={"mean": "value"}))
+        of_all_seeds = pd.concat(predictions, ignore_index=True)
+        _log_corpus(run, of_all_seeds)
     logger.info(
         "%s %s: weighted F1 %.4f on validation, %.4f on test (mean of %d seeds)",
         corpus,
         experiment,
         mean.get("val.weighted_f1", float("nan")),
         mean.get("test.weighted_f1", float("nan")),
-        len(fits),
+        len(predictions),
     )
-    return predictions, every, history, {**facts, "parameters": parameters.model_dump(mode="json")}
+    return of_all_seeds, every, pd.concat(history, ignore_index=True)
 
 
 def _final(table: DataFrame) -> dict[str, float]:

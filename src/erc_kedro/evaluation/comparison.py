@@ -1,0 +1,114 @@
+"""Whether one model is better than another: paired tests over dialogues, corrected for their number."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from erc_kedro.evaluation.intervals import Metric, bootstrap_interval, dialogue_counts, metric_from_counts
+from erc_kedro.evaluation.metrics import metrics_table, summary
+
+SCORES = ("accuracy", "weighted_f1", "macro_f1", "uar", "ece")
+
+
+def paired_test(
+    first: np.ndarray, second: np.ndarray, metric: Metric = "weighted_f1", draws: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """How much two models differ, and how often chance alone would make them differ as much.
+
+    A permutation test: under the hypothesis of no difference, the two models' predictions of a dialogue
+    may be exchanged. Each draw exchanges those of a random half of the dialogues, the same ones for every
+    seed (Noreen 1989; Yeh, COLING 2000).
+
+    Args:
+        first, second: confusion counts [S seeds, D dialogues, C, C] of the same dialogues in the same
+            order (``intervals.dialogue_counts``).
+        metric: compared is its mean over seeds.
+        draws: random exchanges; p cannot be below 1 / (draws + 1).
+        seed: of the random draws.
+
+    Returns:
+        The metric of the first less that of the second, and the two-sided p-value.
+
+    Raises:
+        ValueError: the counts are not of the same seeds, dialogues and classes.
+    """
+    if first.shape != second.shape or (first.sum(-1) != second.sum(-1)).any():
+        raise ValueError("a paired test needs the same seeds, dialogues and labels of both models")
+    seeds, dialogues, size, _ = first.shape
+
+    def mean(counts: np.ndarray) -> np.ndarray:
+        return metric_from_counts(counts.reshape(-1, seeds, size, size), metric).mean(axis=1)
+
+    # Whole numbers below 2**53 are exact in float64, whose product runs through BLAS; integers' does not.
+    flat = [x.transpose(1, 0, 2, 3).reshape(dialogues, -1).astype(float) for x in (first, second)]
+    sums = [x.sum(axis=0) for x in flat]
+    observed = float((mean(sums[0]) - mean(sums[1]))[0])
+    exchanged = np.random.default_rng(seed).integers(0, 2, (draws, dialogues)).astype(float)
+    moved = exchanged @ (flat[1] - flat[0])
+    chance = mean(sums[0] + moved) - mean(sums[1] - moved)
+    # Draws that exchange nothing that matters differ from the observed by rounding alone.
+    as_large = int((np.abs(chance) >= abs(observed) - 1e-12).sum())
+    return observed, (as_large + 1) / (draws + 1)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p-values corrected for their number by Holm's step-down method (1979); NaN stays and does not count."""
+    values = np.asarray(p, dtype=float)
+    tested = np.flatnonzero(~np.isnan(values))
+    order = tested[np.argsort(values[tested], kind="stable")]
+    scaled = values[order] * (len(order) - np.arange(len(order)))
+    values[order] = np.minimum(np.maximum.accumulate(scaled), 1)
+    return values.tolist()
+
+
+def comparison_table(
+    predictions: pd.DataFrame,
+    dialogue_of: "pd.Series[str] | Mapping[str, str]",
+    experiments: Sequence[str],
+    reference: str,
+    draws: int = 10_000,
+) -> pd.DataFrame:
+    """Test scores of several experiments on one corpus, and each one's test against the reference.
+
+    Args:
+        predictions: the predictions table of one head with a column ``experiment``.
+        dialogue_of: utterance_id to dialogue_id.
+        experiments: the rows, in order; one without predictions has no scores.
+        reference: the experiment that the others are tested against, on weighted F1.
+        draws: of the bootstrap and of the permutation test.
+
+    Returns:
+        ``schemas.comparison``: a row an experiment. ``difference`` is its weighted F1 less the reference's
+        over the seeds that both have; ``p_corrected`` is Holm's, over the tests of this table.
+    """
+    counts: dict[str, np.ndarray] = {}
+    rows = []
+    for experiment in experiments:
+        own = predictions[predictions["experiment"] == experiment].drop(columns="experiment")
+        row: dict[str, object] = {"experiment": experiment, "modalities": "", "seeds": own["seed"].nunique()}
+        test = own[(own["split"] == "test") & own["label"].notna()]
+        spread = summary(metrics_table(own)).set_index(["split", "metric"])
+        for metric in SCORES:
+            found = ("test", metric) in spread.index
+            row[metric] = spread.loc[("test", metric), "mean"] if found else np.nan
+            row[f"{metric}_std"] = spread.loc[("test", metric), "std"] if found else np.nan
+        row["low"], row["high"] = (
+            bootstrap_interval(test, dialogue_of, draws=draws) if len(test) else (np.nan, np.nan)
+        )
+        scored = ("val", "weighted_f1") in spread.index
+        row["val_weighted_f1"] = spread.loc[("val", "weighted_f1"), "mean"] if scored else np.nan
+        row |= {"difference": np.nan, "p": np.nan}
+        if len(test):
+            # Rows in the order of utterances, so that every experiment's dialogues come in the same order.
+            counts[experiment] = dialogue_counts(test.sort_values(["seed", "utterance_id"]), dialogue_of)
+        rows.append(row)
+    for row in rows:
+        name = str(row["experiment"])
+        if name != reference and name in counts and reference in counts:
+            seeds = min(len(counts[name]), len(counts[reference]))
+            pair = counts[name][:seeds], counts[reference][:seeds]
+            row["difference"], row["p"] = paired_test(*pair, draws=draws)
+    table = pd.DataFrame(rows)
+    table["p_corrected"] = holm(table["p"].tolist())
+    return table.assign(note="")

@@ -1,0 +1,89 @@
+"""The comparison of experiments as a page of Markdown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from erc_kedro.figures.anchors import PUBLISHED
+from erc_kedro.figures.report import NONE, markdown_cell, score
+
+HEADER = (
+    "experiment",
+    "modalities",
+    "seeds",
+    "accuracy",
+    "weighted F1",
+    "95 % interval",
+    "macro F1",
+    "weighted F1, validation",
+    "difference",
+    "p",
+    "p, corrected",
+    "published weighted F1",
+    "note",
+)
+
+
+def comparison_markdown(table: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]], reference: str) -> str:
+    """One section a corpus, one row an experiment.
+
+    Args:
+        table: ``schemas.comparison`` with a column ``corpus``.
+        cards: by corpus: its ``title``, ``protocol`` and whether it is ``synthetic``.
+        reference: the experiment that the others were tested against.
+    """
+    lines = ["# Experiments compared", ""]
+    for corpus, rows in table.groupby("corpus", sort=False):
+        card = cards[str(corpus)]
+        lines += [f"## {markdown_cell(str(card['title']))}, {markdown_cell(str(card['protocol']))}", ""]
+        if card["synthetic"]:
+            lines += ["**SYNTHETIC DATA, not a result.**", ""]
+        tests = int(rows["p"].notna().sum())
+        lines += [
+            "Scores × 100 on test, mean ± standard deviation over seeds; interval by bootstrap over dialogues; "
+            "epochs chosen by validation weighted F1. Difference in weighted F1 to "
+            f"`{reference}`, with the p-value of a paired permutation test over dialogues, and the same "
+            f"corrected for {tests} comparisons (Holm).",
+            "",
+            "| " + " | ".join(HEADER) + " |",
+            "|---|---" + "|---:" * (len(HEADER) - 3) + "|---|",
+        ]
+        for row in rows.to_dict("records"):
+            lines.append("| " + " | ".join(markdown_cell(cell) for cell in _cells(row)) + " |")
+        lines.append("")
+    if table["experiment"].isin({name for name, *_ in PUBLISHED}).any():
+        lines += ["Published figures and how they were selected:", ""]
+        lines += [
+            f"- {model}: {source}; selected on {selection}."
+            for name, model, _, _, selection, source in PUBLISHED
+            if name in set(table["experiment"])
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cells(row: Mapping[Any, Any]) -> list[str]:
+    published = {name: {"iemocap": i, "meld": m} for name, _, i, m, _, _ in PUBLISHED}
+    figure = published.get(row["experiment"], {}).get(row["corpus"])
+    return [
+        row["experiment"],
+        row["modalities"] or NONE,
+        str(row["seeds"]),
+        score(row["accuracy"], row["accuracy_std"]),
+        score(row["weighted_f1"], row["weighted_f1_std"]),
+        NONE if pd.isna(row["low"]) else f"{100 * row['low']:.1f} to {100 * row['high']:.1f}",
+        score(row["macro_f1"], row["macro_f1_std"]),
+        score(row["val_weighted_f1"]),
+        NONE if pd.isna(row["difference"]) else f"{100 * row['difference']:+.1f}",
+        _probability(row["p"]),
+        _probability(row["p_corrected"]),
+        NONE if figure is None else f"{figure:.1f}",
+        row["note"],
+    ]
+
+
+def _probability(p: float) -> str:
+    if pd.isna(p):
+        return NONE
+    return "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"

@@ -1,0 +1,121 @@
+"""Nodes of the compare pipeline."""
+
+import logging
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from erc_kedro.parameters import CompareParameters
+from erc_kedro.pipelines import corpora
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+else:
+    DataFrame = Any
+
+logger = logging.getLogger(__name__)
+
+
+def train_experiments(
+    utterances: DataFrame,
+    text: DataFrame,
+    audio: DataFrame,
+    visual: DataFrame,
+    card: dict[str, Any],
+    audit: dict[str, Any],
+    features_audit: dict[str, Any],
+    models: Path,
+    parameters: CompareParameters,
+) -> tuple[DataFrame, dict[str, Any]]:
+    """Fits every seed of every experiment, unless one of the same content is there.
+
+    Returns:
+        The trimodal head's predictions of validation and test utterances, by experiment; and a card of
+        what each experiment trained on, or why it could not.
+    """
+    import pandas as pd
+
+    from erc_kedro.evaluation.audit import refuse
+    from erc_kedro.pipelines.train.nodes import facts_of, tracked
+    from erc_kedro.training.batches import assemble
+    from erc_kedro.training.checkpoint import key
+    from erc_kedro.training.seeds import Task, fit_all
+
+    refuse(audit)
+    refuse(features_audit)
+    tables = {"text": text, "audio": audio, "visual": visual}
+    corpus = models.name
+    scaled: dict[str, Any] = {}
+    tasks, possible, experiments = [], {}, {}
+    for name, train in parameters.experiments.items():
+        scaling = repr(sorted(train.scaling.items()))
+        if scaling not in scaled:
+            scaled[scaling] = assemble(utterances, tables, card["labels"], train.scaling)
+        data = scaled[scaling]
+        shown = [modality for modality in train.shown if modality in data.modalities]
+        experiments[name] = {"shown": shown, "parameters": train.model_dump(mode="json")}
+        if not shown:
+            logger.warning("%s %s: no %s features, not trained", corpus, name, " or ".join(train.shown))
+            continue
+        possible[name] = (train, data)
+        experiments[name]["key"] = key(data, train, 0)
+        tasks += [Task(data, train, seed, models / name / f"seed{seed}") for seed in range(train.seeds)]
+    if not tasks:
+        raise ValueError(f"{corpus}: none of {list(parameters.experiments)} has features to train on")
+    fits = fit_all(tasks, models, f"{corpus}, {len(possible)} experiments")
+    predictions = []
+    for name, (train, data) in possible.items():
+        facts = facts_of(data, train, tables)
+        every, _, _ = tracked(corpus, name, card, data, train, facts, islice(fits, train.seeds))
+        rows = every[(every["head"] == "tav") & every["split"].isin(("val", "test"))]
+        predictions.append(rows.assign(experiment=name))
+    return pd.concat(predictions, ignore_index=True), {
+        "title": card["name"],
+        "synthetic": card["synthetic"],
+        "protocol": card["protocol"],
+        "experiments": experiments,
+    }
+
+
+def compare_experiments(
+    predictions: DataFrame, notes: dict[str, Any], utterances: DataFrame, parameters: CompareParameters
+) -> DataFrame:
+    """The corpus's table: scores of each experiment, and its test against the reference."""
+    from erc_kedro.evaluation.comparison import comparison_table
+
+    table = comparison_table(
+        predictions,
+        utterances.set_index("utterance_id")["dialogue_id"],
+        list(parameters.experiments),
+        parameters.reference,
+        parameters.draws,
+    )
+    keys: dict[str, str] = {}
+    for name, facts in notes["experiments"].items():
+        row = table["experiment"] == name
+        table.loc[row, "modalities"] = ", ".join(facts["shown"])
+        if "key" not in facts:
+            table.loc[row, "note"] = "not trained: the corpus has none of its modalities"
+        elif keys.setdefault(facts["key"], name) != name:
+            table.loc[row, "note"] = f"the same as {keys[facts['key']]} on this corpus"
+    return table
+
+
+def write_comparison(parameters: dict[str, Any], *tables_and_notes: Any) -> tuple[DataFrame, str]:
+    """One table over all corpora, and the same as a page."""
+    import pandas as pd
+
+    from erc_kedro import tracking
+    from erc_kedro.figures.comparison import comparison_markdown
+
+    named = {
+        corpus: (tables_and_notes[2 * i], tables_and_notes[2 * i + 1])
+        for i, corpus in enumerate(corpora())
+        if tables_and_notes[2 * i] is not None
+    }
+    every = pd.concat([table.assign(corpus=corpus) for corpus, (table, _) in named.items()])
+    every = every[["corpus", *(column for column in every if column != "corpus")]].reset_index(drop=True)
+    page = comparison_markdown(every, {c: notes for c, (_, notes) in named.items()}, parameters["reference"])
+    tracking.current().text(page, "comparison.md")
+    tracking.current().text(every.to_csv(index=False), "comparison.csv")
+    return every, page

@@ -1,0 +1,56 @@
+"""Many experiments on every corpus, and one table that compares them."""
+
+import warnings
+
+from kedro.pipeline import Node, Pipeline
+
+from erc_kedro.hooks import ACCEPTS_MISSING
+from erc_kedro.pipelines import corpora, per_corpus
+from erc_kedro.pipelines.compare.nodes import compare_experiments, train_experiments, write_comparison
+
+
+def create_pipeline() -> Pipeline:
+    """Trains what is not trained yet, and tests every experiment against the reference."""
+    each = Pipeline(
+        [
+            Node(
+                train_experiments,
+                {
+                    "utterances": "utterances",
+                    "text": "text_features",
+                    "audio": "audio_features",
+                    "visual": "visual_features",
+                    "card": "card",
+                    "audit": "audit",
+                    "features_audit": "features_audit",
+                    "models": "all_models",
+                    "parameters": "params:compare",
+                },
+                ["compared_predictions", "compared_card"],
+                name="train_experiments",
+            ),
+            Node(
+                compare_experiments,
+                {
+                    "predictions": "compared_predictions",
+                    "notes": "compared_card",
+                    "utterances": "utterances",
+                    "parameters": "params:compare",
+                },
+                "comparison",
+                name="compare_experiments",
+            ),
+        ]
+    )
+    inputs = [f"{corpus}.{name}" for corpus in corpora() for name in ("comparison", "compared_card")]
+    with warnings.catch_warnings():
+        # The one node that reads across namespaces.
+        warnings.filterwarnings("ignore", message="One or more dataset names contain")
+        page = Node(
+            write_comparison,
+            ["params:compare", *inputs],
+            ["comparison", "comparison_page"],
+            name="write_comparison",
+            tags=[ACCEPTS_MISSING],
+        )
+    return per_corpus(each) + Pipeline([page])
