@@ -105,6 +105,23 @@ predictions = pa.DataFrameSchema(
     name="predictions",
 )
 
+contributions = pa.DataFrameSchema(
+    {
+        "seed": pa.Column("int64"),
+        "utterance_id": _text(),
+        # gate: how far the source strengthens the target. balance: the pair's first member against its
+        # second. product: how much of the pair's guided product enters. fusion: the share of all three.
+        "kind": _text(checks=pa.Check.isin(("gate", "balance", "product", "fusion"))),
+        # "audio>text" (source > target) for gates; t, a, v, ta, tv, av elsewhere.
+        "part": _text(),
+        # The mean over channels; null where a modality that the part needs is absent.
+        "weight": pa.Column("float32", pa.Check.in_range(0, 1.0001), nullable=True),
+    },
+    strict=True,
+    unique=["seed", "utterance_id", "kind", "part"],
+    name="contributions",
+)
+
 
 def _share(regex: bool = False) -> pa.Column:
     return pa.Column("float64", pa.Check.in_range(0, 1), nullable=True, regex=regex)

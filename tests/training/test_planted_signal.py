@@ -63,7 +63,7 @@ def planted_corpus(seed):
 
 
 def trained(folder, seed=SEED, **switches):
-    """Predictions of the test split by a network with these switches, and its accuracies by head."""
+    """Predictions of the test split by a network with these switches."""
     data = assemble(*planted_corpus(seed), CLASSES, dict.fromkeys(MODALITIES, "none"))
     parameters = TrainParameters(
         epochs=40,
@@ -103,6 +103,7 @@ def perceptron():
     return MLPClassifier((32,), learning_rate_init=0.01, max_iter=300, random_state=0)
 
 
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 @pytest.mark.parametrize(
     "modalities", [c for n in (1, 2) for c in itertools.combinations(MODALITIES, n)], ids="+".join
 )

@@ -56,7 +56,7 @@ PUBLISHED = (
         62.8,
         57.0,
         "test",
-        "Majumder et al., AAAI 2019; text on MELD, in Poria et al., ACL 2019",
+        "Majumder et al., AAAI 2019, and Poria et al., ACL 2019; both from text alone",
     ),
     Published("mmgcn", "MMGCN", 66.2, 58.7, "test", "Hu et al., ACL 2021"),
     Published(
@@ -64,7 +64,7 @@ PUBLISHED = (
         "SDT",
         74.1,
         66.6,
-        "test; 68.8 and 65.1 when re-run with selection on validation",
+        "test; a re-run with selection on validation reaches 68.8 and 65.1",
         "Ma et al., IEEE TMM 2023",
     ),
 )

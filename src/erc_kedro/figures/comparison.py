@@ -41,8 +41,8 @@ def comparison_markdown(table: pd.DataFrame, cards: Mapping[str, Mapping[str, An
             lines += ["**SYNTHETIC DATA, not a result.**", ""]
         tests = int(rows["p"].notna().sum())
         lines += [
-            "Scores × 100 on test, mean ± standard deviation over seeds; interval by bootstrap over dialogues; "
-            "epochs chosen by validation weighted F1. Difference in weighted F1 to "
+            "Scores × 100 on test, mean ± standard deviation over seeds; interval by bootstrap over "
+            "dialogues; epochs chosen by validation weighted F1. Difference in weighted F1 to "
             f"`{reference}`, with the p-value of a paired permutation test over dialogues, and the same "
             f"corrected for {tests} comparisons (Holm).",
             "",

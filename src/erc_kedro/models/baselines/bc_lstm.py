@@ -4,8 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from erc_kedro.models.baselines.base import Baseline
-from erc_kedro.models.baselines.feedforward import used
+from erc_kedro.models.baselines.base import Baseline, used
 from erc_kedro.models.batch import Batch, Output
 from erc_kedro.parameters import ModelParameters
 

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from erc_kedro.models.baselines.base import Baseline
-from erc_kedro.models.baselines.feedforward import Projection, used
+from erc_kedro.models.baselines.base import Baseline, Projection, used
 from erc_kedro.models.batch import Batch, Output
 from erc_kedro.models.layers import GroupedLinear
 from erc_kedro.parameters import ModelParameters
