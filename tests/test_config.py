@@ -105,3 +105,42 @@ def test_the_default_pipeline_is_the_walk_without_demo():
     }
     one = pipelines["train"].only_nodes_with_namespaces(["iemocap"])
     assert {node.namespace for node in one.nodes} == {"iemocap"}
+
+
+def test_every_compared_experiment_is_trained_with_its_own_parameters():
+    got = parameters(experiments=["no_gates", "only_text", "sdt"], seeds=2)["meld"]["compare"]
+    assert got.reference == "full"
+    assert list(got.experiments) == ["full", "no_gates", "only_text", "sdt"]
+    assert not got.experiments["no_gates"].model.gates
+    assert got.experiments["full"].model.gates
+    assert got.experiments["only_text"].model.modalities == ("text",)
+    # An experiment may differ by corpus.
+    assert got.experiments["sdt"].loss.temperature == 8
+    iemocap = parameters(experiments="sdt")["iemocap"]["compare"]
+    assert iemocap.experiments["sdt"].loss.temperature == 1
+    assert iemocap.experiments["sdt"].scaling == {"audio": "speaker"}
+    assert {train.seeds for train in got.experiments.values()} == {2}
+
+
+def test_every_named_experiment_differs_from_full_and_from_every_other():
+    names = sorted(path.stem for path in (ROOT / "conf" / "base" / "experiments").glob("*.yml"))
+    got = parameters(experiments=names)["iemocap"]["compare"].experiments
+    assert set(names) == set(got)
+    assert len({train.model_dump_json() for train in got.values()}) == len(names)
+    default = parameters()["iemocap"]["compare"].experiments
+    assert set(default) == set(names)
+
+
+def test_comparing_an_unknown_experiment_is_refused():
+    with pytest.raises(ConfigError, match=r"'no_gate' is not known; there are .*no_gates"):
+        parameters(experiments=["full", "no_gate"])
+
+
+def test_withholding_everything_is_refused():
+    with pytest.raises(Exception, match="withhold"):
+        parameters(train={"withhold": ["text", "audio", "visual"]})
+
+
+def test_a_baseline_cannot_be_causal():
+    with pytest.raises(Exception, match="causal is for gated_fusion"):
+        parameters(train={"model": {"architecture": "sdt", "causal": True}})

@@ -32,6 +32,8 @@ CLASSES = ("plain", "agree", "oppose")
 SIGNS = np.array(list(itertools.product((-1, 1), repeat=3)))
 SIZES = {"train": 240, "val": 120, "test": 480}
 SEED = 0
+# The epoch kept is chosen by the head tav; pairs taught with force are as far by then.
+PAIRS_FIRST = {"lambda_pairs": 3.0, "mu_pairs": 2.0}
 
 
 def planted_corpus(seed):
@@ -62,7 +64,7 @@ def planted_corpus(seed):
     return utterances, features
 
 
-def trained(folder, seed=SEED, **switches):
+def trained(folder, seed=SEED, loss=None, **switches):
     """Predictions of the test split by a network with these switches."""
     data = assemble(*planted_corpus(seed), CLASSES, dict.fromkeys(MODALITIES, "none"))
     parameters = TrainParameters(
@@ -73,6 +75,7 @@ def trained(folder, seed=SEED, **switches):
         averaging=0.9,
         modality_dropout=0.0,
         model={"hidden": 32, "heads": 2, "dropout": 0.0, "guide_dropout": 0.0, **switches},
+        loss=loss or {},
     )
     predictions = fit(data, parameters, seed, folder).predictions
     return predictions[predictions["split"] == "test"]
@@ -134,10 +137,10 @@ def test_without_video_the_planted_classes_are_a_guess(tmp_path):
 
 
 def test_video_reaches_the_pair_of_text_and_audio_as_its_guide(tmp_path):
-    assert planted_accuracy(trained(tmp_path, gates=False), "ta") > 0.9
+    assert planted_accuracy(trained(tmp_path, loss=PAIRS_FIRST, gates=False), "ta") > 0.9
 
 
 def test_without_guide_and_gates_a_pair_knows_nothing_of_the_third_modality(tmp_path):
-    predictions = trained(tmp_path, gates=False, guide=False)
+    predictions = trained(tmp_path, loss=PAIRS_FIRST, gates=False, guide=False)
     assert max(planted_accuracy(predictions, head) for head in ("t", "a", "v", "ta", "tv", "av")) < 0.65
     assert plain_accuracy(predictions) > 0.9

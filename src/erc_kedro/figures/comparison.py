@@ -86,4 +86,4 @@ def _cells(row: Mapping[Any, Any]) -> list[str]:
 def _probability(p: float) -> str:
     if pd.isna(p):
         return NONE
-    return "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"
+    return "<.001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"

@@ -1,0 +1,1 @@
+"""How fast, how large and how scalable this project is: ``make bench``."""

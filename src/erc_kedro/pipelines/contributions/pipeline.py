@@ -1,0 +1,32 @@
+"""What each modality contributes to each utterance, from models that are trained already."""
+
+from kedro.pipeline import Node, Pipeline
+
+from erc_kedro.pipelines import per_corpus
+from erc_kedro.pipelines.contributions.nodes import read_contributions
+
+
+def create_pipeline() -> Pipeline:
+    """Gates and fusion weights of the chosen experiment, as one table a corpus."""
+    return per_corpus(
+        Pipeline(
+            [
+                Node(
+                    read_contributions,
+                    {
+                        "utterances": "utterances",
+                        "text": "text_features",
+                        "audio": "audio_features",
+                        "visual": "visual_features",
+                        "card": "card",
+                        # Read so that training, where both run, comes first.
+                        "trained": "training_card",
+                        "models": "models",
+                        "parameters": "params:train",
+                    },
+                    "contributions",
+                    name="read_contributions",
+                )
+            ]
+        )
+    )

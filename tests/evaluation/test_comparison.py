@@ -1,0 +1,136 @@
+"""Paired tests say what enumeration says, and are corrected for their number."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import f1_score
+
+from erc_kedro import schemas
+from erc_kedro.evaluation.comparison import comparison_table, holm, paired_test
+from erc_kedro.evaluation.intervals import metric_from_counts
+
+CLASSES = ("calm", "cross", "glad")
+
+
+def predicted(seeds, dialogues, right, experiment="x", start=0):
+    """Predictions in which a share ``right`` of utterances is right, one dialogue after another."""
+    draw = np.random.default_rng(start)
+    labels = np.random.default_rng(7).integers(0, 3, (dialogues, 6))
+    rows = []
+    for seed in range(seeds):
+        for split in ("val", "test"):
+            for d, u in product(range(dialogues), range(6)):
+                truth = labels[d, u]
+                guess = truth if draw.random() < right else draw.integers(3)
+                p = np.full(3, 0.1)
+                p[guess] = 0.8
+                rows.append((experiment, seed, f"{split}_d{d}_u{u}", split, "tav", CLASSES[truth], *p))
+    columns = ["experiment", "seed", "utterance_id", "split", "head", "label", *(f"p_{c}" for c in CLASSES)]
+    return pd.DataFrame(rows, columns=columns).astype({f"p_{c}": "float32" for c in CLASSES})
+
+
+def dialogue_of(predictions):
+    ids = predictions["utterance_id"].drop_duplicates()
+    return pd.Series(ids.str.rsplit("_", n=1).str[0].to_numpy(), index=ids.to_numpy())
+
+
+def random_counts(seed, dialogues=6, seeds=2, size=3):
+    draw = np.random.default_rng(seed)
+    support = draw.integers(1, 4, (dialogues, size))
+    return [
+        np.stack(
+            [[[draw.multinomial(n, [1 / size] * size) for n in row] for row in support] for _ in range(seeds)]
+        )
+        for _ in range(2)
+    ]
+
+
+def test_the_p_value_is_what_all_exchanges_give():
+    first, second = random_counts(3)
+    observed, p = paired_test(first, second, draws=20_000)
+
+    def mean(counts):
+        return metric_from_counts(counts.sum(axis=1), "weighted_f1").mean()
+
+    assert observed == pytest.approx(mean(first) - mean(second))
+    extreme = 0
+    for exchanged in product((False, True), repeat=6):
+        swap = np.array(exchanged)[None, :, None, None]
+        a, b = np.where(swap, second, first), np.where(swap, first, second)
+        extreme += abs(mean(a) - mean(b)) >= abs(observed) - 1e-12
+    assert p == pytest.approx(extreme / 64, abs=0.02)
+
+
+def test_a_model_does_not_differ_from_itself():
+    first, _ = random_counts(0)
+    assert paired_test(first, first, draws=200) == (0.0, 1.0)
+
+
+def test_exchanging_the_models_turns_the_sign_and_nothing_else():
+    first, second = random_counts(1)
+    forth, back = paired_test(first, second, draws=2000), paired_test(second, first, draws=2000)
+    assert forth[0] == pytest.approx(-back[0])
+    assert forth[1] == pytest.approx(back[1], abs=0.05)
+
+
+def test_chance_alone_is_called_significant_as_often_as_promised():
+    p = [
+        paired_test(*random_counts(seed, dialogues=30, seeds=1), draws=300, seed=seed)[1]
+        for seed in range(200)
+    ]
+    assert 0.01 <= np.mean(np.array(p) <= 0.05) <= 0.1
+
+
+def test_other_dialogues_cannot_be_paired():
+    first, second = random_counts(0)
+    second[:, 0] += 1
+    with pytest.raises(ValueError, match="same seeds, dialogues and labels"):
+        paired_test(first, second)
+
+
+def test_holm_by_hand():
+    # Sorted: .005 * 4 = .02, .01 * 3 = .03, .03 * 2 = .06, .04 * 1 = .04 -> .06 (never below the one before).
+    assert holm([0.01, 0.04, float("nan"), 0.03, 0.005]) == pytest.approx(
+        [0.03, 0.06, float("nan"), 0.06, 0.02], nan_ok=True
+    )
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+
+
+def test_the_table_has_a_row_an_experiment_and_holds_its_schema():
+    full = predicted(3, 20, 0.9, "full")
+    worse = predicted(3, 20, 0.4, "worse", start=1)
+    alike = full.assign(experiment="alike")
+    every = pd.concat([worse, full, alike])
+    names = ["full", "worse", "alike", "untrained"]
+    table = comparison_table(every, dialogue_of(every), names, "full", draws=500)
+    schemas.comparison.validate(table)
+    assert table["experiment"].tolist() == names
+    table = table.set_index("experiment")
+    own = full[full["split"] == "test"]
+    guess = np.array(CLASSES)[own[[f"p_{c}" for c in CLASSES]].to_numpy().argmax(1)]
+    expected = [
+        f1_score(rows["label"], guess[own["seed"] == seed], average="weighted")
+        for seed, rows in own.groupby("seed")
+    ]
+    assert table.loc["full", "weighted_f1"] == pytest.approx(np.mean(expected))
+    assert table.loc["full", "weighted_f1_std"] == pytest.approx(np.std(expected, ddof=1))
+    assert table.loc["full", "low"] < np.mean(expected) < table.loc["full", "high"]
+    assert np.isnan(table.loc["full", "p"])
+    assert table.loc["worse", "p"] == pytest.approx(1 / 501)
+    assert table.loc["worse", "p_corrected"] == pytest.approx(2 / 501)
+    assert table.loc["worse", "difference"] == pytest.approx(
+        table.loc["worse", "weighted_f1"] - table.loc["full", "weighted_f1"]
+    )
+    assert table.loc["alike", ["difference", "p", "p_corrected"]].tolist() == [0.0, 1.0, 1.0]
+    assert table.loc["untrained", "seeds"] == 0
+    assert np.isnan(table.loc["untrained", "weighted_f1"])
+
+
+def test_experiments_with_other_numbers_of_seeds_are_paired_on_those_they_share():
+    full = predicted(3, 10, 0.9, "full")
+    one = full[full["seed"] == 0].assign(experiment="one")
+    every = pd.concat([full, one])
+    table = comparison_table(every, dialogue_of(every), ["full", "one"], "full", draws=200)
+    assert table["difference"].tolist()[1] == 0.0

@@ -1,0 +1,65 @@
+"""The comparison's page says what is compared, how, and where it is made up."""
+
+import numpy as np
+import pandas as pd
+
+from erc_kedro.figures.comparison import comparison_markdown
+
+
+def table():
+    rows = [
+        ("meld", "full", "text", 5, 0.6, 0.01, np.nan, np.nan, np.nan, ""),
+        ("meld", "dialogue_rnn", "text", 5, 0.58, 0.02, -0.02, 0.0004, 0.0008, ""),
+        ("meld", "only_audio", "", 0, np.nan, np.nan, np.nan, np.nan, np.nan, "not trained: none"),
+        ("mine", "full", "text, audio", 1, 0.7, np.nan, np.nan, np.nan, np.nan, ""),
+    ]
+    names = "corpus experiment modalities seeds weighted_f1 weighted_f1_std difference p p_corrected note"
+    made = pd.DataFrame(rows, columns=names.split())
+    for score in ("accuracy", "macro_f1"):
+        made[score], made[f"{score}_std"] = made["weighted_f1"], made["weighted_f1_std"]
+    made["low"], made["high"] = made["weighted_f1"] - 0.03, made["weighted_f1"] + 0.03
+    made["val_weighted_f1"] = made["weighted_f1"]
+    return made
+
+
+def cards():
+    return {
+        "meld": {"title": "MELD", "protocol": "official", "synthetic": False},
+        "mine": {"title": "Mine | <b>", "protocol": "own", "synthetic": True},
+    }
+
+
+def section(page, title):
+    return page.split(f"## {title}")[1].split("\n## ")[0]
+
+
+def test_scores_tests_and_published_figures_stand_in_one_row():
+    page = comparison_markdown(table(), cards(), "full")
+    row = next(line for line in page.splitlines() if line.startswith("| dialogue_rnn"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[2:6] == ["5", "58.0 ± 2.0", "58.0 ± 2.0", "55.0 to 61.0"]
+    assert cells[8:11] == ["-2.0", "&lt;.001", "&lt;.001"]
+    assert cells[11] == "57.0"
+    assert "DialogueRNN" in page
+    assert "selected on test" in page
+
+
+def test_every_row_has_as_many_cells_as_the_header():
+    lines = [
+        line for line in comparison_markdown(table(), cards(), "full").splitlines() if line.startswith("|")
+    ]
+    assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
+
+
+def test_synthetic_corpora_are_marked_and_real_ones_are_not():
+    page = comparison_markdown(table(), cards(), "full")
+    assert "SYNTHETIC" in section(page, "Mine")
+    assert "SYNTHETIC" not in section(page, "MELD")
+
+
+def test_names_cannot_break_the_table():
+    assert "## Mine \\| &lt;b>" in comparison_markdown(table(), cards(), "full")
+
+
+def test_the_number_of_comparisons_is_said():
+    assert "corrected for 1 comparisons" in section(comparison_markdown(table(), cards(), "full"), "MELD")

@@ -1,0 +1,39 @@
+"""Layers do what their torch namesakes do."""
+
+import pytest
+import torch
+
+from erc_kedro.models.layers import Dropout, select
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.3, 0.5])
+def test_dropout_drops_its_share_and_keeps_the_mean(rate):
+    torch.manual_seed(0)
+    layer = Dropout(rate).train()
+    x = torch.ones(400, 500)
+    y = layer(x)
+    assert (y == 0).float().mean().item() == pytest.approx(rate, abs=0.005)
+    assert y.mean().item() == pytest.approx(1, abs=0.01)
+    assert len(y.unique()) == 2
+    # Every position is as likely to be dropped, whatever byte of a random word decides on it.
+    assert (y.view(-1, 8) == 0).float().mean(0).numpy() == pytest.approx(rate, abs=0.02)
+    assert torch.equal(layer.eval()(x), x)
+
+
+def test_dropout_follows_the_seed_and_passes_gradients_of_what_is_kept():
+    layer = Dropout(0.5).train()
+    x = torch.ones(7, 3, requires_grad=True)
+    torch.manual_seed(1)
+    first = layer(x)
+    torch.manual_seed(1)
+    assert torch.equal(layer(x), first)
+    first.sum().backward()
+    assert torch.equal(x.grad, first)
+
+
+def test_select_is_indexing():
+    x = torch.randn(3, 4, requires_grad=True)
+    picked = select(x, (2, 0, 2))
+    assert torch.equal(picked, x[[2, 0, 2]])
+    picked.sum().backward()
+    assert x.grad[:, 0].tolist() == [1.0, 0.0, 2.0]
