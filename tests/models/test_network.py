@@ -98,6 +98,16 @@ def test_causal_sees_no_future(parameters):
     assert not torch.allclose(after[:, :, 4:], before[:, :, 4:], atol=1e-3)
 
 
+@pytest.mark.parametrize("parameters", [p for p in SHAPES if p.causal], ids=str)
+def test_causal_does_not_know_that_a_modality_will_come(parameters):
+    net, b = network(parameters), batch([6])
+    b.present[:, :4, 1] = False
+    comes, stays_away = b.present.clone(), b.present.clone()
+    comes[:, 4:, 1], stays_away[:, 4:, 1] = True, False
+    with_it, without_it = (probabilities(net, replace(b, present=p)) for p in (comes, stays_away))
+    torch.testing.assert_close(with_it[:, :, :4], without_it[:, :, :4], atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("context", ["transformer", "gru"])
 def test_without_causal_the_future_is_used(context):
     net, b = network(ModelParameters(hidden=16, heads=2, context=context)), batch([6])

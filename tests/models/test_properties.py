@@ -197,9 +197,11 @@ class_weights = st.none() | st.lists(
     confidence=st.sampled_from([1.0, 100.0]),
 )
 def test_loss_and_gradients_are_finite(shape, seed, b, parameters, class_weight, confidence):
-    net = trained(shape, seed).train()
+    net, seen = trained(shape, seed).train(), b.seen(shape.modalities)
     with torch.no_grad():
         net.classifiers.weight *= confidence
+    poisoned = [torch.where(seen[..., m : m + 1], x, float("nan")) for m, x in enumerate(b.features)]
+    b = replace(b, features=poisoned)
     loss, terms = net.loss(net(b), b, parameters, class_weight)
     loss.backward()
     assert torch.isfinite(loss)
