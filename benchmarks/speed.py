@@ -116,24 +116,27 @@ def infer(shape: Shape, threads: int, repeats: int, singles: int) -> dict[str, A
 
 def work(shape: Shape) -> dict[str, Any]:
     """Parameters, padding and arithmetic, which do not depend on the machine."""
+    torch.set_num_threads(1)
     data = make(shape)
     parameters = TrainParameters()
     network = _network(data, parameters)
     training = list(batching.batches(data, "train", parameters.batch_utterances, np.random.default_rng(0)))
     predicting = list(batching.batches(data, None, PREDICT_SIZE))
-    steps, passes = (
-        count_flops(network, data, training, parameters),
-        count_flops(network, data, predicting, None),
-    )
     return {
         "parameters": sum(p.numel() for p in network.parameters()),
         "batches": len(training),
         "padding": padding(data, training),
         "padding_predict": padding(data, predicting),
-        "flops_training": steps,
-        "flops_training_estimate": estimate_flops(network, data, training, True),
-        "flops_forward": passes,
-        "flops_forward_estimate": estimate_flops(network, data, predicting, False),
+        "flops": {
+            "forward": count_flops(network, data, training, None),
+            "training": count_flops(network, data, training, parameters),
+            "predict": count_flops(network, data, predicting, None),
+        },
+        "flops_by_hand": {
+            "forward": estimate_flops(network, data, training, False),
+            "training": estimate_flops(network, data, training, True),
+            "predict": estimate_flops(network, data, predicting, False),
+        },
     }
 
 

@@ -57,6 +57,12 @@ def test_synthetic_corpora_are_marked_and_real_ones_are_not():
     assert "SYNTHETIC" not in section(page, "MELD")
 
 
+def test_made_up_corpora_are_not_set_beside_published_figures():
+    made_up = {**cards(), "meld": {"title": "MELD", "protocol": "official", "synthetic": True}}
+    assert "| 57.0 |" in comparison_markdown(table(), cards(), "full")
+    assert "| 57.0 |" not in comparison_markdown(table(), made_up, "full")
+
+
 def test_names_cannot_break_the_table():
     assert "## Mine \\| &lt;b>" in comparison_markdown(table(), cards(), "full")
 

@@ -50,6 +50,8 @@ def comparison_markdown(table: pd.DataFrame, cards: Mapping[str, Mapping[str, An
             "|---|---" + "|---:" * (len(HEADER) - 3) + "|---|",
         ]
         for row in rows.to_dict("records"):
+            if card["synthetic"]:
+                row["corpus"] = None
             lines.append("| " + " | ".join(markdown_cell(cell) for cell in _cells(row)) + " |")
         lines.append("")
     if table["experiment"].isin({name for name, *_ in PUBLISHED}).any():
@@ -64,6 +66,7 @@ def comparison_markdown(table: pd.DataFrame, cards: Mapping[str, Mapping[str, An
 
 
 def _cells(row: Mapping[Any, Any]) -> list[str]:
+    """A row as printed; without a corpus it has no published figure."""
     published = {name: {"iemocap": i, "meld": m} for name, _, i, m, _, _ in PUBLISHED}
     figure = published.get(row["experiment"], {}).get(row["corpus"])
     return [
