@@ -5,7 +5,7 @@ import warnings
 from kedro.pipeline import Node, Pipeline
 
 from erc_kedro.hooks import ACCEPTS_MISSING
-from erc_kedro.pipelines import corpora, per_corpus
+from erc_kedro.pipelines import CORPUS, corpora, per_corpus
 from erc_kedro.pipelines.compare.nodes import compare_experiments, train_experiments, write_comparison
 
 
@@ -16,11 +16,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 train_experiments,
                 {
-                    "utterances": "utterances",
-                    "text": "text_features",
-                    "audio": "audio_features",
-                    "visual": "visual_features",
-                    "card": "card",
+                    **CORPUS,
                     "audit": "audit",
                     "features_audit": "features_audit",
                     "models": "all_models",

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from erc_kedro.pipelines import per_corpus
+from erc_kedro.pipelines import CORPUS, per_corpus
 from erc_kedro.pipelines.contributions.nodes import read_contributions
 
 
@@ -14,11 +14,7 @@ def create_pipeline() -> Pipeline:
                 Node(
                     read_contributions,
                     {
-                        "utterances": "utterances",
-                        "text": "text_features",
-                        "audio": "audio_features",
-                        "visual": "visual_features",
-                        "card": "card",
+                        **CORPUS,
                         # Read so that training, where both run, comes first.
                         "trained": "training_card",
                         "models": "models",

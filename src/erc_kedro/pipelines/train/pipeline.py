@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from erc_kedro.pipelines import per_corpus
+from erc_kedro.pipelines import CORPUS, per_corpus
 from erc_kedro.pipelines.train.nodes import train_corpus
 
 
@@ -14,11 +14,7 @@ def create_pipeline() -> Pipeline:
                 Node(
                     train_corpus,
                     {
-                        "utterances": "utterances",
-                        "text": "text_features",
-                        "audio": "audio_features",
-                        "visual": "visual_features",
-                        "card": "card",
+                        **CORPUS,
                         "audit": "audit",
                         "features_audit": "features_audit",
                         "models": "models",
