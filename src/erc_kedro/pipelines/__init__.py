@@ -4,7 +4,6 @@ from kedro.pipeline import Pipeline
 
 from erc_kedro.config import active_corpora as corpora
 
-
 # What every node that trains or loads models reads of its corpus.
 CORPUS = {
     "utterances": "utterances",
