@@ -134,3 +134,19 @@ def test_experiments_with_other_numbers_of_seeds_are_paired_on_those_they_share(
     every = pd.concat([full, one])
     table = comparison_table(every, dialogue_of(every), ["full", "one"], "full", draws=200)
     assert table["difference"].tolist()[1] == 0.0
+
+
+def test_an_experiment_that_comes_to_the_same_is_no_further_comparison():
+    full = predicted(2, 10, 0.9, "full")
+    worse = predicted(2, 10, 0.5, "worse", start=1)
+    every = pd.concat(
+        [full, worse, full.assign(experiment="full_again"), worse.assign(experiment="worse_again")]
+    )
+    same_as = {"full_again": "full", "worse_again": "worse"}
+    names = ["full", "worse", *same_as]
+    table = comparison_table(every, dialogue_of(every), names, "full", 200, same_as).set_index("experiment")
+    assert table.loc["worse", "p_corrected"] == table.loc["worse", "p"]
+    tests = ["difference", "p", "p_corrected"]
+    assert table.loc["worse_again", tests].tolist() == table.loc["worse", tests].tolist()
+    assert table.loc["full_again", tests].isna().all()
+    assert table.loc["full_again", "weighted_f1"] == table.loc["full", "weighted_f1"]

@@ -68,6 +68,7 @@ def comparison_table(
     experiments: Sequence[str],
     reference: str,
     draws: int = 10_000,
+    same_as: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Test scores of several experiments on one corpus, and each one's test against the reference.
 
@@ -77,6 +78,8 @@ def comparison_table(
         experiments: the rows, in order; one without predictions has no scores.
         reference: the experiment that the others are tested against, on weighted F1.
         draws: of the bootstrap and of the permutation test.
+        same_as: experiments that come to the same as an earlier one, and which; they are no further
+            comparison.
 
     Returns:
         ``schemas.comparison``: a row an experiment. ``difference`` is its weighted F1 less the reference's
@@ -103,12 +106,17 @@ def comparison_table(
             # Rows in the order of utterances, so that every experiment's dialogues come in the same order.
             counts[experiment] = dialogue_counts(test.sort_values(["seed", "utterance_id"]), dialogue_of)
         rows.append(row)
+    same_as = same_as or {}
     for row in rows:
         name = str(row["experiment"])
-        if name != reference and name in counts and reference in counts:
+        if name not in {reference, *same_as} and name in counts and reference in counts:
             seeds = min(len(counts[name]), len(counts[reference]))
             pair = counts[name][:seeds], counts[reference][:seeds]
             row["difference"], row["p"] = paired_test(*pair, draws=draws)
     table = pd.DataFrame(rows)
     table["p_corrected"] = holm(table["p"].tolist())
+    tests = ["difference", "p", "p_corrected"]
+    for name, first in same_as.items():
+        original = table.loc[table["experiment"] == first, tests].to_numpy()
+        table.loc[table["experiment"] == name, tests] = original
     return table.assign(note="")

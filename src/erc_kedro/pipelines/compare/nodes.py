@@ -46,14 +46,15 @@ def train_experiments(
     tables = {"text": text, "audio": audio, "visual": visual}
     corpus = models.name
     scaled: dict[str, Any] = {}
-    tasks, possible, experiments = [], {}, {}
+    tasks, possible = [], {}
+    experiments: dict[str, dict[str, Any]] = {}
     for name, train in parameters.experiments.items():
         scaling = repr(sorted(train.scaling.items()))
         if scaling not in scaled:
             scaled[scaling] = assemble(utterances, tables, card["labels"], train.scaling)
         data = scaled[scaling]
         shown = [modality for modality in train.shown if modality in data.modalities]
-        experiments[name] = {"shown": shown, "parameters": train.model_dump(mode="json")}
+        experiments[name] = {"shown": shown, "key": None, "parameters": train.model_dump(mode="json")}
         if not shown:
             logger.warning("%s %s: no %s features, not trained", corpus, name, " or ".join(train.shown))
             continue
@@ -78,30 +79,36 @@ def train_experiments(
 
 
 def compare_experiments(
-    predictions: DataFrame, notes: dict[str, Any], utterances: DataFrame, parameters: CompareParameters
+    predictions: DataFrame, card: dict[str, Any], utterances: DataFrame, parameters: CompareParameters
 ) -> DataFrame:
     """The corpus's table: scores of each experiment, and its test against the reference."""
     from erc_kedro.evaluation.comparison import comparison_table
 
+    first: dict[str, str] = {}
+    same_as = {}
+    # The reference first: others are the same as it, not it as them.
+    for name, facts in sorted(card["experiments"].items(), key=lambda item: item[0] != parameters.reference):
+        if facts["key"] is not None and first.setdefault(facts["key"], name) != name:
+            same_as[name] = first[facts["key"]]
     table = comparison_table(
         predictions,
         utterances.set_index("utterance_id")["dialogue_id"],
-        list(parameters.experiments),
+        list(card["experiments"]),
         parameters.reference,
         parameters.draws,
+        same_as,
     )
-    keys: dict[str, str] = {}
-    for name, facts in notes["experiments"].items():
+    for name, facts in card["experiments"].items():
         row = table["experiment"] == name
         table.loc[row, "modalities"] = ", ".join(facts["shown"])
-        if "key" not in facts:
+        if facts["key"] is None:
             table.loc[row, "note"] = "not trained: the corpus has none of its modalities"
-        elif keys.setdefault(facts["key"], name) != name:
-            table.loc[row, "note"] = f"the same as {keys[facts['key']]} on this corpus"
+        elif name in same_as:
+            table.loc[row, "note"] = f"the same as {same_as[name]} on this corpus"
     return table
 
 
-def write_comparison(parameters: dict[str, Any], *tables_and_notes: Any) -> tuple[DataFrame, str]:
+def write_comparison(parameters: dict[str, Any], *tables_and_cards: Any) -> tuple[DataFrame, str]:
     """One table over all corpora, and the same as a page."""
     import pandas as pd
 
@@ -109,13 +116,13 @@ def write_comparison(parameters: dict[str, Any], *tables_and_notes: Any) -> tupl
     from erc_kedro.figures.comparison import comparison_markdown
 
     named = {
-        corpus: (tables_and_notes[2 * i], tables_and_notes[2 * i + 1])
+        corpus: (tables_and_cards[2 * i], tables_and_cards[2 * i + 1])
         for i, corpus in enumerate(corpora())
-        if tables_and_notes[2 * i] is not None
+        if tables_and_cards[2 * i] is not None
     }
     every = pd.concat([table.assign(corpus=corpus) for corpus, (table, _) in named.items()])
     every = every[["corpus", *(column for column in every if column != "corpus")]].reset_index(drop=True)
-    page = comparison_markdown(every, {c: notes for c, (_, notes) in named.items()}, parameters["reference"])
+    page = comparison_markdown(every, {c: card for c, (_, card) in named.items()}, parameters["reference"])
     tracking.current().text(page, "comparison.md")
     tracking.current().text(every.to_csv(index=False), "comparison.csv")
     return every, page

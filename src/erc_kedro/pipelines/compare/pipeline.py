@@ -29,7 +29,7 @@ def create_pipeline() -> Pipeline:
                 compare_experiments,
                 {
                     "predictions": "compared_predictions",
-                    "notes": "compared_card",
+                    "card": "compared_card",
                     "utterances": "utterances",
                     "parameters": "params:compare",
                 },
