@@ -39,7 +39,8 @@ def supervised(
     ).view(heads, count)
     if gamma > 0:
         right = logits.softmax(-1).gather(-1, target.expand(heads, count)[..., None])[..., 0]
-        loss = (1 - right) ** gamma * loss
+        # The floor keeps the gradient finite where the right class is certain and gamma below 1.
+        loss = (1 - right).clamp(min=1e-7) ** gamma * loss
     weight = mask.to(loss.dtype)
     if class_weight is not None:
         weight = weight * class_weight.to(loss.dtype)[target]
