@@ -61,28 +61,6 @@ def probabilities(net, b):
         return net(b).logits.softmax(-1)
 
 
-@pytest.mark.parametrize("parameters", SHAPES, ids=str)
-def test_padding_neighbours_and_order_change_nothing(parameters):
-    net, b = network(parameters), batch([5, 1, 3, 4])
-    whole = probabilities(net, b)
-    for dialogues, length in (([2], 3), ([3, 2], 9), ([1], 1), ([2, 0, 1, 3], 5)):
-        part = probabilities(net, pick(b, dialogues, length))
-        for at, dialogue in enumerate(dialogues):
-            real = b.valid[dialogue]
-            n = int(real.sum())
-            torch.testing.assert_close(part[:, at, :n], whole[:, dialogue, :n], atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize("parameters", SHAPES, ids=str)
-def test_numbers_of_an_absent_modality_cannot_matter(parameters):
-    net, b = network(parameters), batch([5, 3])
-    poisoned = replace(
-        b,
-        features=[torch.where(b.present[..., m : m + 1], x, float("nan")) for m, x in enumerate(b.features)],
-    )
-    assert torch.equal(probabilities(net, poisoned)[:, b.valid], probabilities(net, b)[:, b.valid])
-
-
 @pytest.mark.parametrize("parameters", [p for p in SHAPES if p.causal], ids=str)
 def test_causal_sees_no_future(parameters):
     net, b = network(parameters), batch([6, 6])
@@ -118,23 +96,6 @@ def test_without_causal_the_future_is_used(context):
     assert not torch.allclose(
         probabilities(net, replace(b, features=later))[:, :, :5], probabilities(net, b)[:, :, :5], atol=1e-4
     )
-
-
-@pytest.mark.parametrize("context", ["transformer", "gru"])
-def test_odd_dialogues_give_probabilities(context):
-    net = network(ModelParameters(hidden=16, heads=2, context=context))
-    b = batch([110, 1, 0], speakers=9)
-    b.present[1] = False
-    p = probabilities(net, b)[:, b.valid]
-    assert torch.isfinite(p).all()
-    torch.testing.assert_close(p.sum(-1), torch.ones_like(p[..., 0]))
-
-
-def test_a_withheld_modality_is_as_absent():
-    both = ModelParameters(hidden=16, heads=2, modalities=("text", "audio"))
-    net, b = network(both), batch([5, 2])
-    absent = replace(b, present=b.present & torch.tensor([True, True, False]))
-    assert torch.equal(probabilities(net, b)[:, b.valid], probabilities(net, absent)[:, b.valid])
 
 
 @pytest.mark.parametrize("parameters", SHAPES, ids=str)
