@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export PYTHONWARNINGS = ignore::FutureWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint ui viz clean-demo
+.PHONY: help setup demo test lint bench ui viz clean-demo
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ test: setup  ## all tests
 
 lint: setup  ## ruff, import rules and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --config pyproject.toml && $(BIN)/mypy
+
+bench: setup  ## speed, memory, growth, overhead (a quarter of an hour; less: BENCH=--quick)
+	@$(BIN)/python -m benchmarks.run $(BENCH)
 
 ui: setup  ## MLflow's pages on 127.0.0.1
 	@echo "MLflow: http://127.0.0.1:$(PORT_UI)/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=corpora   (Ctrl-C ends it)"

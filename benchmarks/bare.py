@@ -20,7 +20,9 @@ from erc_kedro.training.loop import fit
 def main(data: Path, corpus: str, parameters: TrainParameters) -> dict[str, list[float]]:
     """Fits seed 0 in a folder that is thrown away."""
     utterances = pd.read_parquet(data / "03_primary" / corpus / "utterances.parquet")
-    features = {name: pd.read_parquet(data / "04_feature" / corpus / f"{name}.parquet") for name in MODALITIES}
+    features = {
+        name: pd.read_parquet(data / "04_feature" / corpus / f"{name}.parquet") for name in MODALITIES
+    }
     card = json.loads((data / "03_primary" / corpus / "card.json").read_text("utf-8"))
     dialogues = assemble(utterances, features, card["labels"], parameters.scaling)
     with tempfile.TemporaryDirectory() as folder:

@@ -2,11 +2,17 @@
 
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks import peers, shapes, speed
 
-TASKS = {"train": speed.train, "infer": speed.infer, "work": speed.work, "peers": peers.peers}
+TASKS: dict[str, Callable[..., dict[str, Any]]] = {
+    "train": speed.train,
+    "infer": speed.infer,
+    "work": speed.work,
+    "peers": peers.peers,
+}
 
 
 def main(task: str, arguments: dict[str, Any]) -> dict[str, Any]:

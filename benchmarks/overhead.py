@@ -11,14 +11,24 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA, CORPUS = "data/demo", "meld"
 # What would let the machine's own settings into a project.
 FOREIGN = ("ERC_KEDRO_RUN", "KEDRO_ENV", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID")
-VARIANTS = ("bare", "kedro", "tracked")
+# Which way of training is compared with which.
+ADDED = {
+    "kedro_adds": ("kedro", "bare"),
+    "tracking_adds": ("tracked", "kedro"),
+    "both_add": ("tracked", "bare"),
+}
 
 
 @dataclass(frozen=True)
@@ -70,11 +80,13 @@ class Project:
         words = ",".join(f"{name}={value}" for name, value in typed.items())
         return self.kedro("train", f"--namespaces={CORPUS}", f"--params={words}")
 
-    def read(self, name: str) -> dict[str, Any]:
-        """A JSON document that the last training left."""
-        found = next((self.folder / DATA / "07_model_output" / CORPUS).glob(f"*/{name}"))
-        document: dict[str, Any] = json.loads(found.read_text("utf-8"))
-        return document
+    def left(self, name: str) -> Path:
+        """A file that the last training wrote."""
+        return next((self.folder / DATA / "07_model_output" / CORPUS).glob(f"*/{name}"))
+
+
+# By name, a way to train so many epochs: what it cost, and the validation loss of each epoch.
+Ways = dict[str, Callable[[int], tuple[Cost, list[float]]]]
 
 
 def overhead(
@@ -84,70 +96,84 @@ def overhead(
 
     Args:
         short: epochs of the short training, from which the fixed costs are read; rounds: its repetitions.
-        long_seconds: how long the long training should take; long_rounds: its repetitions, 0 for none.
+        long_seconds: how long the long training should take, which runs through Kedro with tracking off
+            and on; long_rounds: its repetitions.
     """
     with tempfile.TemporaryDirectory() as folder:
         say("ingestion and features of the embedded corpora")
         tracked = _copy(Path(folder) / "tracked")
         tracked.kedro("demo")
         tracked.kedro("ingestion,features")
-        # Makes MLflow's experiment and warms the file cache, too.
-        settings = {"epochs": short, "patience": short, "jobs": 1, "threads": 1}
-        tracked.train(settings)
-        parameters = tracked.read("training.json")["parameters"]
+        # Makes MLflow's store and warms the file cache, too.
+        tracked.train(_settings(short))
+        parameters = json.loads(tracked.left("training.json").read_text("utf-8"))["parameters"]
         untracked = Project(Path(folder) / "untracked")
         ignored = shutil.ignore_patterns("mlflow.db*", "mlruns")
         shutil.copytree(tracked.folder, untracked.folder, ignore=ignored)
         _switch_off(untracked)
-        lengths = {"short": _rounds(tracked, untracked, parameters, short, rounds, say)}
-        if long_rounds:
-            epoch = lengths["short"]["epoch_seconds"]
-            epochs = max(short, round(long_seconds / epoch))
-            lengths["long"] = _rounds(tracked, untracked, parameters, epochs, long_rounds, say)
-        return lengths
+
+        def kedro(project: Project, epochs: int) -> tuple[Cost, list[float]]:
+            cost = project.train(_settings(epochs))
+            history = pd.read_parquet(project.left("history.parquet"))
+            return cost, history["val_loss"].tolist()
+
+        def bare(epochs: int) -> tuple[Cost, list[float]]:
+            plain = json.dumps({**parameters, **_settings(epochs), "seeds": 1})
+            cost = untracked.run(str(Path(__file__).with_name("bare.py")), DATA, CORPUS, plain)
+            printed = json.loads(cost.printed.splitlines()[-1])
+            seconds.extend(printed["seconds"])
+            return cost, printed["val_loss"]
+
+        seconds: list[float] = []
+        ways: Ways = {"kedro": partial(kedro, untracked), "tracked": partial(kedro, tracked)}
+        fixed = _rounds({"bare": bare, **ways}, short, rounds, say)
+        epochs = max(short, round(long_seconds / statistics.median(seconds)))
+        lasting = _rounds(ways, epochs, long_rounds, say)
+        # What Kedro alone adds does not depend on the epochs, and is best seen where they are few.
+        adds = {
+            clock: fixed["kedro_adds"][clock] + lasting["tracking_adds"][clock]
+            for clock in ("wall_s", "processor_s")
+        }
+        lasting["both_add"] = {
+            **adds,
+            **{
+                f"{clock[:-2]}_percent": 100
+                * adds[clock]
+                / (lasting["kedro"][clock] - fixed["kedro_adds"][clock])
+                for clock in adds
+            },
+        }
+        return {"short": fixed, "long": lasting}
 
 
-def _rounds(
-    tracked: Project,
-    untracked: Project,
-    parameters: dict[str, Any],
-    epochs: int,
-    rounds: int,
-    say: Callable[[str], None],
-) -> dict[str, Any]:
-    settings = {"epochs": epochs, "patience": epochs, "jobs": 1, "threads": 1}
-    plain = json.dumps({**parameters, **settings, "seeds": 1})
-    script = str(Path(__file__).with_name("bare.py"))
-    commands: dict[str, Callable[[], Cost]] = {
-        "bare": lambda: untracked.run(script, DATA, CORPUS, plain),
-        "kedro": lambda: untracked.train(settings),
-        "tracked": lambda: tracked.train(settings),
-    }
-    costs: dict[str, list[Cost]] = {name: [] for name in VARIANTS}
-    history: dict[str, list[float]] = {}
+def _settings(epochs: int) -> dict[str, int]:
+    return {"epochs": epochs, "patience": epochs, "jobs": 1, "threads": 1}
+
+
+def _rounds(ways: Ways, epochs: int, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
+    costs: dict[str, list[Cost]] = {name: [] for name in ways}
+    losses: dict[str, list[float]] = {}
     for turn in range(rounds):
-        for name in VARIANTS:
+        for name, train in ways.items():
             say(f"{epochs} epochs, round {turn + 1} of {rounds}: {name}")
-            costs[name].append(commands[name]())
-        history = json.loads(costs["bare"][-1].printed.splitlines()[-1])
-    return {
+            cost, losses[name] = train(epochs)
+            costs[name].append(cost)
+    result: dict[str, Any] = {
         "epochs": epochs,
         "rounds": rounds,
-        "epoch_seconds": statistics.median(history["seconds"]),
-        "same_training": _same(history["val_loss"], untracked) and _same(history["val_loss"], tracked),
-        **{
-            name: {
-                "wall_s": statistics.median(cost.wall for cost in each),
-                "processor_s": statistics.median(cost.processor for cost in each),
-                "wall_s_each": [cost.wall for cost in each],
-                "processor_s_each": [cost.processor for cost in each],
-            }
-            for name, each in costs.items()
-        },
-        "kedro_adds": _added(costs["kedro"], costs["bare"]),
-        "tracking_adds": _added(costs["tracked"], costs["kedro"]),
-        "both_add": _added(costs["tracked"], costs["bare"]),
+        "same_training": all(np.allclose(each, losses["kedro"], 1e-5) for each in losses.values()),
     }
+    for name, each in costs.items():
+        result[name] = {
+            "wall_s": statistics.median(cost.wall for cost in each),
+            "processor_s": statistics.median(cost.processor for cost in each),
+            "wall_s_each": [cost.wall for cost in each],
+            "processor_s_each": [cost.processor for cost in each],
+        }
+    for name, (dearer, cheaper) in ADDED.items():
+        if dearer in costs and cheaper in costs:
+            result[name] = _added(costs[dearer], costs[cheaper])
+    return result
 
 
 def _added(dearer: list[Cost], cheaper: list[Cost]) -> dict[str, float]:
@@ -159,15 +185,6 @@ def _added(dearer: list[Cost], cheaper: list[Cost]) -> dict[str, float]:
         "processor_s": statistics.median(d.processor - c.processor for d, c in pairs),
         "processor_percent": 100 * statistics.median(d.processor / c.processor - 1 for d, c in pairs),
     }
-
-
-def _same(losses: list[float], project: Project) -> bool:
-    """Whether a project's last training went as the plain script's did."""
-    import pandas as pd
-
-    found = next((project.folder / DATA / "07_model_output" / CORPUS).glob("*/history.parquet"))
-    theirs = pd.read_parquet(found)["val_loss"].tolist()
-    return len(theirs) == len(losses) and all(abs(a - b) < 1e-6 for a, b in zip(theirs, losses, strict=True))
 
 
 def _copy(folder: Path) -> Project:
@@ -193,8 +210,6 @@ def _copy(folder: Path) -> Project:
 
 
 def _switch_off(project: Project) -> None:
-    import yaml
-
     path = project.folder / "conf" / "base" / "globals.yml"
     settings = yaml.safe_load(path.read_text("utf-8"))
     settings["mlflow"]["uri"] = ""

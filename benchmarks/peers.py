@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.shapes import Shape, make
+from benchmarks.corpora import make
+from benchmarks.shapes import Shape
 from benchmarks.speed import first_batches
 from erc_kedro.models.architectures import build
 from erc_kedro.parameters import ModelParameters, TrainParameters

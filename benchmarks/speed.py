@@ -14,7 +14,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import machine
-from benchmarks.shapes import Shape, feature_bytes, make
+from benchmarks.corpora import feature_bytes, make
+from benchmarks.shapes import Shape
 from erc_kedro.models.architectures import build
 from erc_kedro.models.batch import Network
 from erc_kedro.parameters import TrainParameters
@@ -46,9 +47,11 @@ def train(shape: Shape, threads: int, epochs: int, most: int | None = None) -> d
     key_seconds = time.perf_counter() - started
     stages.end("key")
     ends: list[float] = []
+    processor: list[float] = []
 
     def on_epoch(row: dict[str, float]) -> None:
         ends.append(time.perf_counter())
+        processor.append(time.process_time())
         stages.end("warm-up" if len(ends) == 1 else "training")
 
     with tempfile.TemporaryDirectory() as folder, first_batches(most) as trained:
@@ -56,14 +59,13 @@ def train(shape: Shape, threads: int, epochs: int, most: int | None = None) -> d
     fit_seconds = time.perf_counter() - ends[-1]
     stages.end("prediction")
     rates.append(machine.matmul_rate(threads))
-    each = [
-        count / seconds for count, seconds in zip(trained[1:], np.diff(ends).tolist(), strict=True)
-    ]
+    each = [count / seconds for count, seconds in zip(trained[1:], np.diff(ends).tolist(), strict=True)]
     return {
         "threads": threads,
         "epochs_timed": epochs,
         "utterances_per_s": statistics.median(each),
         "utterances_per_s_each": each,
+        "processor_share": (processor[-1] - processor[0]) / (ends[-1] - ends[0]) / threads,
         "matmul_gflops": rates,
         "key_seconds": key_seconds,
         "predict_and_save_seconds": fit_seconds,
@@ -84,11 +86,13 @@ def infer(shape: Shape, threads: int, repeats: int, singles: int) -> dict[str, A
     network = _network(data, TrainParameters()).eval()
     count = len(data.utterance_id)
     stages = machine.Stages()
-    whole, passes = [], []
+    whole, passes, shares = [], [], []
     for _ in range(1 + repeats):
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         loop.predict(network, data)
-        whole.append(count / (time.perf_counter() - started))
+        seconds = time.perf_counter() - started
+        whole.append(count / seconds)
+        shares.append((time.process_time() - used) / seconds / threads)
     stages.end("prediction")
     for _ in range(1 + repeats):
         started = time.perf_counter()
@@ -108,6 +112,7 @@ def infer(shape: Shape, threads: int, repeats: int, singles: int) -> dict[str, A
         "utterances_per_s": statistics.median(whole[1:]),
         "utterances_per_s_each": whole[1:],
         "forward_utterances_per_s": statistics.median(passes[1:]),
+        "processor_share": statistics.median(shares[1:]),
         "latency_ms": latency,
         "matmul_gflops": rates,
         "memory": _memory(stages, imports, data),

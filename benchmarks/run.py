@@ -1,0 +1,174 @@
+"""The driver of ``make bench``: runs the parts, each measurement in its own process, and writes the figures.
+
+It imports neither torch nor the project, so that its own memory and threads disturb nothing.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks import page
+from benchmarks.overhead import overhead
+from benchmarks.shapes import SHAPES, Shape, equal_dialogues
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+# Git ignores what lies there.
+RESULTS = REPOSITORY / "data" / "08_reporting" / "bench"
+# Set by --threads.
+threads_tried = [2, 1]
+
+_started = time.monotonic()
+
+
+def main() -> None:
+    """Runs the parts asked for; the others keep the figures of an earlier call."""
+    parser = argparse.ArgumentParser(description="Measures speed, memory, growth and overhead.")
+    parser.add_argument("--quick", action="store_true", help="small sizes, for a look; leaves out overhead")
+    parser.add_argument("--only", choices=PARTS, action="append", help="this part; may be repeated")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        nargs="+",
+        default=threads_tried,
+        help="of training and inference, one measurement each; the first also for baselines (default: 2 1)",
+    )
+    asked = parser.parse_args()
+    threads_tried[:] = asked.threads
+    parts = asked.only or [name for name in PARTS if not (asked.quick and name == "overhead")]
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / "bench.json"
+    results = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    for name in parts:
+        began, machine = time.monotonic(), _machine()
+        say(f"{name}{' (quick)' if asked.quick else ''}")
+        figures = PARTS[name](asked.quick)
+        results[name] = {
+            "quick": asked.quick,
+            "finished": time.strftime("%Y-%m-%d %H:%M"),
+            "took_s": round(time.monotonic() - began, 1),
+            "machine": machine,
+            "figures": figures,
+        }
+        path.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+        (RESULTS / "bench.md").write_text(page.page(results), "utf-8")
+        print("\n" + page.part(name, results[name]), flush=True)
+    say(f"written: {path.relative_to(REPOSITORY)} and bench.md beside it")
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    print(f"{time.monotonic() - _started:5.0f} s  {text}", flush=True)
+
+
+def measure(task: str, shape: Shape, **arguments: Any) -> Any:
+    """A task of ``benchmarks.child`` in a fresh process with the threads that it asks for, or one."""
+    threads = str(arguments.get("threads", 1))
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.child", task, json.dumps({"shape": asdict(shape), **arguments})],
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode:
+        raise SystemExit(f"benchmarks: {task} failed; its error is above")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def speed(quick: bool) -> dict[str, Any]:
+    """Training and inference of both shapes."""
+    figures: dict[str, Any] = {}
+    for name, whole in SHAPES.items():
+        shape = whole.times(0.05) if quick else whole
+        say(f"  {name}: parameters, padding, arithmetic")
+        figures[name] = {"shape": asdict(shape), "work": measure("work", shape), "train": [], "infer": []}
+        for threads in threads_tried:
+            say(f"  {name}: training, threads: {threads}")
+            epochs = 1 if quick else 4
+            figures[name]["train"].append(measure("train", shape, threads=threads, epochs=epochs))
+            say(f"  {name}: inference, threads: {threads}")
+            repeats, singles = (1, 20) if quick else (3, 200)
+            figures[name]["infer"].append(
+                measure("infer", shape, threads=threads, repeats=repeats, singles=singles)
+            )
+    return figures
+
+
+def length(quick: bool) -> dict[str, Any]:
+    """Longer dialogues, equally many utterances."""
+    utterances, lengths = (512, (8, 64)) if quick else (4096, (8, 16, 32, 64, 128, 256, 512))
+    figures: dict[str, Any] = {"utterances": utterances, "rows": []}
+    for each in lengths:
+        say(f"  dialogues of {each} utterances")
+        row = measure("train", equal_dialogues(each, utterances), threads=1, epochs=1 if quick else 2)
+        figures["rows"].append({"length": each, **row})
+    return figures
+
+
+def corpus(quick: bool) -> dict[str, Any]:
+    """More dialogues of MELD's lengths; all in memory, all predicted, an epoch cut short."""
+    base = SHAPES["meld"].times(0.05) if quick else SHAPES["meld"]
+    batches = 2 if quick else 12
+    figures: dict[str, Any] = {"batches_an_epoch": batches, "rows": []}
+    for times in (1, 4) if quick else (1, 2, 4, 8, 16):
+        shape = base.times(times)
+        say(f"  {shape.utterances} utterances")
+        row = measure("train", shape, threads=1, epochs=1 if quick else 3, most=batches)
+        figures["rows"].append({"times": times, "utterances": shape.utterances, **row})
+    return figures
+
+
+def peers(quick: bool) -> dict[str, Any]:
+    """The baselines on both shapes."""
+    figures = {}
+    for name, shape in SHAPES.items():
+        say(f"  {name}: baselines in turn")
+        rounds, most = (1, 1) if quick else (3, 6)
+        shape = shape.times(0.05) if quick else shape
+        figures[name] = measure("peers", shape, threads=threads_tried[0], rounds=rounds, most=most)
+    return figures
+
+
+def overheads(quick: bool) -> dict[str, Any]:
+    """Kedro and MLflow over a plain script."""
+
+    def show(text: str) -> None:
+        say(f"  {text}")
+
+    if quick:
+        return overhead(short=2, rounds=1, long_seconds=6, long_rounds=1, say=show)
+    return overhead(short=4, rounds=3, long_seconds=60, long_rounds=3, say=show)
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 1),
+        "processor": platform.machine(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "mlflow": version("mlflow"),
+        "kedro": version("kedro"),
+    }
+
+
+PARTS: dict[str, Callable[[bool], dict[str, Any]]] = {
+    "speed": speed,
+    "length": length,
+    "corpus": corpus,
+    "peers": peers,
+    "overhead": overheads,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The benchmarks run and yield figures that can be; how fast they are is no test's business."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import corpora, machine, page, peers, shapes, speed
+from erc_kedro.parameters import TrainParameters
+from erc_kedro.training.batches import batches
+
+TINY = shapes.SHAPES["meld"].times(0.02)
+
+
+@pytest.mark.parametrize("name", shapes.SHAPES)
+def test_a_corpus_has_its_shape(name):
+    shape = shapes.SHAPES[name].times(0.25)
+    data = corpora.make(shape)
+    length = data.length[data.split == "train"]
+    assert (len(length), length.sum(), length.max()) == (shape.dialogues, shape.utterances, shape.longest)
+    assert data.dimensions == list(shape.dimensions)
+    assert int(data.speaker.max()) < shape.speakers
+    assert set(corpora.make(shapes.equal_dialogues(16, 64)).length) == {16, 2}
+
+
+def test_speed_and_memory(monkeypatch):
+    # A product of its real size takes seconds.
+    rate = machine.matmul_rate
+    monkeypatch.setattr(machine, "matmul_rate", lambda threads: rate(threads, size=64, repeats=2))
+    train = speed.train(TINY, threads=1, epochs=2, most=1)
+    infer = speed.infer(TINY, threads=1, repeats=1, singles=10)
+    for figures in (train, infer):
+        assert min(figures["matmul_gflops"]) > 0
+        assert figures["utterances_per_s"] > 0
+        assert figures["memory"]["peak"] > figures["memory"]["features"] > 0
+    assert len(train["utterances_per_s_each"]) == 2
+    assert infer["latency_ms"]["longest"]["utterances"] == TINY.longest
+
+
+def test_counted_arithmetic_is_what_it_is_by_hand():
+    figures = speed.work(TINY)
+    assert figures["flops"] == pytest.approx(figures["flops_by_hand"], rel=0.01)
+    assert 0 < figures["padding"] < figures["padding_predict"] < 1
+
+
+def test_an_epoch_cut_short_counts_what_it_trained():
+    data, parameters = corpora.make(TINY), TrainParameters()
+    whole = [
+        int(data.length[which].sum())
+        for which in batches(data, "train", parameters.batch_utterances, np.random.default_rng(0))
+    ]
+    with speed.first_batches(1) as trained:
+        kept = list(speed.loop.batches(data, "train", parameters.batch_utterances, np.random.default_rng(0)))
+    assert (len(kept), trained) == (1, whole[:1])
+    assert speed.loop.batches is batches
+
+
+def test_peers_and_their_page():
+    figures = {"meld": peers.peers(TINY, threads=1, rounds=1, most=1)}
+    assert figures["meld"][peers.OURS]["ours_is_times"] == 1
+    host = {"cores": 1, "processor": "p", "load_before": 0.0, "python": "3", "torch": "2"}
+    result = {"quick": True, "finished": "now", "took_s": 1, "machine": host, "figures": figures}
+    written = page.page(json.loads(json.dumps({"peers": result})))
+    assert all(name in written for name in peers.PEERS)
