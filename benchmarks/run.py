@@ -45,12 +45,14 @@ def main() -> None:
     threads_tried[:] = asked.threads
     parts = asked.only or [name for name in PARTS if not (asked.quick and name == "overhead")]
     RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / "bench.json"
-    results = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    # Quick figures must not take the place of real ones.
+    path = RESULTS / ("quick.json" if asked.quick else "bench.json")
     for name in parts:
         began, machine = time.monotonic(), _machine()
         say(f"{name}{' (quick)' if asked.quick else ''}")
         figures = PARTS[name](asked.quick)
+        # Read late, since another call may have written another part meanwhile.
+        results = json.loads(path.read_text("utf-8")) if path.exists() else {}
         results[name] = {
             "quick": asked.quick,
             "finished": time.strftime("%Y-%m-%d %H:%M"),
@@ -59,9 +61,9 @@ def main() -> None:
             "figures": figures,
         }
         path.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
-        (RESULTS / "bench.md").write_text(page.page(results), "utf-8")
+        path.with_suffix(".md").write_text(page.page(results), "utf-8")
         print("\n" + page.part(name, results[name]), flush=True)
-    say(f"written: {path.relative_to(REPOSITORY)} and bench.md beside it")
+    say(f"written: {path.relative_to(REPOSITORY)} and the tables in {path.stem}.md beside it")
 
 
 def say(text: str) -> None:
@@ -91,7 +93,7 @@ def speed(quick: bool) -> dict[str, Any]:
         shape = whole.times(0.05) if quick else whole
         say(f"  {name}: parameters, padding, arithmetic")
         figures[name] = {"shape": asdict(shape), "work": measure("work", shape), "train": [], "infer": []}
-        for threads in threads_tried:
+        for threads in threads_tried[:1] if quick else threads_tried:
             say(f"  {name}: training, threads: {threads}")
             epochs = 1 if quick else 4
             figures[name]["train"].append(measure("train", shape, threads=threads, epochs=epochs))

@@ -24,7 +24,7 @@ from erc_kedro.training import checkpoint, loop
 from erc_kedro.training.batches import Dialogues, batch_of
 
 # What ``predict`` puts into a batch, padding included.
-PREDICT_SIZE = 4096
+PREDICT_SIZE = 512
 
 
 def train(shape: Shape, threads: int, epochs: int, most: int | None = None) -> dict[str, Any]:

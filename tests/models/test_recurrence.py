@@ -66,3 +66,13 @@ def test_some_groups_alone_are_as_among_all():
     whole = ours(x, Packing(row, step), torch.arange(GROUPS))
     some = ours(x[[0, 2]], Packing(row, step), torch.tensor([0, 2]))
     torch.testing.assert_close(some, whole[[0, 2]])
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_without_gradients_it_gives_the_same(both):
+    row, step = utterances()
+    ours = GroupedGru(GROUPS, INPUTS, HIDDEN, both, 2)
+    x = torch.randn(GROUPS, len(row), INPUTS)
+    trained = ours(x, Packing(row, step), torch.arange(GROUPS))
+    with torch.inference_mode():
+        assert torch.equal(ours(x, Packing(row, step), torch.arange(GROUPS)), trained)

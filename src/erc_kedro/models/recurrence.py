@@ -100,19 +100,25 @@ class _Scan(torch.autograd.Function):
         """x [G, N, 3h], weight [G, h, 3h], bias [G, 1, 3h] -> h [G, N, h]."""
         groups, count, triple = x.shape
         size = triple // 3
-        out, before = x.new_empty(groups, count, size), x.new_empty(groups, count, size)
-        gates, n, inner = x.new_empty(groups, count, 2 * size), torch.empty_like(out), torch.empty_like(out)
+        out = x.new_empty(groups, count, size)
+        # What only the gradient reads is kept only where there will be one.
+        trains = any(ctx.needs_input_grad)
+        before, n, inner = (torch.empty_like(out) if trains else out for _ in range(3))
+        gates = x.new_empty(groups, count, 2 * size) if trains else out
         h = x.new_zeros(groups, sizes[0] if sizes else 0, size)
         at = 0
         for rows in sizes:
             here = slice(at, at + rows)
             h = h[:, :rows]
-            before[:, here] = h
+            if trains:
+                before[:, here] = h
             s = torch.baddbmm(bias, h, weight)
             gate = (x[:, here, : 2 * size] + s[..., : 2 * size]).sigmoid_()
             new = torch.addcmul(x[:, here, 2 * size :], gate[..., :size], s[..., 2 * size :]).tanh_()
             h = torch.lerp(new, h, gate[..., size:])
-            gates[:, here], n[:, here], inner[:, here], out[:, here] = gate, new, s[..., 2 * size :], h
+            out[:, here] = h
+            if trains:
+                gates[:, here], n[:, here], inner[:, here] = gate, new, s[..., 2 * size :]
             at += rows
         ctx.save_for_backward(weight, before, gates, n, inner)
         ctx.sizes = sizes

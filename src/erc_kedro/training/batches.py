@@ -66,9 +66,9 @@ class Dialogues:
         """A SHA-256 over everything that a fit reads."""
         digest = hashlib.sha256(repr((self.classes, self.dimensions)).encode())
         for tensor in (*self.features, self.present, self.speaker, self.label):
-            digest.update(tensor.numpy().tobytes())
+            digest.update(tensor.numpy().data)
         for array in (self.start, self.length):
-            digest.update(array.tobytes())
+            digest.update(array.data)
         for names in (self.split, self.utterance_id):
             digest.update("\n".join(map(str, names)).encode())
         return digest.hexdigest()

@@ -13,7 +13,7 @@ from erc_kedro.training.batches import Dialogues, batch_of, batches
 SINGLES, PAIRS = HEADS[:3], HEADS[3:6]
 
 
-def contributions(network: GatedFusionNetwork, data: Dialogues, size: int = 4096) -> pd.DataFrame:
+def contributions(network: GatedFusionNetwork, data: Dialogues, size: int = 512) -> pd.DataFrame:
     """Means over channels of G, alpha, beta and the fusion weights (model.md, forward 2 to 4).
 
     Args:

@@ -191,7 +191,7 @@ def _solve(network: ClosedForm, data: Dialogues, seed: int) -> list[dict[str, fl
     return [row | {"learning_rate": 0.0, "seconds": time.monotonic() - started}]
 
 
-def predict(network: Network, data: Dialogues, size: int = 4096) -> pd.DataFrame:
+def predict(network: Network, data: Dialogues, size: int = 512) -> pd.DataFrame:
     """Probabilities of all of a network's heads for every utterance.
 
     Args:
@@ -286,7 +286,7 @@ def _blend(average: Network, network: Network, decay: float, optimiser: torch.op
         torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
 
 
-def _validate(network: Network, data: Dialogues, size: int = 4096) -> dict[str, float]:
+def _validate(network: Network, data: Dialogues, size: int = 512) -> dict[str, float]:
     network.eval()
     truth, guess, losses = [], [], []
     with torch.inference_mode():

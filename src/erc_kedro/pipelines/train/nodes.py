@@ -137,6 +137,8 @@ def _log_corpus(run: Any, predictions: DataFrame) -> None:
 
     from erc_kedro.evaluation.metrics import confusion
 
+    if run.id is None:
+        return
     counts = confusion(predictions, "test")
     with tempfile.TemporaryDirectory() as folder:
         counts.to_csv(Path(folder) / "confusion_test.csv")
