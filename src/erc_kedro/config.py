@@ -61,13 +61,22 @@ def for_each_corpus(
     """Parameters with ``<corpus>.<stage>`` filled in for every corpus and stage."""
     result = merge(parameters)
     for corpus in corpora:
-        layers = (parameters, parameters.get(corpus), experiment, experiment.get(corpus))
-        typed = (runtime, runtime.get(corpus))
-        result[corpus] = merge(
-            result.get(corpus),
-            {stage: merge(*(_section(layer, stage) for layer in (*layers, *typed))) for stage in STAGES},
-        )
+        stages = {stage: for_stage(parameters, corpus, stage, experiment, runtime) for stage in STAGES}
+        result[corpus] = merge(result.get(corpus), stages)
     return result
+
+
+def for_stage(
+    parameters: Mapping[str, Any],
+    corpus: str,
+    stage: str,
+    experiment: Mapping[str, Any],
+    runtime: Mapping[str, Any],
+) -> dict[str, Any]:
+    """One stage's parameters for one corpus, its layers merged."""
+    layers = (parameters, parameters.get(corpus), experiment, experiment.get(corpus))
+    typed = (runtime, runtime.get(corpus))
+    return merge(*(_section(layer, stage) for layer in (*layers, *typed)))
 
 
 def compared_experiments(parameters: Mapping[str, Any]) -> list[str]:
@@ -98,23 +107,26 @@ class ErcConfigLoader(OmegaConfigLoader):
         if key != "parameters":
             return config
         corpora, typed = active_corpora(), self.runtime_params or {}
-        expanded = for_each_corpus(config, corpora, self._experiment(config.get("experiment")), typed)
-        compared = {
-            name: for_each_corpus(config, corpora, self._experiment(name), typed)
-            for name in compared_experiments(config)
-        }
+        # Read once: loading resolves every experiment's file.
+        known = self._experiments()
+        chosen = self._experiment(known, config.get("experiment"))
+        compared = {name: self._experiment(known, name) for name in compared_experiments(config)}
+        expanded = for_each_corpus(config, corpora, chosen, typed)
         for corpus in corpora:
             expanded[corpus]["compare"]["experiments"] = {
-                name: parameters[corpus]["train"] for name, parameters in compared.items()
+                name: for_stage(config, corpus, "train", experiment, typed)
+                for name, experiment in compared.items()
             }
         return expanded
 
-    def _experiment(self, name: str | None) -> Mapping[str, Any]:
+    def _experiments(self) -> Mapping[str, Any]:
         try:
-            experiments = self["experiments"]
+            return self["experiments"]
         except MissingConfigException:
-            experiments = {}
-        if name not in experiments:
+            return {}
+
+    def _experiment(self, experiments: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
+        if name is None or name not in experiments:
             raise ConfigError(
                 f"experiment: {name!r} is not known; there are {', '.join(sorted(experiments)) or 'none'}. "
                 f"Write {self.conf_source}/{self.env or self.default_run_env}/experiments/{name}.yml, "

@@ -94,8 +94,8 @@ def test_missing_features_are_refused_by_name(corpus):
 
 def test_the_fingerprint_follows_the_content(corpus):
     utterances, features = corpus
-    first = assemble(utterances, features, CLASSES).fingerprint()
-    assert assemble(utterances.sample(frac=1, random_state=0), features, CLASSES).fingerprint() == first
+    first = assemble(utterances, features, CLASSES).fingerprint
+    assert assemble(utterances.sample(frac=1, random_state=0), features, CLASSES).fingerprint == first
     other = utterances.copy()
     other.loc[0, "label"] = pd.NA
-    assert assemble(other, features, CLASSES).fingerprint() != first
+    assert assemble(other, features, CLASSES).fingerprint != first

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,8 @@ class Dialogues:
 
     def only(self, modalities: Collection[str]) -> "Dialogues":
         """The same dialogues in which the other modalities are absent."""
+        if set(self.modalities) <= set(modalities):
+            return self
         kept = [name in modalities for name in MODALITIES]
         features = [x if keep else torch.zeros_like(x) for x, keep in zip(self.features, kept, strict=True)]
         return replace(self, features=features, present=self.present & torch.tensor(kept))
@@ -62,8 +65,9 @@ class Dialogues:
         """Those that any utterance has."""
         return [name for name, any_ in zip(MODALITIES, self.present.any(0).tolist(), strict=True) if any_]
 
+    @cached_property
     def fingerprint(self) -> str:
-        """A SHA-256 over everything that a fit reads."""
+        """A SHA-256 over everything that a fit reads; made once, since hundreds of keys hold it."""
         digest = hashlib.sha256(repr((self.classes, self.dimensions)).encode())
         for tensor in (*self.features, self.present, self.speaker, self.label):
             digest.update(tensor.numpy().data)

@@ -40,7 +40,7 @@ def key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:
     parameters = without_idle(parameters, data)
     settings = parameters.model_dump_json(exclude={"seeds": True, "jobs": True, "model": {"modalities"}})
     version = code_version(parameters.model.architecture)
-    parts = (data.fingerprint(), settings, str(seed), torch.__version__, version)
+    parts = (data.fingerprint, settings, str(seed), torch.__version__, version)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -140,10 +140,17 @@ def load_result(folder: Path, key: str) -> tuple[pd.DataFrame, pd.DataFrame] | N
         return None
 
 
-def find(root: Path, key: str) -> Path | None:
-    """The folder below ``root`` of a finished fit with this key, whatever experiment it was made for."""
-    folders = (config.parent for config in sorted(root.rglob(CONFIG)))
-    return next((folder for folder in folders if load_result(folder, key) is not None), None)
+def find(root: Path, key: str) -> tuple[Path, pd.DataFrame, pd.DataFrame] | None:
+    """A finished fit with this key below ``root``, whatever experiment it was made for.
+
+    Returns:
+        Its folder, predictions and history.
+    """
+    for config in sorted(root.rglob(CONFIG)):
+        found = load_result(config.parent, key)
+        if found is not None:
+            return config.parent, *found
+    return None
 
 
 def _replace(path: Path, write: Callable[[Path], Any]) -> None:

@@ -85,10 +85,9 @@ def fit(
     }
     twin = checkpoint.find(shared, key) if shared else None
     if twin is not None:
-        done = checkpoint.load_result(twin, key)
-        assert done is not None
-        checkpoint.save_result(folder, config, twin / checkpoint.WEIGHTS, *done)
-        return Fit(*done, folder, "done")
+        made, predictions, table = twin
+        checkpoint.save_result(folder, config, made / checkpoint.WEIGHTS, predictions, table)
+        return Fit(predictions, table, folder, "done")
     if checkpoint.without_idle(parameters, data.only(parameters.model.modalities)).withhold:
         whole = parameters.model_copy(update={"withhold": ()})
         trained = fit(data, whole, seed, folder / "whole", on_epoch, shared)

@@ -54,7 +54,7 @@ def facts_of(
     from erc_kedro.training.checkpoint import code_version
 
     return {
-        "data_fingerprint": data.fingerprint(),
+        "data_fingerprint": data.fingerprint,
         "code_version": code_version(parameters.model.architecture),
         "extractors": {name: table.attrs.get("extractor", {}) for name, table in features.items()},
         "git_revision": tracking.git_revision(Path.cwd()),
