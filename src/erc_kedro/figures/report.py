@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from erc_kedro.evaluation.audit import CLIP_COLUMNS, clip_cells
 from erc_kedro.evaluation.intervals import bootstrap_interval
 from erc_kedro.evaluation.metrics import confusion, per_class, summary
 from erc_kedro.figures.anchors import ANCHORS
@@ -182,6 +183,7 @@ def render_report(sections: Iterable[CorpusSection], facts: Mapping[str, Any] | 
         synthetic=synthetic,
         headline_rows=HEADLINE,
         checks=CHECKS,
+        clip_columns=CLIP_COLUMNS,
         corpora=[
             _view(section, number, table)
             for number, (section, table) in enumerate(zip(sections, tables, strict=True), 1)
@@ -217,6 +219,7 @@ def _view(section: CorpusSection, number: int, headline: pd.DataFrame) -> dict[s
         "irregularities": _irregularities(section.audit),
         "features_audit": _findings(section.features_audit),
         "coverage": _coverage(section.features_audit),
+        "clips": _clips(section.features_audit),
         "classes": [],
         "heads": [],
         "chosen": [],
@@ -369,6 +372,18 @@ def _coverage(audit: Mapping[str, Any] | None) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _clips(audit: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """One table a modality that was extracted from clips."""
+    return [
+        {
+            "modality": modality,
+            "splits": [[split, *clip_cells(facts)] for split, facts in found["splits"].items()],
+            "errors": ", ".join(f"{kind} in {count:,}" for kind, count in found["errors"].items()),
+        }
+        for modality, found in ((audit or {}).get("clips") or {}).items()
+    ]
 
 
 @cache

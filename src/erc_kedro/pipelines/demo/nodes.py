@@ -15,5 +15,6 @@ def write_corpora(parameters: DemoParameters) -> dict[str, Any]:
         seed=parameters.seed,
         meld_dialogues=parameters.meld_dialogues,
         iemocap_dialogues_per_session=parameters.iemocap_dialogues_per_session,
+        n_jobs=parameters.n_jobs,
     )
     return {"synthetic": True, **parameters.model_dump()}

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from erc_kedro.parameters import PublishedParameters, TextParameters
+from erc_kedro.parameters import FeatureParameters, TextParameters
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -15,86 +15,149 @@ logger = logging.getLogger(__name__)
 
 
 def text_features(utterances: DataFrame, cache: Path, parameters: TextParameters) -> DataFrame:
-    """One sentence vector an utterance; only new texts are encoded."""
-    import pandas as pd
-
+    """One vector an utterance of what was said; only new texts are encoded."""
+    from erc_kedro import extractors
     from erc_kedro.extractors import text
 
-    encoder = text.load(parameters.encoder, parameters.max_tokens, parameters.pooling)
-    vectors = text.vectors(encoder, utterances["text"], cache, parameters.batch_size)
-    present = utterances["text"].str.strip() != ""
-    table = pd.DataFrame(
-        {
-            "utterance_id": utterances["utterance_id"],
-            "vector": list(vectors),
-            "present": present,
-            "reason": present.map({True: "ok", False: "no_text"}),
-        }
-    )
-    table.attrs["extractor"] = {
-        "name": encoder.name,
-        "version": encoder.version,
-        "settings": parameters.model_dump(),
+    lines = text.lines(utterances, parameters)
+    training = [line for line, split in zip(lines, utterances["split"], strict=True) if split == "train"]
+    extractor = extractors.build("text", parameters, training=training)
+    vectors = text.vectors(extractor, lines, cache, parameters.batch_size)
+    said = utterances["text"].str.strip() != ""
+    return _table(utterances, vectors, said.map({True: "ok", False: "no_text"}), extractor.card, parameters)
+
+
+def clip_features(
+    utterances: DataFrame, card: dict[str, Any], cache: Path, parameters: FeatureParameters
+) -> tuple[DataFrame, DataFrame, DataFrame]:
+    """Voice and face of every utterance: published features where there are some, else from its clip.
+
+    Returns:
+        audio features, visual features, and what became of every clip.
+    """
+    from erc_kedro.corpora import published
+    from erc_kedro.extractors import runner
+
+    asked = {"audio": parameters.audio, "visual": parameters.visual}
+    files = {
+        modality: _published_path(Path(card["raw"]), asked[modality].path, modality) for modality in asked
     }
-    return table
-
-
-def audio_features(utterances: DataFrame, card: dict[str, Any], parameters: PublishedParameters) -> DataFrame:
-    """Published acoustic features, or an absent modality."""
-    return _published(utterances, card, parameters, "audio")
-
-
-def visual_features(
-    utterances: DataFrame, card: dict[str, Any], parameters: PublishedParameters
-) -> DataFrame:
-    """Published visual features, or an absent modality."""
-    return _published(utterances, card, parameters, "visual")
+    media = {
+        "audio": utterances["wav"].notna() | utterances["clip"].notna(),
+        "visual": utterances["clip"].notna(),
+    }
+    extracted = [modality for modality in asked if files[modality] is None and media[modality].any()]
+    settings = runner.Settings(
+        parameters.audio if "audio" in extracted else None,
+        parameters.visual if "visual" in extracted else None,
+        parameters.runner,
+    )
+    found = runner.extract(utterances, settings, cache) if extracted else {}
+    tables = {}
+    for modality, file in files.items():
+        if modality in found:
+            extractor, results = found[modality]
+            vectors = _vectors(results, extractor.dimension)
+            reasons = [result.reason for result in results]
+            tables[modality] = _table(utterances, vectors, reasons, extractor, asked[modality])
+        elif file is not None:
+            tables[modality] = published.read(file, utterances, modality, asked[modality].field)
+            tables[modality].attrs["extractor"] = {
+                "name": f"published:{file.name}",
+                "version": published.fingerprint(file),
+                "settings": asked[modality].model_dump(include={"path", "field"}),
+            }
+        else:
+            tables[modality] = _absent(utterances)
+        table = tables[modality]
+        logger.info(
+            "%s: %d of %d utterances have %s features (%s)",
+            card["raw"],
+            table["present"].sum(),
+            len(table),
+            modality,
+            table.attrs["extractor"]["name"],
+        )
+    return tables["audio"], tables["visual"], _clips(utterances, found)
 
 
 def audit_features(
-    text: DataFrame, audio: DataFrame, visual: DataFrame, utterances: DataFrame, audit: dict[str, Any]
+    text: DataFrame,
+    audio: DataFrame,
+    visual: DataFrame,
+    clips: DataFrame,
+    utterances: DataFrame,
+    audit: dict[str, Any],
 ) -> tuple[dict[str, Any], str]:
-    """Looks for leaks and broken extractors before anything is trained on the features."""
+    """Looks for leaks, broken clips and broken extractors before anything is trained on the features."""
     from erc_kedro.evaluation import audit as auditing
 
     tables = {"text": text, "audio": audio, "visual": visual}
-    findings = auditing.audit_features(tables, utterances)
+    findings = auditing.audit_features(tables, utterances, clips)
     for sentence in [*findings["errors"], *findings["warnings"]]:
         logger.warning("%s", sentence)
     return findings, auditing.page(audit, findings)
 
 
-def _published(
-    utterances: DataFrame, card: dict[str, Any], parameters: PublishedParameters, modality: str
-) -> DataFrame:
-    import numpy as np
+def _table(utterances: DataFrame, vectors: Any, reasons: Any, card: Any, parameters: Any) -> DataFrame:
     import pandas as pd
 
-    from erc_kedro.corpora import published
-
-    path = _published_path(Path(card["raw"]), parameters.path, modality)
-    if path is None:
-        logger.warning("%s: no %s features; the modality is absent", card["raw"], modality)
-        table = pd.DataFrame(
-            {
-                "utterance_id": utterances["utterance_id"],
-                "vector": list(np.zeros((len(utterances), 1), np.float32)),
-                "present": False,
-                "reason": "no_media",
-            }
-        )
-        table.attrs["extractor"] = {"name": "none", "version": "", "settings": {}}
-        return table
-    table = published.read(path, utterances, modality, parameters.field)
-    logger.info(
-        "%s features of %d of %d utterances from %s", modality, table["present"].sum(), len(table), path
+    table = pd.DataFrame(
+        {"utterance_id": utterances["utterance_id"], "vector": list(vectors), "reason": list(reasons)}
     )
+    table.insert(2, "present", table["reason"] == "ok")
     table.attrs["extractor"] = {
-        "name": f"published:{path.name}",
-        "version": published.fingerprint(path),
+        "name": card.name,
+        "version": card.version,
+        "licence": card.licence,
         "settings": parameters.model_dump(),
     }
     return table
+
+
+def _absent(utterances: DataFrame) -> DataFrame:
+    import numpy as np
+
+    from erc_kedro.extractors.base import Card
+    from erc_kedro.parameters import Parameters
+
+    vectors = np.zeros((len(utterances), 1), np.float32)
+    reasons = ["no_media"] * len(utterances)
+    return _table(utterances, vectors, reasons, Card("none", 1, "", ""), Parameters())
+
+
+def _vectors(results: list[Any], dimension: int) -> Any:
+    import numpy as np
+
+    vectors = np.zeros((len(results), dimension), np.float32)
+    for row, result in enumerate(results):
+        if result.vector is not None:
+            vectors[row] = result.vector
+    return vectors
+
+
+def _clips(utterances: DataFrame, found: dict[str, Any]) -> DataFrame:
+    """What became of every clip, for the quality page."""
+    import pandas as pd
+
+    numbers = ("seconds", "clipped", "frames", "with_face")
+    rows = [
+        {
+            "utterance_id": utterance_id,
+            "split": split,
+            "modality": modality,
+            "reason": result.reason,
+            "detail": result.detail,
+            **{name: result.facts.get(name) for name in numbers},
+            "errors": ", ".join(f"{kind} {n}" for kind, n in result.facts.get("errors", {}).items()),
+        }
+        for modality, (_, results) in found.items()
+        for utterance_id, split, result in zip(
+            utterances["utterance_id"], utterances["split"], results, strict=True
+        )
+    ]
+    columns = ["utterance_id", "split", "modality", "reason", "detail", *numbers, "errors"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, "float64"))
 
 
 def _published_path(raw: Path, wanted: str | None, modality: str) -> Path | None:

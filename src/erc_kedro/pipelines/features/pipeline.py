@@ -4,10 +4,9 @@ from kedro.pipeline import Node, Pipeline
 
 from erc_kedro.pipelines import per_corpus
 from erc_kedro.pipelines.features.nodes import (
-    audio_features,
     audit_features,
+    clip_features,
     text_features,
-    visual_features,
 )
 
 
@@ -18,25 +17,19 @@ def create_pipeline() -> Pipeline:
             [
                 Node(
                     text_features,
-                    ["utterances", "text_cache", "params:features.text"],
+                    ["utterances", "features_cache", "params:features.text"],
                     "text_features",
                     name="text_features",
                 ),
                 Node(
-                    audio_features,
-                    ["utterances", "card", "params:features.audio"],
-                    "audio_features",
-                    name="audio_features",
-                ),
-                Node(
-                    visual_features,
-                    ["utterances", "card", "params:features.visual"],
-                    "visual_features",
-                    name="visual_features",
+                    clip_features,
+                    ["utterances", "card", "features_cache", "params:features"],
+                    ["audio_features", "visual_features", "clips"],
+                    name="clip_features",
                 ),
                 Node(
                     audit_features,
-                    ["text_features", "audio_features", "visual_features", "utterances", "audit"],
+                    ["text_features", "audio_features", "visual_features", "clips", "utterances", "audit"],
                     ["features_audit", "full_audit_page"],
                     name="audit_features",
                 ),
