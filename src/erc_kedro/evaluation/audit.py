@@ -225,10 +225,11 @@ def audit_features(
         }
         audit["modalities"][modality] = facts
         _warn(modality, facts, audit)
-    for name in [] if clips is None else clips["modality"].unique():
-        rows = clips[clips["modality"] == name]
-        audit["clips"][name] = _audit_clips(rows)
-        audit["warnings"] += _clip_warnings(name, rows)
+    if clips is not None:
+        for name in clips["modality"].unique():
+            rows = clips[clips["modality"] == name]
+            audit["clips"][name] = _audit_clips(rows)
+            audit["warnings"] += _clip_warnings(name, rows)
     return audit
 
 

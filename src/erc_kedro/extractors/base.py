@@ -20,7 +20,7 @@ class Card:
         name: as the audit and the report name it, with its model where it has one.
         dimension: numbers in a vector.
         licence: of the method or the weights, in a few words.
-        version: changes whenever its vectors may change (library, weights, settings); part of the cache's key.
+        version: changes whenever its vectors may change (library, weights, settings); the cache's key has it.
     """
 
     name: str

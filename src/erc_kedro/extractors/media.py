@@ -25,6 +25,8 @@ _SHORTEST_S = 0.05
 _SILENCE = 1e-3
 # A file that breaks off before this share of what it declares is not the utterance any more.
 _LEAST_SHARE = 0.5
+# What codecs and containers may disagree by.
+_PADDING_S = 0.2
 # Further than this ahead it is quicker to seek than to decode.
 _SEEK_S = 5.0
 # With so many frames for each picture, those that no other frame refers to need not be decoded.
@@ -181,6 +183,8 @@ def _container(file: Any) -> Any:
 
 class _Player:
     def __init__(self, container: Any, frames_per_second: float, longest_s: float) -> None:
+        if not container.streams:
+            raise Unusable("unreadable", "there is no stream in it")
         self._container = container
         self._interval = 1 / frames_per_second
         self._longest = longest_s
@@ -268,7 +272,9 @@ class _Player:
             except (av.FFmpegError, ValueError) as error:
                 self._errors[type(error).__name__] += 1
                 return
-            kind = streams[packet.stream_index]
+            kind = streams.get(packet.stream_index, "")
+            if not kind:
+                continue
             if packet.pts is not None:
                 until = float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._origin
                 self._reached[kind] = max(self._reached[kind], until)
@@ -325,13 +331,17 @@ class _Player:
             frame.pts = None
             if shape != (shape := (frame.format.name, frame.layout.name, frame.sample_rate)):
                 parts += _arrays(resampler, None)
-                resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
+                resampler = av.AudioResampler(format="fltp", rate=RATE)
             parts += _arrays(resampler, frame)
         parts += _arrays(resampler, None)
         samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
         offset = utterance.heard[0][0]
         first = max(0, round((utterance.start - offset) * RATE))
-        last = len(samples) if utterance.end == math.inf else round((utterance.end - offset) * RATE)
+        # Codecs of whole blocks pad the last one; a declared end that is far off is not believed.
+        padding = offset + len(samples) / RATE - self._declared("sound")
+        end = self._declared("sound") if 0 < padding < _PADDING_S else math.inf
+        end = min(end, utterance.end)
+        last = len(samples) if end == math.inf else round((end - offset) * RATE)
         return np.ascontiguousarray(samples[first : max(first, last)])
 
     def _judge(
@@ -340,16 +350,14 @@ class _Player:
         """Refuses what is too little to be the utterance, whether or not the decoder complained."""
         if utterance.end <= utterance.start:
             raise Unusable("too_short", "the utterance ends when it starts, or before")
-        stream = self._streams[kind]
-        declared = float(stream.duration * stream.time_base) if stream.duration else math.inf
-        if declared == math.inf and self._container.duration:
-            declared = self._container.duration / av.time_base
-        expected = min(declared, utterance.end) - utterance.start
+        declared = self._declared(kind)
+        known = math.isfinite(declared) or utterance.span.end_s is not None
+        expected = min(declared, utterance.end) - utterance.start if known else 0.0
         reached = self._reached[kind] - utterance.start if seconds is None else seconds
         nothing = not utterance.pictures if seconds is None else not seconds
         if nothing and self._errors:
             raise Unusable("unreadable", f"nothing could be decoded ({self._complaints()})")
-        if math.isfinite(expected) and expected > 0.2 and reached < _LEAST_SHARE * expected:
+        if expected > _PADDING_S and reached < _LEAST_SHARE * expected:
             raise Unusable(
                 "unreadable",
                 f"only {max(reached, 0):.2f} of {expected:.2f} s could be decoded{self._complaints(' ({})')}",
@@ -364,13 +372,21 @@ class _Player:
             if np.abs(samples - samples.mean()).max() < _SILENCE:
                 raise Unusable("silent", "nothing louder than -60 dB of full scale")
 
+    def _declared(self, kind: str) -> float:
+        """How long the stream says that it is, in seconds; infinity where nothing is said."""
+        stream = self._streams[kind]
+        if stream.duration:
+            return float(stream.duration * stream.time_base)
+        return self._container.duration / av.time_base if self._container.duration else math.inf
+
     def _complaints(self, pattern: str = "{}") -> str:
         said = ", ".join(f"{name} {count}" for name, count in self._errors.items())
         return pattern.format(said) if said else ""
 
 
 def _arrays(resampler: Any, frame: av.AudioFrame | None) -> list[np.ndarray]:
-    return [part.to_ndarray()[0] for part in resampler.resample(frame)] if resampler else []
+    # The plain mean of the channels: FFmpeg's own mix is louder than the same sound in mono.
+    return [part.to_ndarray().mean(0) for part in resampler.resample(frame)] if resampler else []
 
 
 def _said(error: Exception) -> str:

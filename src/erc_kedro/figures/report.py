@@ -49,6 +49,7 @@ CHECKS = {
     "constant_dimensions": "constant numbers",
     "identical_across_splits": "identical to another split's",
     "identical_with_same_text": "of these, same text",
+    "repeated": "identical, other text",
 }
 NONE = "–"
 

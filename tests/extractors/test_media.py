@@ -1,0 +1,265 @@
+"""What decoding promises: each utterance's own sound and frames, and a reason where there is none."""
+
+import os
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from erc_kedro.extractors import media
+from erc_kedro.extractors.base import RATE
+from tests.extractors import clips
+
+WHOLE = media.Span()
+
+
+def play(path, *spans, fps=3.0, longest_s=60.0):
+    """Pictures by span, and each span's end."""
+    media.check(path)
+    pictures, ends = {index: [] for index in range(len(spans))}, {}
+    for event in media.play(path, spans, fps, longest_s):
+        if isinstance(event, media.Picture):
+            assert event.span not in ends
+            pictures[event.span].append(event)
+        else:
+            ends[event.span] = event
+    assert set(ends) == set(pictures)
+    return pictures, ends
+
+
+def reasons(path):
+    """Why there is no sound, and why there are no frames; "ok" where there are."""
+    try:
+        pictures, ends = play(path, WHOLE)
+    except media.Unusable as unusable:
+        return unusable.reason, unusable.reason
+    end = ends[0]
+    sound = end.sound.reason if isinstance(end.sound, media.Unusable) else "ok"
+    if sound == "ok":
+        assert np.isfinite(end.sound).all()
+        assert end.sound.dtype == np.float32
+    video = end.video.reason if end.video else "ok"
+    assert (video == "ok") <= bool(pictures[0])
+    return sound, video
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.mp4", {"video_codec": "libx264"}),
+        ("a.avi", {"audio_codec": "pcm_s16le"}),
+        ("a.mkv", {}),
+    ],
+)
+def test_sound_and_frames_of_every_container(tmp_path, name, options):
+    path = clips.clip(tmp_path / name, 1.5, **options)
+    pictures, ends = play(path, WHOLE)
+    assert [round(p.time_s, 2) for p in pictures[0]] == [0.0, 0.33, 0.67, 1.0, 1.33]
+    assert all(p.gray.shape == (240, 320) and p.rgb().shape == (240, 320, 3) for p in pictures[0])
+    sound = ends[0].sound
+    assert len(sound) == pytest.approx(1.5 * RATE, rel=0.03)
+    assert np.corrcoef(sound[: RATE // 2], clips.voice(0.5))[0, 1] > 0.9
+    assert ends[0].video is None
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.wav", "pcm_s16le"), ("a.mp3", "mp3"), ("a.flac", "flac")])
+def test_sound_files(tmp_path, name, codec):
+    path = clips.write(tmp_path / name, None, clips.voice(1.0), audio_codec=codec)
+    _, ends = play(path, media.Span(frames=False))
+    assert len(ends[0].sound) == pytest.approx(RATE, rel=0.05)
+    assert ends[0].video is None
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_any_rate_and_channels_become_sixteen_kilohertz_mono(tmp_path, rate, channels):
+    sound = clips.voice(1.0, rate)
+    path = clips.wav(tmp_path / "a.wav", np.stack([sound] * channels, 1), rate, channels)
+    _, ends = play(path, WHOLE)
+    got = ends[0].sound
+    assert got.shape == (RATE,)
+    assert np.corrcoef(got, clips.voice(1.0))[0, 1] > 0.99
+    assert np.abs(got).max() == pytest.approx(np.abs(sound).max(), rel=0.1)
+
+
+@pytest.fixture(scope="module")
+def long_recording(tmp_path_factory):
+    """40 s whose brightness grows with time, and whose pitch rises by 20 Hz a second."""
+    folder = tmp_path_factory.mktemp("long")
+    frames = [np.full((64, 96, 3), 20 + int(200 * i / 480), np.uint8) for i in range(480)]
+    for number, image in enumerate(frames):
+        image[:, 48:] += 10 if number < 400 else 0
+    time = np.arange(40 * RATE) / RATE
+    sound = (0.3 * np.sin(2 * np.pi * (200 + 20 * np.floor(time)) * time)).astype(np.float32)
+    return clips.write(folder / "long.avi", frames, sound, audio_codec="pcm_s16le")
+
+
+SPANS = (
+    media.Span(30.0, 32.0, "left"),
+    media.Span(1.0, 3.5, "right"),
+    media.Span(3.0, 4.0, "left"),
+    media.Span(39.0, 45.0),
+)
+
+
+def test_spans_of_one_recording_get_their_own_sound_and_frames(long_recording):
+    pictures, ends = play(long_recording, *SPANS)
+    for index, (seconds, pitch) in enumerate([(2.0, 800), (2.5, 220), (1.0, 260), (1.0, 980)]):
+        sound = ends[index].sound
+        assert len(sound) == pytest.approx(seconds * RATE, abs=20)
+        spectrum = np.abs(np.fft.rfft(sound[: RATE // 2]))
+        assert 2 * int(spectrum.argmax()) == pitch
+    assert [len(pictures[index]) for index in range(4)] == [6, 8, 3, 3]
+    brightness = {index: pictures[index][0].gray.mean() for index in range(3)}
+    # Luma is what was drawn, squeezed into 16 to 235.
+    for index, second in ((0, 30.0), (1, 1.0), (2, 3.0)):
+        drawn = 20 + 5 * second + (10 if index == 1 else 0)
+        assert brightness[index] == pytest.approx(16 + drawn * 219 / 255, abs=3)
+    assert pictures[0][0].gray.shape == (64, 48)
+    assert pictures[3][0].gray.shape == (64, 96)
+
+
+def test_a_span_does_not_depend_on_the_others(long_recording):
+    _, together = play(long_recording, *SPANS)
+    for index, span in enumerate(SPANS):
+        pictures, alone = play(long_recording, span)
+        np.testing.assert_array_equal(alone[0].sound, together[index].sound)
+        assert len(pictures[0]) > 0
+
+
+def test_only_so_much_of_an_utterance_is_decoded(long_recording):
+    pictures, ends = play(long_recording, WHOLE, longest_s=2.0)
+    assert len(ends[0].sound) == pytest.approx(2 * RATE, abs=20)
+    assert len(pictures[0]) == 6
+
+
+def test_a_span_behind_the_end_and_one_without_length(long_recording):
+    _, ends = play(long_recording, media.Span(50.0, 52.0), media.Span(7.0, 7.0), media.Span(9.0, 8.0))
+    assert (
+        {ends[i].sound.reason for i in range(3)} == {ends[i].video.reason for i in range(3)} == {"too_short"}
+    )
+
+
+def rotated(path: Path) -> Path:
+    """The clip with a track that is to be shown turned by a quarter."""
+    content = bytearray(path.read_bytes())
+    at = content.find(b"tkhd") + 4 + 40
+    quarter = (0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    content[at : at + 36] = b"".join(number.to_bytes(4, "big", signed=True) for number in quarter)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_rotated_video_is_turned_upright(tmp_path):
+    image = np.full((120, 200, 3), 40, np.uint8)
+    image[:, :20] = 220
+    path = rotated(clips.write(tmp_path / "turned.mp4", [image] * 6, None))
+    with av.open(str(path)) as container:
+        degrees = next(container.decode(video=0)).rotation
+    assert degrees in (90, -90)
+    picture = play(path, WHOLE)[0][0][0]
+    assert picture.gray.shape == (200, 120)
+    assert picture.rgb().shape == (200, 120, 3)
+    # The matrix (0 1, -1 0) sends the left edge to the top: a quarter clockwise.
+    assert picture.gray[:15].mean() > 150 > 60 > picture.gray[-15:].mean()
+
+
+def test_pictures_follow_the_clock_of_a_variable_frame_rate(tmp_path):
+    times = [0, 0.05, 0.1, 0.9, 1.0, 1.1, 1.5, 1.9]
+    frames = [clips.scene((320, 240), None)] * len(times)
+    path = clips.write(tmp_path / "vfr.mp4", frames, clips.voice(2.0), times=times)
+    assert [round(p.time_s, 2) for p in play(path, WHOLE)[0][0]] == [0.0, 0.9, 1.0, 1.5, 1.9]
+
+
+def test_4k_and_other_pixel_formats(tmp_path):
+    frames = [clips.scene((3840, 2160), None)] * 2
+    path = clips.write(tmp_path / "4k.mp4", frames, clips.voice(0.5), video_codec="libx264")
+    assert play(path, WHOLE)[0][0][0].gray.shape == (2160, 3840)
+
+
+BROKEN = {
+    "missing.mp4": ("no_media", "no_media"),
+    "dangling.mp4": ("no_media", "no_media"),
+    "loop.mp4": ("unreadable", "unreadable"),
+    "folder.mp4": ("unreadable", "unreadable"),
+    "pipe.mp4": ("unreadable", "unreadable"),
+    "empty.mp4": ("unreadable", "unreadable"),
+    "garbage.mp4": ("unreadable", "unreadable"),
+    "truncated.mp4": ("unreadable", "unreadable"),
+    "truncated_early.mp4": ("unreadable", "unreadable"),
+    "playlist.mp4": ("unreadable", "unreadable"),
+    "no_audio.mp4": ("no_audio", "ok"),
+    "no_video.mp4": ("ok", "no_video"),
+    "zero.wav": ("too_short", "no_video"),
+    "5ms.wav": ("too_short", "no_video"),
+    "5ms.mp4": ("too_short", "ok"),
+    "silent.wav": ("silent", "no_video"),
+    "constant.wav": ("silent", "no_video"),
+    "not_numbers.wav": ("unreadable", "no_video"),
+    "overdriven.wav": ("ok", "no_video"),
+    "wav_named.mp4": ("ok", "no_video"),
+    "mp4_named.wav": ("ok", "ok"),
+    "one_frame.mp4": ("ok", "ok"),
+    "Räume & Süße %03d.mp4": ("ok", "ok"),
+}
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("broken")
+    good = clips.clip(folder / "good.mp4", 2.0, video_codec="libx264")
+    early = clips.clip(
+        folder / "early.mp4", 2.0, video_codec="libx264", container_options={"movflags": "+faststart"}
+    )
+    content = good.read_bytes()
+    (folder / "dangling.mp4").symlink_to(folder / "nowhere")
+    (folder / "loop.mp4").symlink_to(folder / "loop.mp4")
+    (folder / "folder.mp4").mkdir()
+    os.mkfifo(folder / "pipe.mp4")
+    (folder / "empty.mp4").touch()
+    (folder / "garbage.mp4").write_bytes(np.random.default_rng(0).bytes(50_000))
+    (folder / "truncated.mp4").write_bytes(content[: len(content) // 2])
+    (folder / "truncated_early.mp4").write_bytes(early.read_bytes()[: early.stat().st_size // 3])
+    (folder / "playlist.mp4").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:2,\ngood.mp4\n")
+    face = [clips.scene((320, 240), (60, 60))]
+    clips.write(folder / "no_audio.mp4", face * 12, None)
+    clips.write(folder / "no_video.mp4", None, clips.voice(1.0))
+    clips.write(folder / "5ms.mp4", face, clips.voice(0.005))
+    clips.write(folder / "one_frame.mp4", face, clips.voice(1.0))
+    clips.wav(folder / "zero.wav", np.zeros(0))
+    clips.wav(folder / "5ms.wav", clips.voice(0.005))
+    clips.wav(folder / "silent.wav", np.zeros(RATE))
+    clips.wav(folder / "constant.wav", np.full(RATE, 0.5))
+    clips.wav(folder / "overdriven.wav", 30 * clips.voice(1.0))
+    clips.not_numbers(folder / "not_numbers.wav")
+    (folder / "wav_named.mp4").write_bytes((folder / "overdriven.wav").read_bytes())
+    (folder / "mp4_named.wav").write_bytes(content)
+    (folder / "Räume & Süße %03d.mp4").write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_every_broken_file_has_its_reason(broken, name):
+    assert reasons(broken / name) == BROKEN[name]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_flipped_bits_never_stop_us(broken, tmp_path, seed):
+    content = bytearray((broken / "good.mp4").read_bytes())
+    rng = np.random.default_rng(seed)
+    for place in rng.integers(100, len(content), 60):
+        content[place] ^= 1 << int(rng.integers(8))
+    path = tmp_path / "flipped.mp4"
+    path.write_bytes(content)
+    assert set(reasons(path)) <= {"ok", "unreadable", "no_audio", "no_video", "too_short", "silent"}
+
+
+def test_a_file_that_breaks_off_says_how_far_it_went(broken, tmp_path):
+    content = (broken / "early.mp4").read_bytes()
+    path = tmp_path / "off.mp4"
+    path.write_bytes(content[: int(0.6 * len(content))])
+    _, ends = play(path, WHOLE)
+    assert ends[0].sound.reason == "unreadable"
+    assert "of 2.00 s could be decoded" in ends[0].sound.detail
+    assert ends[0].errors
