@@ -1,0 +1,324 @@
+"""From clips to vectors, and what is kept: nothing twice, nothing lost, nothing that stops a corpus."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from erc_kedro.extractors import cache, media, runner
+from erc_kedro.parameters import AudioParameters, RunnerParameters, VisualParameters
+from tests.extractors import clips, fakes
+
+HERE = "tests.extractors.fakes"
+
+
+def settings(audio="Loudness", visual=None, **options):
+    return runner.Settings(
+        AudioParameters(extractor=f"{HERE}:{audio}") if audio else None,
+        VisualParameters(extractor=f"{HERE}:{visual}") if visual else None,
+        RunnerParameters(**options),
+    )
+
+
+def table(clip=None, wav=None, start=None, end=None, side=None):
+    count = len(clip or wav)
+
+    def texts(values):
+        return pd.Series([None if v is None else str(v) for v in values or [None] * count], dtype="str")
+
+    return pd.DataFrame(
+        {
+            "clip": texts(clip),
+            "clip_start_s": pd.Series(start or [None] * count, dtype="float64"),
+            "clip_end_s": pd.Series(end or [None] * count, dtype="float64"),
+            "wav": texts(wav),
+            "frame_side": texts(side),
+        }
+    )
+
+
+@pytest.fixture
+def notes(tmp_path, monkeypatch):
+    """What the extractors were asked for since the last look."""
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    monkeypatch.setenv(fakes.NOTES, str(folder))
+
+    def taken():
+        names = sorted(path.name.split("-")[0] for path in folder.iterdir())
+        for path in folder.iterdir():
+            path.unlink()
+        return names
+
+    return taken
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    """Six sounds, each louder than the last."""
+    folder = tmp_path_factory.mktemp("sounds")
+    return [clips.wav(folder / f"{n}.wav", (0.2 + 0.4 * n) * clips.voice(0.3)) for n in range(6)]
+
+
+def vectors(found, modality="audio"):
+    return [None if r.vector is None else r.vector.tolist() for r in found[modality][1]]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_results_are_in_the_table_s_order_whatever_the_number_of_workers(sounds, tmp_path, n_jobs):
+    found = runner.extract(table(wav=sounds), settings(n_jobs=n_jobs), tmp_path)
+    peaks = [vector[0] for vector in vectors(found)]
+    assert peaks == sorted(peaks)
+    assert found["audio"][0].dimension == 3
+    assert all(result.facts["seconds"] == pytest.approx(0.3) for result in found["audio"][1])
+
+
+def test_a_second_run_extracts_nothing_and_a_third_only_what_is_new(sounds, tmp_path, notes):
+    options = settings(n_jobs=1)
+    first = runner.extract(table(wav=sounds[:4]), options, tmp_path)
+    assert notes() == ["audio"] * 4
+    assert vectors(runner.extract(table(wav=sounds[:4]), options, tmp_path)) == vectors(first)
+    assert notes() == []
+    runner.extract(table(wav=sounds), options, tmp_path)
+    assert notes() == ["audio"] * 2
+
+
+def test_what_is_kept_goes_by_content_and_settings_not_by_name(sounds, tmp_path, notes):
+    options = settings(n_jobs=1)
+    runner.extract(table(wav=[sounds[0]]), options, tmp_path / "cache")
+    notes()
+    moved = tmp_path / "another name.wav"
+    moved.write_bytes(sounds[0].read_bytes())
+    runner.extract(table(wav=[moved]), options, tmp_path / "cache")
+    assert notes() == []
+    # Other settings of the extractor.
+    other = runner.Settings(
+        AudioParameters(extractor=f"{HERE}:Loudness", layers="last"), None, RunnerParameters(n_jobs=1)
+    )
+    runner.extract(table(wav=[moved]), other, tmp_path / "cache")
+    assert notes() == ["audio"]
+    # Other content of the same length under the same name and time.
+    was = moved.stat()
+    moved.write_bytes(clips.wav(tmp_path / "x.wav", 0.9 * clips.voice(0.3, pitch=200)).read_bytes())
+    os.utime(moved, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert moved.stat().st_size == was.st_size
+    runner.extract(table(wav=[moved]), options, tmp_path / "cache")
+    assert notes() == ["audio"]
+
+
+def test_one_decoding_serves_voice_and_face_and_every_span_of_a_file(tmp_path, monkeypatch, notes):
+    path = clips.clip(tmp_path / "a.mp4", 3.0, video_codec="libx264")
+    opened = []
+    play = media.play
+
+    def spy(path, spans, *rest):
+        opened.append((path, len(spans)))
+        return play(path, spans, *rest)
+
+    monkeypatch.setattr(media, "play", spy)
+    options = settings("Loudness", "Gray", n_jobs=1)
+    spans = table(clip=[path] * 3, start=[0.0, 0.5, 2.0], end=[1.0, 1.5, 3.0])
+    found = runner.extract(spans, options, tmp_path / "cache")
+    assert opened == [(path, 3)]
+    assert [r.reason for r in found["audio"][1] + found["visual"][1]] == ["ok"] * 6
+    # The face wanders to the right.
+    places = [vector[2] for vector in vectors(found, "visual")]
+    assert places == sorted(places)
+    assert notes() == ["audio"] * 3 + ["visual"] * 3
+    # Another voice is asked for: the face is not looked at again.
+    runner.extract(
+        spans,
+        runner.Settings(
+            AudioParameters(extractor=f"{HERE}:Loudness", layers="last"), options.visual, options.runner
+        ),
+        tmp_path / "cache",
+    )
+    assert notes() == ["audio"] * 3
+
+
+def test_the_voice_comes_from_the_wav_and_the_face_from_the_speaker_s_half(tmp_path):
+    frames = [clips.scene((320, 240), (170 + n, 60)) for n in range(24)]
+    video = clips.write(tmp_path / "two.avi", frames, 0.3 * clips.voice(2.0), audio_codec="pcm_s16le")
+    own = clips.wav(tmp_path / "own.wav", 2 * clips.voice(0.5))
+    both = table(clip=[video] * 2, wav=[own, None], start=[0.0] * 2, end=[2.0] * 2, side=["left", "right"])
+    found = runner.extract(both, settings("Loudness", "Gray", n_jobs=1), tmp_path / "cache")
+    assert [vector[2] for vector in vectors(found)] == pytest.approx([0.5, 2.0], abs=0.01)
+    assert [result.reason for result in found["visual"][1]] == ["no_face", "ok"]
+    assert found["visual"][1][0].facts["frames"] == 6
+
+
+def test_nothing_that_is_broken_stops_the_others(sounds, tmp_path, notes):
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "garbage.wav").write_bytes(np.random.default_rng(0).bytes(9999))
+    silent = clips.wav(tmp_path / "silent.wav", np.zeros(8000))
+    bad = [None, tmp_path / "gone.wav", tmp_path / "empty.wav", tmp_path / "garbage.wav", silent]
+    found = runner.extract(table(wav=[sounds[0], *bad, sounds[1]]), settings(n_jobs=2), tmp_path / "cache")
+    results = found["audio"][1]
+    assert [r.reason for r in results] == [
+        "ok",
+        "no_media",
+        "no_media",
+        "unreadable",
+        "unreadable",
+        "silent",
+        "ok",
+    ]
+    assert all(r.detail for r in results[1:-1])
+    assert all(r.vector is None for r in results[1:-1])
+
+
+def test_an_extractor_s_errors_cost_their_utterance_and_are_tried_again(tmp_path, notes):
+    quiet, right, loud = (
+        clips.wav(tmp_path / f"{gain}.wav", gain * clips.voice(0.3)) for gain in (0.1, 1, 30)
+    )
+    for _ in range(2):
+        found = runner.extract(
+            table(wav=[quiet, right, loud]), settings("Faulty", n_jobs=1), tmp_path / "cache"
+        )
+        results = found["audio"][1]
+        assert [r.reason for r in results] == ["failed", "ok", "failed"]
+        assert "not finite" in results[0].detail
+        assert "RuntimeError: too loud for me" in results[2].detail
+    # The quiet one both times, the right one once; the loud one never came so far.
+    assert notes() == ["audio"] * 3
+
+
+def test_a_file_that_kills_its_worker_is_named_and_the_rest_is_done(sounds, tmp_path):
+    deadly = clips.wav(tmp_path / "deadly.wav", 50 * clips.voice(0.3))
+    found = runner.extract(
+        table(wav=[*sounds[:2], deadly, sounds[2]]), settings("Deadly", n_jobs=2), tmp_path / "cache"
+    )
+    results = found["audio"][1]
+    assert [r.reason for r in results] == ["ok", "ok", "unreadable", "ok"]
+    assert "died" in results[2].detail
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_kept(sounds, tmp_path, monkeypatch, notes):
+    path = clips.wav(tmp_path / "growing.wav", clips.voice(0.3))
+    play = media.play
+
+    def meanwhile(*arguments):
+        yield from play(*arguments)
+        path.write_bytes(sounds[1].read_bytes())
+
+    monkeypatch.setattr(media, "play", meanwhile)
+    options = settings(n_jobs=1)
+    [result] = runner.extract(table(wav=[path]), options, tmp_path / "cache")["audio"][1]
+    assert (result.reason, result.vector) == ("unreadable", None)
+    assert "changed while it was read" in result.detail
+    monkeypatch.setattr(media, "play", play)
+    found = runner.extract(table(wav=[path]), options, tmp_path / "cache")
+    assert vectors(found) == vectors(runner.extract(table(wav=[sounds[1]]), options, tmp_path / "cache"))
+
+
+def test_a_full_disk_is_named_and_what_was_done_is_kept(sounds, tmp_path, monkeypatch, notes):
+    options = settings(n_jobs=1)
+    put = cache.Cache.put
+    done = []
+
+    def full(self, results):
+        if len(done) == 2:
+            # What SQLite itself says when it may not grow.
+            self._store.execute("PRAGMA max_page_count=1")
+            results = {key: cache.Result("ok", "x" * 100_000) for key in results}
+        put(self, results)
+        done.append(results)
+
+    monkeypatch.setattr(cache.Cache, "put", full)
+    with pytest.raises(cache.ExtractionError, match=r"features.sqlite.*full.*run again"):
+        runner.extract(table(wav=sounds), options, tmp_path)
+    monkeypatch.setattr(cache.Cache, "put", put)
+    notes()
+    found = runner.extract(table(wav=sounds), options, tmp_path)
+    assert notes() == ["audio"] * 4
+    assert [r.reason for r in found["audio"][1]] == ["ok"] * 6
+
+
+def test_a_broken_cache_is_named(tmp_path, sounds):
+    (tmp_path / "features.sqlite").write_bytes(b"this is no database" * 100)
+    with pytest.raises(cache.ExtractionError, match=r"features\.sqlite"):
+        runner.extract(table(wav=sounds), settings(n_jobs=1), tmp_path)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from tests.extractors.test_runner import settings, table
+from erc_kedro.extractors import runner
+runner.extract(table(wav=[Path(p) for p in sys.argv[2:]]), settings("Slow", n_jobs=2), Path(sys.argv[1]))
+print("done")
+"""
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
+def test_an_end_halfway_loses_only_what_was_in_flight(tmp_path, signal_number):
+    files = [clips.wav(tmp_path / f"{n}.wav", (1 + n / 50) * clips.voice(0.2)) for n in range(24)]
+    words = [sys.executable, "-c", SCRIPT, str(tmp_path / "cache"), *map(str, files)]
+    store = tmp_path / "cache" / "features.sqlite"
+
+    def kept():
+        if not store.exists():
+            return 0
+        try:
+            with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as reader:
+                return reader.execute("SELECT count(*) FROM results").fetchone()[0]
+        except sqlite3.OperationalError:
+            return 0
+
+    process = subprocess.Popen(
+        words, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    until = time.monotonic() + 60
+    while kept() < 5:
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.send_signal(signal_number)
+    process.wait(timeout=30)
+    assert process.returncode != 0
+    before = kept()
+    assert 5 <= before < 24
+    finished = subprocess.run(
+        words, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert finished.stdout == "done\n"
+    assert f"{24 - before}/{24 - before}" in finished.stderr
+    assert kept() == 24
+
+
+def test_a_dask_cluster_does_the_same_work(sounds, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        options = settings(backend="dask", address=cluster.scheduler_address)
+        remote = runner.extract(table(wav=sounds), options, tmp_path / "a")
+    assert vectors(remote) == vectors(runner.extract(table(wav=sounds), settings(n_jobs=1), tmp_path / "b"))
+
+
+def test_a_cluster_that_does_not_answer_is_named(sounds, tmp_path):
+    pytest.importorskip("distributed")
+    options = settings(backend="dask", address="tcp://127.0.0.1:1")
+    with pytest.raises(cache.ExtractionError, match=r"features\.runner\.address"):
+        runner.extract(table(wav=sounds), options, tmp_path)
+
+
+def test_long_recordings_are_shared_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "_PART_S", 1.0)
+    path = clips.clip(tmp_path / "a.avi", 3.0, audio_codec="pcm_s16le")
+    played = []
+    play = media.play
+    monkeypatch.setattr(
+        media, "play", lambda path, spans, *rest: played.append(len(spans)) or play(path, spans, *rest)
+    )
+    spans = table(clip=[path] * 4, start=[2.0, 0.0, 0.4, 1.2], end=[3.0, 1.0, 1.4, 2.0])
+    found = runner.extract(spans, settings(n_jobs=1), tmp_path / "cache")
+    assert sorted(played) == [1, 1, 2]
+    assert [vector[2] for vector in vectors(found)] == pytest.approx([1.0, 1.0, 1.0, 0.8], abs=0.01)
