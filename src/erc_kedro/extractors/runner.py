@@ -26,6 +26,8 @@ from erc_kedro.progress import bar as progress_bar
 
 # A long recording is shared out in parts, so that it has more than one worker and can be taken up halfway.
 _PART_S = 600.0
+# Workers that are given nothing for so long end themselves, as they must when we were killed.
+_IDLE_S = 15
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,7 @@ def _in_parallel(jobs: dict[int, _Job], settings: Settings) -> Iterator[tuple[in
 @contextmanager
 def _backend(runner: RunnerParameters) -> Iterator[None]:
     if runner.backend == "loky":
-        with parallel_config(backend="loky", inner_max_num_threads=1):
+        with parallel_config(backend="loky", inner_max_num_threads=1, idle_worker_timeout=_IDLE_S):
             yield
         return
     try:
