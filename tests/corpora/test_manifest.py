@@ -89,13 +89,23 @@ def test_spans_of_a_shared_clip(tmp_path: Path) -> None:
     ]
 
 
-def test_missing_clips_are_named_together(tmp_path: Path) -> None:
+def test_where_no_clip_is_there_they_are_named_together(tmp_path: Path) -> None:
     path = write(tmp_path, *(f"d,{turn},a,x,gone{turn}.mp4,l,train" for turn in range(12)))
     with pytest.raises(
         CorpusError, match=r"row 2, column clip: .*gone0.mp4; .*row 11.*; and 2 more.*leave the cell empty"
     ) as caught:
         manifest.read(path)
     assert "gone10" not in str(caught.value)
+
+
+def test_a_missing_clip_among_others_is_listed_not_refused(tmp_path: Path) -> None:
+    there = touch(tmp_path / "there.mp4")
+    rows = ["d,0,a,x,there.mp4,l,train", "d,1,a,y,gone.mp4,l,train"]
+    corpus = manifest.read(write(tmp_path, *rows))
+    gone = str(tmp_path / "gone.mp4")
+    assert corpus.utterances["clip"].tolist() == [str(there), gone]
+    found = corpus.irregularities.to_numpy().tolist()
+    assert found == [["missing_media", "d_1", f"clip: {gone}"]]
 
 
 @pytest.mark.parametrize(

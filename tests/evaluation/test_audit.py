@@ -264,3 +264,62 @@ def test_the_page_says_what_was_found(matrix: np.ndarray) -> None:
     assert "| glad | 2 | 2 | 2 |" in page
     assert "| audio | 4 | test | 80.0% | ok 4, no_media 1 |" in page
     assert "A note." in page
+
+
+def clips_of(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    columns = ["utterance_id", "split", "modality", "reason", "detail"]
+    columns += ["seconds", "clipped", "frames", "with_face", "errors"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_clips_are_counted_and_the_bad_ones_named() -> None:
+    utterances = corpus()
+    ids = utterances["utterance_id"].tolist()
+    clips = clips_of(
+        [
+            (ids[0], "train", "audio", "ok", "", 3600.0, 0.0, None, None, ""),
+            (ids[1], "train", "audio", "ok", "", 1800.0, 0.5, None, None, "InvalidDataError 3"),
+            (ids[2], "test", "audio", "unreadable", "the file is empty", None, None, None, None, ""),
+            (ids[0], "train", "visual", "ok", "", None, None, 8, 6, ""),
+            (ids[1], "train", "visual", "no_face", "no face in 2 frames", None, None, 2, 0, "A 1, B 2"),
+            (ids[2], "test", "visual", "failed", "RuntimeError: odd", None, None, 4, 4, ""),
+        ]
+    )
+    vectors = np.random.default_rng(0).normal(size=(12, 4))
+    findings = audit.audit_features({"audio": features(utterances, vectors)}, utterances, clips)
+    sound, face = findings["clips"]["audio"], findings["clips"]["visual"]
+    assert sound["splits"]["train"] == {
+        "clips": 2,
+        "hours": 1.5,
+        "median_s": 2700.0,
+        "longest_s": 3600.0,
+        "face_rate": None,
+    }
+    assert sound["splits"]["val"]["clips"] == 0
+    assert sound["splits"]["val"]["median_s"] is None
+    assert sound["errors"] == {"InvalidDataError": 1}
+    assert sound["bad"] == [{"utterance_id": ids[2], "reason": "unreadable", "detail": "the file is empty"}]
+    assert face["splits"]["train"]["face_rate"] == 0.6
+    assert face["errors"] == {"A": 1, "B": 1}
+    said = " ".join(findings["warnings"])
+    assert "1 audio clips are overdriven" in said
+    assert "1 audio clips had decoding errors" in said
+    assert "1 visual clips made the extractor fail" in said
+    json.dumps(findings)
+    page = audit.page(audit.audit_corpus(utterances, CARD, NOTHING), findings)
+    assert "| train | 2 | 1.50 | 2700.00 | 3600.00 |" in page
+    assert f"| {ids[2]} | unreadable | the file is empty |" in page
+
+
+def test_one_vector_for_everything_is_flagged() -> None:
+    table = corpus()
+    said = " ".join(audit.audit_features({"audio": features(table, np.ones((12, 4)))}, table)["warnings"])
+    assert "All audio vectors of training are the same" in said
+
+
+def test_a_vector_of_two_texts_in_one_split_is_flagged(matrix: np.ndarray) -> None:
+    table = corpus()
+    matrix[2] = matrix[0]
+    findings = audit.audit_features({"visual": features(table, matrix)}, table)
+    assert findings["modalities"]["visual"]["repeated"] == 2
+    assert "2 visual vectors are bit-identical to that of another text" in " ".join(findings["warnings"])

@@ -46,9 +46,8 @@ def read(raw: Path) -> Corpus:
     Raises:
         CorpusError: the file cannot be read or is empty, a column or a needed cell is missing, a number or
         split
-            cannot be read, an utterance is there twice, a dialogue lies in two splits, or a named clip or wav
-            does
-            not exist (up to ten rows are named).
+            cannot be read, an utterance is there twice, a dialogue lies in two splits, or none of the named
+            clips and wavs exists (up to ten rows are named).
     """
     lines = _rows(raw)
     columns = lines[0][1].keys()
@@ -59,7 +58,7 @@ def read(raw: Path) -> Corpus:
         notes.append(
             "No split column: each dialogue was put by a hash of its id into train, val or test (70:15:15)."
         )
-    _refuse_missing_media(raw, rows)
+    _missing_media(raw, rows, found)
     _refuse_twice(raw, rows, "utterance_id")
     _refuse_mixed_splits(raw, rows)
     rows.sort(key=lambda row: (row["dialogue_id"], row["position"]))
@@ -160,19 +159,19 @@ def _hashed_split(dialogue_id: str) -> str:
     return "train" if draw < 0.7 else "val" if draw < 0.85 else "test"
 
 
-def _refuse_missing_media(raw: Path, rows: list[dict[str, Any]]) -> None:
-    absent = [
-        f"row {row['line']}, column {column}: {row[column]}"
-        for row in rows
-        for column in ("clip", "wav")
-        if row.get(column) and not Path(row[column]).is_file()
-    ]
-    if absent:
-        more = f"; and {len(absent) - _MOST_NAMED} more" if len(absent) > _MOST_NAMED else ""
+def _missing_media(raw: Path, rows: list[dict[str, Any]], found: list[tuple[str, str, str]]) -> None:
+    """Lists the named files that do not exist; where none exists, the folder is wrong, not the files."""
+    named = [(row, column) for row in rows for column in ("clip", "wav") if row.get(column)]
+    absent = [(row, column) for row, column in named if not Path(row[column]).is_file()]
+    if absent and len(absent) == len(named):
+        first = [f"row {row['line']}, column {column}: {row[column]}" for row, column in absent]
+        more = f"; and {len(first) - _MOST_NAMED} more" if len(first) > _MOST_NAMED else ""
         raise CorpusError(
-            f"{raw}: named files do not exist: {'; '.join(absent[:_MOST_NAMED])}{more}. "
-            "Correct the path, or leave the cell empty where there is no file"
+            f"{raw}: none of the named files exists: {'; '.join(first[:_MOST_NAMED])}{more}. "
+            "Correct the paths, which start at the manifest's folder, or leave the cell empty where there is "
+            "no file"
         )
+    found += [("missing_media", row["utterance_id"], f"{column}: {row[column]}") for row, column in absent]
 
 
 def _refuse_twice(raw: Path, rows: list[dict[str, Any]], column: str) -> None:

@@ -58,6 +58,7 @@ _MEANINGS = {
     "label_outside_six": "Utterances whose majority label is none of the six classes.",
     "community_relabelled": "An utterance without a majority label that the community counts as happy.",
     "community_id_absent": "An utterance of the community's list that this copy of the corpus does not have.",
+    "missing_media": "A file that the manifest names and that does not exist.",
     "missing_wav": "An utterance without a wav.",
     "missing_avi": "A dialogue without a video.",
     "no_wav": "No wav was found at all.",
@@ -206,7 +207,7 @@ def audit_features(
         ``all_zero``, ``constant_dimensions`` (numbers that are the same in all of training),
         ``identical_across_splits`` (utterances of val or test whose vector is bit-identical to one of another
         split, with ``examples``), and of these those ``identical_with_same_text``, which for text is as it
-        must be; ``repeated`` (utterances whose vector is that of another one, of another text). ``clips``
+        must be; ``repeated`` (utterances whose vector is that of one with another text in their split). ``clips``
         (modality to what ``_audit_clips`` counts). ``warnings`` and ``errors`` (sentences).
 
     Raises:
@@ -302,8 +303,9 @@ def _identical(matrix: np.ndarray, utterances: pd.DataFrame) -> dict[str, Any]:
     rows["text"] = utterances["text"].str.casefold().str.split().str.join(" ")
     rows["bytes"] = [row.tobytes() for row in matrix]
     rows = rows[(matrix != 0).any(axis=1)]
-    repeated = rows.groupby("bytes")["text"].transform("nunique") > 1
     rows["splits"] = rows.groupby("bytes")["split"].transform("nunique")
+    texts = rows.groupby("bytes")["text"].transform("nunique")
+    repeated = (rows["splits"] == 1) & (texts > 1)
     rows = rows[rows["splits"] > 1]
     examples = []
     count = same_text = 0
@@ -343,8 +345,8 @@ def _warn(modality: str, facts: Mapping[str, Any], audit: Audit) -> None:
         warnings.append(f"All {modality} vectors of training are the same: the extractor sees nothing.")
     elif facts["repeated"]:
         warnings.append(
-            f"{facts['repeated']} {modality} vectors are bit-identical to that of an utterance with another "
-            "text: clips may be there twice, or the extractor is broken."
+            f"{facts['repeated']} {modality} vectors are bit-identical to that of another text in their "
+            "split: clips may be there twice, or the extractor is broken."
         )
     unexplained = facts["identical_across_splits"]
     if modality == "text":
@@ -446,7 +448,7 @@ def _features_section(audit: Mapping[str, Any]) -> list[str]:
         "constant_dimensions": "constant numbers",
         "identical_across_splits": "identical to another split's",
         "identical_with_same_text": "of these with the same text",
-        "repeated": "identical to one with another text",
+        "repeated": "identical in their split, with another text",
     }
     lines += _markdown_table(
         ["modality", *names.values()],
