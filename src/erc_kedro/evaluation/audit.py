@@ -248,7 +248,7 @@ def _audit_clips(rows: pd.DataFrame) -> dict[str, Any]:
         seconds, frames = part["seconds"].dropna(), part["frames"].sum()
         splits[split] = {
             "clips": len(part),
-            "hours": float(seconds.sum() / 3600),
+            "hours": float(seconds.sum() / 3600) if len(seconds) else None,
             "median_s": float(seconds.median()) if len(seconds) else None,
             "longest_s": float(seconds.max()) if len(seconds) else None,
             "face_rate": float(part["with_face"].sum() / frames) if frames else None,

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from erc_kedro.parameters import FeatureParameters, TextParameters
+from erc_kedro.parameters import FeatureParameters
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -14,17 +14,19 @@ else:
 logger = logging.getLogger(__name__)
 
 
-def text_features(utterances: DataFrame, cache: Path, parameters: TextParameters) -> DataFrame:
+def text_features(utterances: DataFrame, cache: Path, parameters: FeatureParameters) -> DataFrame:
     """One vector an utterance of what was said; only new texts are encoded."""
     from erc_kedro import extractors
     from erc_kedro.extractors import text
 
-    lines = text.lines(utterances, parameters)
-    training = [line for line, split in zip(lines, utterances["split"], strict=True) if split == "train"]
-    extractor = extractors.build("text", parameters, training=training)
-    vectors = text.vectors(extractor, lines, cache, parameters.batch_size)
+    asked = parameters.text
+    lines = text.lines(utterances, asked)
+    splits = utterances["split"]
+    training = [line for line, split in zip(lines, splits, strict=True) if split == "train"]
+    extractor = extractors.build("text", asked, training=training)
+    vectors = text.vectors(extractor, lines, cache, asked.batch_size)
     said = utterances["text"].str.strip() != ""
-    return _table(utterances, vectors, said.map({True: "ok", False: "no_text"}), extractor.card, parameters)
+    return _table(utterances, vectors, said.map({True: "ok", False: "no_text"}), extractor.card, asked)
 
 
 def clip_features(

@@ -17,7 +17,7 @@ def create_pipeline() -> Pipeline:
             [
                 Node(
                     text_features,
-                    ["utterances", "features_cache", "params:features.text"],
+                    ["utterances", "features_cache", "params:features"],
                     "text_features",
                     name="text_features",
                 ),
