@@ -207,8 +207,8 @@ def audit_features(
         ``all_zero``, ``constant_dimensions`` (numbers that are the same in all of training),
         ``identical_across_splits`` (utterances of val or test whose vector is bit-identical to one of another
         split, with ``examples``), and of these those ``identical_with_same_text``, which for text is as it
-        must be; ``repeated`` (utterances whose vector is that of one with another text in their split). ``clips``
-        (modality to what ``_audit_clips`` counts). ``warnings`` and ``errors`` (sentences).
+        must be; ``repeated`` (utterances whose vector is that of one with another text in their split).
+        ``clips`` (modality to what ``_audit_clips`` counts). ``warnings`` and ``errors`` (sentences).
 
     Raises:
         ValueError: a table does not hold exactly the corpus's utterances.

@@ -243,7 +243,7 @@ def _backend(runner: RunnerParameters) -> Iterator[None]:
         from distributed import Client
     except ImportError as error:
         raise ExtractionError(
-            'features.runner.backend: dask is not installed; pip install "erc-kedro[dask]"'
+            'features.runner.backend: dask is not installed; pip install -e ".[dask]"'
         ) from error
     try:
         client = Client(runner.address, timeout=10)
