@@ -5,10 +5,27 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from erc_kedro.extractors import EXTRACTORS
-
 Weight = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
+
+
+# Extractors by modality and name, and where their classes live; imported only when chosen.
+EXTRACTORS = {
+    "text": {
+        "transformers": "erc_kedro.extractors.text:Transformer",
+        "tfidf": "erc_kedro.extractors.text:TfidfSvd",
+    },
+    "audio": {
+        "librosa": "erc_kedro.extractors.audio:LibrosaFunctionals",
+        "egemaps": "erc_kedro.extractors.audio:Egemaps",
+        "compare": "erc_kedro.extractors.audio:Compare",
+        "transformers": "erc_kedro.extractors.audio:SpeechTransformer",
+    },
+    "visual": {
+        "opencv": "erc_kedro.extractors.visual:FaceDescriptor",
+        "transformers": "erc_kedro.extractors.visual:FaceTransformer",
+    },
+}
 
 
 class Parameters(BaseModel):
