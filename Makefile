@@ -27,9 +27,9 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@touch $@
 
 demo: setup  ## the whole walk on embedded synthetic corpora, offline
-	@echo "== 1/2 Writing two small synthetic corpora in the release layouts of MELD and IEMOCAP"
+	@echo "== 1/2 Drawing, voicing and encoding two small synthetic corpora of clips in the release layouts of MELD and IEMOCAP"
 	@$(BIN)/kedro run --env=demo --pipelines=demo
-	@echo "== 2/2 Ingestion, features, training and report, tracked in MLflow"
+	@echo "== 2/2 Ingestion, features of text, voice and face, training and report, tracked in MLflow"
 	@$(BIN)/kedro run --env=demo
 	@echo
 	@echo "Done. Where to look:"

@@ -16,7 +16,14 @@ ACCEPTS_MISSING = "accepts_missing"
 
 
 # Errors whose message says what to mend; a page of calls in between would hide it.
-PLAIN_ERRORS = ("AuditError", "ConfigError", "CorpusError", "DatasetError", "ParameterValidationError")
+PLAIN_ERRORS = (
+    "AuditError",
+    "ConfigError",
+    "CorpusError",
+    "DatasetError",
+    "ExtractionError",
+    "ParameterValidationError",
+)
 
 
 class PlainErrorHooks:

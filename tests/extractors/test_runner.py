@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from erc_kedro.extractors import cache, media, runner
+from erc_kedro.extractors.base import ExtractionError
 from erc_kedro.parameters import AudioParameters, RunnerParameters, VisualParameters
 from tests.extractors import clips, fakes
 
@@ -232,7 +233,7 @@ def test_a_full_disk_is_named_and_what_was_done_is_kept(sounds, tmp_path, monkey
         done.append(results)
 
     monkeypatch.setattr(cache.Cache, "put", full)
-    with pytest.raises(cache.ExtractionError, match=r"features.sqlite.*full.*run again"):
+    with pytest.raises(ExtractionError, match=r"features.sqlite.*full.*run again"):
         runner.extract(table(wav=sounds), options, tmp_path)
     monkeypatch.setattr(cache.Cache, "put", put)
     notes()
@@ -243,7 +244,7 @@ def test_a_full_disk_is_named_and_what_was_done_is_kept(sounds, tmp_path, monkey
 
 def test_a_broken_cache_is_named(tmp_path, sounds):
     (tmp_path / "features.sqlite").write_bytes(b"this is no database" * 100)
-    with pytest.raises(cache.ExtractionError, match=r"features\.sqlite"):
+    with pytest.raises(ExtractionError, match=r"features\.sqlite"):
         runner.extract(table(wav=sounds), settings(n_jobs=1), tmp_path)
 
 
@@ -306,7 +307,7 @@ def test_a_dask_cluster_does_the_same_work(sounds, tmp_path):
 def test_a_cluster_that_does_not_answer_is_named(sounds, tmp_path):
     pytest.importorskip("distributed")
     options = settings(backend="dask", address="tcp://127.0.0.1:1")
-    with pytest.raises(cache.ExtractionError, match=r"features\.runner\.address"):
+    with pytest.raises(ExtractionError, match=r"features\.runner\.address"):
         runner.extract(table(wav=sounds), options, tmp_path)
 
 
@@ -322,3 +323,10 @@ def test_long_recordings_are_shared_out(tmp_path, monkeypatch):
     found = runner.extract(spans, settings(n_jobs=1), tmp_path / "cache")
     assert sorted(played) == [1, 1, 2]
     assert [vector[2] for vector in vectors(found)] == pytest.approx([1.0, 1.0, 1.0, 0.8], abs=0.01)
+
+
+def test_an_extractor_that_is_not_there_is_named(sounds, tmp_path):
+    for name in ("no_such_package:Thing", f"{HERE}:NoSuchClass"):
+        wanted = runner.Settings(AudioParameters(extractor=name), None, RunnerParameters(n_jobs=1))
+        with pytest.raises(ExtractionError, match=rf"features\.audio\.extractor: {name} cannot be imported"):
+            runner.extract(table(wav=sounds), wanted, tmp_path)

@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 FOREIGN = ("ERC_KEDRO_RUN", "KEDRO_ENV", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID")
 
 TINY_CORPORA = """
-demo: {folder: data/demo/01_raw, seed: 0, meld_dialogues: 24, iemocap_dialogues_per_session: 3}
+demo: {folder: data/demo/01_raw, seed: 0, meld_dialogues: 12, iemocap_dialogues_per_session: 2}
 """
 TINY_TRAINING = """
 train:

@@ -12,6 +12,10 @@ Signal = TypeVar("Signal", contravariant=True)
 RATE = 16_000
 
 
+class ExtractionError(ValueError):
+    """Extraction that cannot go on; the message names the file or the parameter. What was done is kept."""
+
+
 @dataclass(frozen=True)
 class Card:
     """What an extractor says of itself; it is stored with its vectors.

@@ -13,14 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from erc_kedro.extractors.base import ExtractionError
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, reason TEXT, detail TEXT, facts TEXT, vector BLOB);
 CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, status TEXT, digest TEXT);
 """
-
-
-class ExtractionError(RuntimeError):
-    """Extraction that cannot go on; what was done is kept."""
 
 
 @dataclass(frozen=True)

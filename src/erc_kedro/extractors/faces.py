@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 import cv2
 import numpy as np
 
-from erc_kedro.extractors.base import FaceTrack
+from erc_kedro.extractors.base import ExtractionError, FaceTrack
 from erc_kedro.parameters import VisualParameters
 
 # Part of a detector's version: raise it when the boxes or the crops of the same frames may change.
@@ -120,7 +120,7 @@ class YuNet:
         """Loads a local .onnx file, or ``FILE`` of a hub repository.
 
         Raises:
-            ValueError: it cannot be had, or is no such network.
+            ExtractionError: it cannot be had, or is no such network.
         """
         from huggingface_hub import hf_hub_download
 
@@ -132,7 +132,7 @@ class YuNet:
             self._net.detect(np.zeros((320, 320, 3), np.uint8))
         except (OSError, ValueError, cv2.error) as error:
             why = " ".join(str(error).split())
-            raise ValueError(
+            raise ExtractionError(
                 f"features.visual.detector_model: {model!r} is neither a YuNet .onnx file nor a hub "
                 f"repository that gives {self.FILE} ({why}); download that file and name its path here, or "
                 "set features.visual.detector: haar"
@@ -158,7 +158,7 @@ def detector(parameters: VisualParameters) -> Detector:
     """The detector that the parameters name.
 
     Raises:
-        ValueError: its network cannot be had.
+        ExtractionError: its network cannot be had.
     """
     return Haar() if parameters.detector == "haar" else YuNet(parameters.detector_model)
 

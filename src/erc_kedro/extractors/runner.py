@@ -19,8 +19,8 @@ from threadpoolctl import threadpool_limits
 
 from erc_kedro import extractors
 from erc_kedro.extractors import media
-from erc_kedro.extractors.base import Card
-from erc_kedro.extractors.cache import Cache, ExtractionError, Result, status
+from erc_kedro.extractors.base import Card, ExtractionError
+from erc_kedro.extractors.cache import Cache, Result, status
 from erc_kedro.parameters import AudioParameters, RunnerParameters, VisualParameters
 from erc_kedro.progress import bar as progress_bar
 
@@ -77,8 +77,8 @@ def extract(
         modality to its extractor's card and one result an utterance, in the table's order.
 
     Raises:
-        ExtractionError: the cache cannot be written, or the Dask cluster not be reached.
-        ValueError: an extractor cannot be made from its parameters.
+        ExtractionError: an extractor cannot be made from its parameters, the cache not be written, or the
+            Dask cluster not be reached.
     """
     results: Results = {}
     kept = Cache(folder)
