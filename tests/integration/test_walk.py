@@ -50,7 +50,7 @@ def test_every_promised_file_is_there_and_no_other(demo):
                 f"03_primary/{corpus}/{n}"
                 for n in ("utterances.parquet", "card.json", "irregularities.parquet")
             ),
-            *(f"04_feature/{corpus}/{modality}.parquet" for modality in ("text", "audio", "visual")),
+            *(f"04_feature/{corpus}/{name}.parquet" for name in ("text", "audio", "visual", "clips")),
             *(
                 f"06_models/{corpus}/full/seed{seed}/{name}"
                 for seed in range(SEEDS)
@@ -229,7 +229,8 @@ def test_an_identical_run_encodes_and_trains_nothing(demo, demo_copy):
     printed = demo_copy.kedro("run", "--env=demo")
     after = demo_copy.files()
     assert "Encoding text" not in printed
-    kept = [name for name in before if "/cache/" in name or "/06_models/" in name]
+    assert "Extracting from clips" not in printed
+    kept = [name for name in before if "/06_models/" in name]
     assert kept
     assert {name: before[name] for name in kept} == {name: after[name] for name in kept}
     assert after.keys() == before.keys()

@@ -86,7 +86,8 @@ def extract(
         with _one_thread():
             tools = _tools(settings)
             jobs = _jobs(utterances, settings, tools, kept, results)
-            _work_through(jobs, settings, kept, results)
+            if jobs:
+                _work_through(jobs, settings, kept, results)
     finally:
         kept.close()
     return {

@@ -37,41 +37,35 @@ def clip_features(
     Returns:
         audio features, visual features, and what became of every clip.
     """
-    from erc_kedro.corpora import published
     from erc_kedro.extractors import runner
 
     asked = {"audio": parameters.audio, "visual": parameters.visual}
     files = {
         modality: _published_path(Path(card["raw"]), asked[modality].path, modality) for modality in asked
     }
+    # Before anything slow: a file that cannot be used is to be known at once.
+    tables = {
+        modality: _published(file, utterances, modality, asked[modality])
+        for modality, file in files.items()
+        if file is not None
+    }
     media = {
         "audio": utterances["wav"].notna() | utterances["clip"].notna(),
         "visual": utterances["clip"].notna(),
     }
-    extracted = [modality for modality in asked if files[modality] is None and media[modality].any()]
+    extracted = [modality for modality in asked if modality not in tables and media[modality].any()]
     settings = runner.Settings(
         parameters.audio if "audio" in extracted else None,
         parameters.visual if "visual" in extracted else None,
         parameters.runner,
     )
     found = runner.extract(utterances, settings, cache) if extracted else {}
-    tables = {}
-    for modality, file in files.items():
-        if modality in found:
-            extractor, results = found[modality]
-            vectors = _vectors(results, extractor.dimension)
-            reasons = [result.reason for result in results]
-            tables[modality] = _table(utterances, vectors, reasons, extractor, asked[modality])
-        elif file is not None:
-            tables[modality] = published.read(file, utterances, modality, asked[modality].field)
-            tables[modality].attrs["extractor"] = {
-                "name": f"published:{file.name}",
-                "version": published.fingerprint(file),
-                "settings": asked[modality].model_dump(include={"path", "field"}),
-            }
-        else:
-            tables[modality] = _absent(utterances)
-        table = tables[modality]
+    for modality, (extractor, results) in found.items():
+        vectors = _vectors(results, extractor.dimension)
+        reasons = [result.reason for result in results]
+        tables[modality] = _table(utterances, vectors, reasons, extractor, asked[modality])
+    for modality in asked:
+        table = tables.setdefault(modality, _absent(utterances))
         logger.info(
             "%s: %d of %d utterances have %s features (%s)",
             card["raw"],
@@ -113,6 +107,18 @@ def _table(utterances: DataFrame, vectors: Any, reasons: Any, card: Any, paramet
         "version": card.version,
         "licence": card.licence,
         "settings": parameters.model_dump(),
+    }
+    return table
+
+
+def _published(file: Path, utterances: DataFrame, modality: str, parameters: Any) -> DataFrame:
+    from erc_kedro.corpora import published
+
+    table = published.read(file, utterances, modality, parameters.field)
+    table.attrs["extractor"] = {
+        "name": f"published:{file.name}",
+        "version": published.fingerprint(file),
+        "settings": parameters.model_dump(include={"path", "field"}),
     }
     return table
 
