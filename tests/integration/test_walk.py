@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from safetensors import safe_open
@@ -132,6 +133,36 @@ def test_the_report_says_in_its_title_that_it_is_synthetic(demo):
     assert "SYNTHETIC" in (demo.folder / DATA / "08_reporting/full/report.md").read_text()
     # It opens offline: nothing is fetched.
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", page)
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_voice_and_face_come_from_the_clips_and_each_has_its_reason(demo, corpus):
+    folder = demo.folder / DATA / "04_feature" / corpus
+    clips = pd.read_parquet(folder / "clips.parquet")
+    for modality in ("audio", "visual"):
+        table = pd.read_parquet(folder / f"{modality}.parquet").set_index("utterance_id")
+        card = table.attrs["extractor"]
+        assert card["version"]
+        assert card["licence"]
+        assert table["present"].mean() > 0.85
+        own = clips[clips["modality"] == modality].set_index("utterance_id")
+        assert own["reason"].to_dict() == table["reason"].to_dict()
+        vectors = np.stack(table["vector"].tolist())
+        assert np.isfinite(vectors).all()
+        assert not vectors[~table["present"]].any()
+    broken = json.loads((demo.folder / DATA / "01_raw/broken.json").read_text())
+    bad = set(clips.loc[clips["reason"] != "ok", "utterance_id"])
+    of_meld = {name for name in broken if name.split("_")[0] in ("train", "dev", "test")}
+    assert bad == (of_meld if corpus == "meld" else set())
+
+
+def test_the_audit_and_the_report_count_the_clips(demo):
+    page = (demo.folder / DATA / "08_reporting/audit/meld_with_features.md").read_text()
+    assert "### Clips: audio" in page
+    assert "### Clips: visual" in page
+    assert "unreadable" in page
+    report = (demo.folder / DATA / "08_reporting/full/report.html").read_text()
+    assert "Clips that audio features were extracted from" in report
 
 
 # What one run leaves in MLflow.
