@@ -37,6 +37,10 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
     Raises:
         ValueError: there is no such model, or a packaged one's weights are not the ones expected.
     """
+    from transformers.utils import logging
+
+    # Each worker loads for itself; its bars would run through ours.
+    logging.disable_progress_bar()
     source: str | Path = name
     licence = "as the model's card says"
     if name in PACKAGED:

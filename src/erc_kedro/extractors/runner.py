@@ -2,6 +2,8 @@
 
 import hashlib
 import itertools
+import logging
+import multiprocessing
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -272,6 +274,9 @@ def _alone(job: _Job, settings: Settings) -> Results:
 
 
 def _numbered(number: int, job: _Job, settings: Settings) -> tuple[int, Results]:
+    if multiprocessing.current_process().name != "MainProcess":
+        # What we say once, such as a licence, each worker need not say again.
+        logging.getLogger("erc_kedro").setLevel(logging.ERROR)
     with _one_thread():
         return number, _work(job, settings, _tools(settings))
 
