@@ -233,7 +233,7 @@ def _in_parallel(jobs: dict[int, _Job], settings: Settings) -> Iterator[tuple[in
         finally:
             # Else idle workers would hold their memory while models are trained.
             if runner.backend == "loky" and _workers(runner) > 1:
-                get_reusable_executor().shutdown(wait=False)
+                get_reusable_executor(reuse=True).shutdown()
 
 
 @contextmanager
