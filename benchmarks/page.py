@@ -10,6 +10,7 @@ TITLES = {
     "corpus": "Growth with the size of the corpus",
     "peers": "Baselines",
     "overhead": "Kedro and MLflow over a plain script",
+    "extraction": "Clips to vectors",
 }
 
 
@@ -185,6 +186,88 @@ def _overhead(figures: dict[str, Any]) -> str:
     )
 
 
+def _extraction(figures: dict[str, Any]) -> str:
+    clips, small = figures["clips"], figures["small"]
+    made = "{} × {} pixels, {} s, {:.1f} Mbit/s"
+    return "\n".join(
+        [
+            f"Clips: {made.format(*clips['size'], clips['seconds'], clips['mbit_s'])}; small ones: "
+            f"{made.format(*small['size'], small['seconds'], small['mbit_s'])}.\n",
+            _extraction_speed(figures["speed"], clips["seconds"]),
+            "Processor seconds a clip, one process, warm, everything in turn:\n",
+            _extraction_compared(figures),
+            f"Again, small clips, whole calls of `runner.extract` with {figures['workers']} workers:\n",
+            _table(
+                "clips|process|seconds of each call",
+                [
+                    [run["clips"], process, ", ".join(f"{s:.2f}" for s in run["wall_s_each"])]
+                    for process, run in zip(("one, empty cache", "another"), figures["cached"], strict=True)
+                ],
+            ),
+            f"Memory, MiB, all three with {figures['workers']} workers:\n",
+            _table(
+                "clips|before|peak|to first|peak of the largest worker|to first",
+                [
+                    [
+                        *(run["clips"], f"{run['before']:,.0f}"),
+                        *_to_first(run, figures["memory"][0], "parent"),
+                        *_to_first(run, figures["memory"][0], "worker"),
+                    ]
+                    for run in figures["memory"]
+                ],
+            ),
+        ]
+    )
+
+
+def _extraction_speed(runs: list[dict[str, Any]], seconds: float) -> str:
+    rows = []
+    for run in runs:
+        cached, start, ready = run["cached"], run["start"], run["ready"]
+        workers = f"{start['wall_s']:.1f} / {start['cpu_s'] / run['workers']:.1f}" if start["cpu_s"] else ""
+        beyond = ["too few"] * 4
+        if run["clips_per_s"]:
+            cpu = run["cpu_s_per_clip"]
+            beyond = [f"{run['clips_per_s']:,.1f}", f"{cpu:.3f}", f"{cpu / seconds:.4f}"]
+            beyond.append(f"{run['processor_share']:.2f}")
+        rows.append(
+            [
+                *(run["what"], run["workers"], run["clips"], *beyond),
+                *(workers, f"{run['clips'] / run['cold']['wall_s']:,.1f}"),
+                *(f"{run['clips'] / cached['wall_s']:,.0f}", f"{1000 * cached['cpu_s'] / run['clips']:.2f}"),
+                f"{ready['wall_s']:.1f} / {ready['cpu_s']:.1f}",
+            ]
+        )
+    return _table(
+        "what|workers|clips|clips/s|processor s a clip|a second of it|processor share"
+        "|workers' start, s / processor s each|clips/s with it|cached clips/s|processor ms a clip"
+        "|process ready after, s / processor s",
+        rows,
+    )
+
+
+def _extraction_compared(figures: dict[str, Any]) -> str:
+    compare = figures["compare"]
+    cpu = compare["cpu_s_per_clip"]
+    alone = {run["what"]: run["cpu_s_per_clip"] for run in figures["speed"] if run["workers"] == 1}
+    shares = compare["decoding_share"]
+    rows = [
+        ["**all three**", cpu["all"], "1.00"],
+        *([f"decoding {kind}", cpu[f"decoding_{kind}"], f"{share:.2f}"] for kind, share in shares.items()),
+        ["audio alone without decoding", alone["audio"] - cpu["decoding_sound"], ""],
+        ["visual alone without decoding", alone["visual"] - cpu["decoding_frames"], ""],
+        ["text alone", alone["text"], ""],
+        ["**the straightforward way**", cpu["plain"], f"{compare['plain_is_times']:.2f}"],
+        *([f"its {name}", cpu[f"plain_{name}"], ""] for name in ("text", "audio", "visual")),
+        ["of visual, looking for faces", cpu["plain_detection"], ""],
+    ]
+    return _table("what|processor s a clip|to all three", [[a, f"{b:.3f}", c] for a, b, c in rows])
+
+
+def _to_first(run: dict[str, Any], first: dict[str, Any], key: str) -> list[str]:
+    return [f"{run[key]:,.0f}", f"{run[key] / first[key]:.2f}"]
+
+
 def _memory(memory: dict[str, Any]) -> list[str]:
     working = ", ".join(f"{stage} {value:,.0f}" for stage, value in memory["working"].items())
     return [
@@ -205,4 +288,5 @@ _BODIES: dict[str, Callable[[dict[str, Any]], str]] = {
     "corpus": _growth("times MELD", "times"),
     "peers": _peers,
     "overhead": _overhead,
+    "extraction": _extraction,
 }

@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -71,13 +72,20 @@ def say(text: str) -> None:
     print(f"{time.monotonic() - _started:5.0f} s  {text}", flush=True)
 
 
-def measure(task: str, shape: Shape, **arguments: Any) -> Any:
+def measure(task: str, shape: Shape | None = None, **arguments: Any) -> Any:
     """A task of ``benchmarks.child`` in a fresh process with the threads that it asks for, or one."""
     threads = str(arguments.get("threads", 1))
+    given = {"shape": asdict(shape), **arguments} if shape else arguments
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.child", task, json.dumps({"shape": asdict(shape), **arguments})],
+        [sys.executable, "-m", "benchmarks.child", task, json.dumps(given)],
         cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": threads,
+            "MKL_NUM_THREADS": threads,
+            # Bars of many short calls would bury the lines above them.
+            "TQDM_DISABLE": "1",
+        },
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -151,6 +159,42 @@ def overheads(quick: bool) -> dict[str, Any]:
     return overhead(short=4, rounds=3, long_seconds=60, long_rounds=3, say=show)
 
 
+def extraction(quick: bool) -> dict[str, Any]:
+    """Clips to vectors; the clips are made first, in a folder that is thrown away."""
+    count, small, rounds = (6, 50, 1) if quick else (24, 1000, 3)
+    seconds = 1.2 if quick else 3.6
+    with tempfile.TemporaryDirectory() as folder:
+        say("  making clips")
+        figures: dict[str, Any] = {
+            "clips": measure(
+                "clips", folder=folder, kind="clip", count=4 * count, size=(1280, 720), seconds=seconds
+            ),
+            "small": measure("clips", folder=folder, kind="small", count=small, size=(320, 240), seconds=0.4),
+            "workers": 2,
+            "speed": [],
+        }
+        for what in ("text", "audio", "visual", "all"):
+            for workers in (1, 2):
+                say(f"  {what}: new and cached, workers: {workers}")
+                # The start of worker processes is taken off, so that there must be much beside it.
+                many = count if workers == 1 else 4 * count
+                figures["speed"].append(
+                    measure("extract", folder=folder, what=what, workers=workers, count=many, rounds=rounds)
+                )
+        say("  decoding alone, and the straightforward way")
+        figures["compare"] = measure("compare", folder=folder, count=4, rounds=rounds)
+        say(f"  {small} clips, and again")
+        figures["cached"] = [
+            measure("cached", folder=folder, cache=f"{folder}/cache", count=small, workers=2, repeats=repeats)
+            for repeats in (2, 4)
+        ]
+        figures["memory"] = []
+        for times in (1, 4):
+            say(f"  memory with {times * count} clips")
+            figures["memory"].append(measure("memory", folder=folder, count=times * count, workers=2))
+    return figures
+
+
 def _machine() -> dict[str, Any]:
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -170,6 +214,7 @@ PARTS: dict[str, Callable[[bool], dict[str, Any]]] = {
     "corpus": corpus,
     "peers": peers,
     "overhead": overheads,
+    "extraction": extraction,
 }
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """The benchmarks run and yield figures that can be; how fast they are is no test's business."""
 
 import json
+import time
+from importlib import import_module
 
 import numpy as np
 import pytest
 
-from benchmarks import corpora, machine, page, peers, shapes, speed
+from benchmarks import child, corpora, extraction, machine, page, peers, shapes, speed
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.training.batches import batches
 
@@ -62,3 +64,39 @@ def test_peers_and_their_page():
     result = {"quick": True, "finished": "now", "took_s": 1, "machine": host, "figures": figures}
     written = page.page(json.loads(json.dumps({"peers": result})))
     assert all(name in written for name in peers.PEERS)
+
+
+def test_every_task_is_there():
+    for where in child.TASKS.values():
+        module, name = where.split(":")
+        assert callable(getattr(import_module(module), name))
+
+
+def test_extraction_and_its_page(tmp_path):
+    folder = str(tmp_path)
+    figures = {
+        "clips": extraction.clips(folder, "clip", 2, (640, 360), 0.8),
+        "small": extraction.clips(folder, "small", 4, (320, 240), 0.4),
+        "workers": 2,
+        "compare": extraction.compare(folder, 2, 1),
+        "cached": [extraction.cached(folder, str(tmp_path / "cache"), 4, 1, 2)] * 2,
+        "memory": [{"clips": 2, "before": 1.0, "parent": 2.0, "worker": 1.0}],
+    }
+    assert len({path.read_bytes() for path in tmp_path.glob("*.mp4")}) == 6
+    assert all(seconds > 0 for seconds in figures["compare"]["cpu_s_per_clip"].values())
+    run = extraction.speed(folder, "visual", 1, 2, 1)
+    assert run["clips_per_s"] > 0
+    two = {"workers": 2, "start": run["cold"], "clips_per_s": None}
+    figures["speed"] = [{**run, "what": what} for what in ("text", "audio", "visual")] + [{**run, **two}]
+    host = {"cores": 1, "processor": "p", "load_before": 0.0, "python": "3", "torch": "2"}
+    result = {"quick": True, "finished": "now", "took_s": 1, "machine": host, "figures": figures}
+    written = page.page(json.loads(json.dumps({"extraction": result})))
+    assert "the straightforward way" in written
+
+
+def test_processor_time_of_workers_counts(tmp_path):
+    extraction.clips(str(tmp_path), "small", 2, (320, 240), 0.4)
+    extract = extraction._Extraction("visual", 2)
+    own = time.process_time()
+    _, both = extraction._used(extract, sorted(tmp_path.glob("*.mp4")), tmp_path / "cache")
+    assert both > 2 * (time.process_time() - own)

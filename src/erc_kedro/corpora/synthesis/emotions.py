@@ -4,6 +4,7 @@ In each modality emotions come in pairs that it often cannot tell apart, other p
 utterance takes words from either of the pair, or a voice or face halfway between them. Others show nothing.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, TypeVar
@@ -74,11 +75,15 @@ _FACES = {
     "excitement": Expression(curve=0.9, open=0.9, wide=0.2, brow=0.8, eyes=0.6, nod=5),
     "frustration": Expression(curve=-0.7, wide=-0.3, slant=-0.7, brow=0.3, eyes=-0.7, tilt=-5, shake=5),
 }
-# The share of utterances whose emotion shows once, whose pair shows once, and that hide it once.
-_SHARED_OUT = 0.7
+_WAYS = ("own", "pair", "nothing")
+# In this share of utterances one modality shows the emotion, another its pair, and the third nothing.
+_SHARED_OUT = 0.6
+_HANDS = tuple(itertools.permutations(_WAYS))
+# In the others, how often each of the three is the case in each modality.
+_SHARES = {"text": (0.34, 0.4, 0.26), "audio": (0.22, 0.36, 0.42), "visual": (0.34, 0.36, 0.3)}
 # How far the same emotion differs from utterance to utterance.
-_VOICE_SPREAD = Delivery(0.7, 0.3, 1.0, 0.8, 0.3, 0.04, 0.12, 0.1, 0.12, 0.08)
-_FACE_SPREAD = Expression(0.12, 0.06, 0.1, 0.1, 0.12, 0.12, 0.12, 0.1, 1.5, 0.4, 0.4, 0.2)
+_VOICE_SPREAD = Delivery(1.1, 0.5, 1.6, 1.2, 0.45, 0.06, 0.2, 0.15, 0.2, 0.12)
+_FACE_SPREAD = Expression(0.1, 0.05, 0.08, 0.08, 0.1, 0.1, 0.1, 0.08, 1.0, 0.3, 0.3, 0.2)
 
 
 @dataclass(frozen=True)
@@ -90,11 +95,19 @@ class Shown:
     visual: str
 
 
-def shown(rng: np.random.Generator) -> Shown:
-    """Draws what each modality shows; mostly one shows the emotion, one its pair, and one nothing."""
-    if rng.random() < _SHARED_OUT:
-        return Shown(*rng.permutation(["own", "pair", "nothing"]).tolist())
-    return Shown(*rng.choice(["own", "pair", "nothing"], 3).tolist())
+def deal(rng: np.random.Generator, count: int) -> list[Shown]:
+    """What each of some utterances shows.
+
+    Dealt as from a pack of cards: at every size and seed the shares are the same.
+    """
+    dealt = [Shown(*hand) for hand in itertools.islice(itertools.cycle(_HANDS), round(_SHARED_OUT * count))]
+    rest = count - len(dealt)
+    columns = []
+    for shares in _SHARES.values():
+        ends = np.rint(np.cumsum(shares) * rest).astype(int)
+        columns.append(rng.permutation(np.repeat(_WAYS, np.diff(ends, prepend=0))).tolist())
+    dealt += [Shown(*ways) for ways in zip(*columns, strict=True)]
+    return [dealt[index] for index in rng.permutation(count)]
 
 
 def sentence(rng: np.random.Generator, emotion: str | None, shows: str, pairs: Pairs) -> str:

@@ -130,7 +130,8 @@ class Actor:
         x = look.x + expression.shake * np.sin(2 * np.pi * 1.9 * time_s) + expression.shiver * jolt[0]
         y = look.y + expression.nod * np.sin(2 * np.pi * 1.6 * time_s) + expression.shiver * jolt[1]
         matrix = cv2.getRotationMatrix2D(_CENTRE, expression.tilt, look.size)
-        matrix[:, 2] += np.array([x, y]) - self._corner - _CENTRE
+        matrix[0, 2] += x - self._corner[0] - _CENTRE[0]
+        matrix[1, 2] += y - self._corner[1] - _CENTRE[1]
         placed = cv2.warpAffine(head, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR)
         alpha = cv2.merge([placed[..., 3]] * 3)
         above = cv2.multiply(placed[..., :3], alpha, scale=1 / 255)
@@ -211,7 +212,7 @@ def _draw_features(head: np.ndarray, look: Look, shown: Expression, talking: flo
     along = np.linspace(-1, 1, 13)
     for side in (-1, 1):
         lids = 5.0 * (0.12 if blink else 1 + 0.6 * shown.eyes)
-        eye = centre + (side * 23, -14)
+        eye = centre + np.array([side * 23, -14])
         rim = np.sqrt(1 - along**2)
         upper, lower = eye + np.c_[11 * along, -lids * rim], eye + np.c_[11 * along, 0.7 * lids * rim]
         _fill(head, np.r_[upper, lower[::-1]], (*(0.5 * skin + 85), 255.0))
@@ -235,7 +236,7 @@ def _draw_features(head: np.ndarray, look: Look, shown: Expression, talking: flo
 
 
 def _draw_mouth(head: np.ndarray, skin: np.ndarray, shown: Expression, talking: float) -> None:
-    centre = np.array(_CENTRE, float) + (0, 38 - 3 * max(shown.wrinkle, 0))
+    centre = np.array([_CENTRE[0], _CENTRE[1] + 38 - 3 * max(shown.wrinkle, 0)])
     along = np.linspace(-1, 1, 15)
     bend = 9 * shown.curve * (0.4 - along**2) + 6 * shown.skew * along
     gape = max(0.0, shown.open) + 0.35 * talking

@@ -3,6 +3,7 @@
 import wave
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -51,16 +52,16 @@ def _write(
 ) -> None:
     # Bit-exact: no version of a library, no date.
     with av.open(str(path), "w", format=form, options={"fflags": "+bitexact"}) as container:
-        streams = []
+        # Of several kinds, which types cannot tell apart.
+        streams: list[Any] = []
         if frames is not None:
-            quality = (
-                {"crf": "24", "preset": "veryfast"} if video == "libx264" else {"qmin": "4", "qmax": "4"}
-            )
-            stream = container.add_stream(video, rate=_FRAME_RATE, options=quality)
+            # A constant quantiser: x264's own choice of one was seen to vary between runs.
+            quality = {"qp": "26", "preset": "veryfast"} if video == "libx264" else {"qmin": "4", "qmax": "4"}
+            stream: Any = container.add_stream(video, rate=_FRAME_RATE, options=quality)
             stream.height, stream.width = frames.shape[1:3]
             stream.pix_fmt = "yuv420p"
             streams.append(stream)
-        voice = container.add_stream(audio, rate=RATE, layout="mono")
+        voice: Any = container.add_stream(audio, rate=RATE, layout="mono")
         streams.append(voice)
         for stream in streams:
             stream.codec_context.thread_count = 1
