@@ -249,8 +249,10 @@ def test_a_broken_cache_is_named(tmp_path, sounds):
 
 
 SCRIPT = """
-import sys
+import signal, sys
 from pathlib import Path
+# A shell's background jobs are started deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from tests.extractors.test_runner import settings, table
 from erc_kedro.extractors import runner
 runner.extract(table(wav=[Path(p) for p in sys.argv[2:]]), settings("Slow", n_jobs=2), Path(sys.argv[1]))
