@@ -281,34 +281,51 @@ def test_clips_are_counted_and_the_bad_ones_named() -> None:
             (ids[1], "train", "audio", "ok", "", 1800.0, 0.5, None, None, "InvalidDataError 3"),
             (ids[2], "test", "audio", "unreadable", "the file is empty", None, None, None, None, ""),
             (ids[0], "train", "visual", "ok", "", None, None, 8, 6, ""),
-            (ids[1], "train", "visual", "no_face", "no face in 2 frames", None, None, 2, 0, "A 1, B 2"),
+            (
+                ids[1],
+                "train",
+                "visual",
+                "no_face",
+                "no face in 2 frames",
+                None,
+                None,
+                2,
+                0,
+                "InvalidDataError 3, Other 2",
+            ),
             (ids[2], "test", "visual", "failed", "RuntimeError: odd", None, None, 4, 4, ""),
         ]
     )
     vectors = np.random.default_rng(0).normal(size=(12, 4))
     findings = audit.audit_features({"audio": features(utterances, vectors)}, utterances, clips)
-    sound, face = findings["clips"]["audio"], findings["clips"]["visual"]
-    assert sound["splits"]["train"] == {
-        "clips": 2,
+    found = findings["clips"]
+    assert found["splits"]["train"] == {
+        "voice": {"ok": 2},
         "hours": 1.5,
         "median_s": 2700.0,
         "longest_s": 3600.0,
-        "face_rate": None,
+        "face": {"ok": 1, "no_face": 1},
+        "face_rate": 0.6,
     }
-    assert sound["splits"]["val"]["clips"] == 0
-    assert sound["splits"]["val"]["median_s"] is None
-    assert sound["errors"] == {"InvalidDataError": 1}
-    assert sound["bad"] == [{"utterance_id": ids[2], "reason": "unreadable", "detail": "the file is empty"}]
-    assert face["splits"]["train"]["face_rate"] == 0.6
-    assert face["errors"] == {"A": 1, "B": 1}
+    assert found["splits"]["val"]["voice"] == {}
+    assert found["splits"]["val"]["median_s"] is None
+    # Voice and face of the second clip share one error.
+    assert found["errors"] == {"InvalidDataError": 1, "Other": 1}
+    assert found["bad"][0] == {
+        "utterance_id": ids[2],
+        "modality": "audio",
+        "reason": "unreadable",
+        "detail": "the file is empty",
+    }
+    assert found["bad_in_all"] == 3
     said = " ".join(findings["warnings"])
-    assert "1 audio clips are overdriven" in said
-    assert "1 audio clips had decoding errors" in said
-    assert "1 visual clips made the extractor fail" in said
+    assert "1 clips are overdriven" in said
+    assert "1 clips had decoding errors" in said
+    assert "1 clips made an extractor fail" in said
     json.dumps(findings)
     page = audit.page(audit.audit_corpus(utterances, CARD, NOTHING), findings)
-    assert "| train | 2 | 1.50 | 2700.00 | 3600.00 |" in page
-    assert f"| {ids[2]} | unreadable | the file is empty |" in page
+    assert "| train | ok 2 | 1.50 | 2700.00 | 3600.00 | ok 1, no_face 1 | 60.0% |" in page
+    assert f"| {ids[2]} | audio | unreadable | the file is empty |" in page
 
 
 def test_one_vector_for_everything_is_flagged() -> None:

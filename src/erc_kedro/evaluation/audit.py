@@ -14,16 +14,17 @@ from erc_kedro.schemas import SPLITS
 Audit = dict[str, Any]
 
 _MOST_EXAMPLES = 50
-# What is counted of the clips that a modality was extracted from.
+# A modality that is absent from so many utterances of a split deserves a word.
+_LOW_SHARE = 0.9
+# What is counted of the clips that voice and face were extracted from.
 CLIP_COLUMNS = {
-    "clips": "clips",
+    "voice": "voice",
     "hours": "hours of sound",
     "median_s": "median s",
     "longest_s": "longest s",
-    "face_rate": "sampled frames with the speaker's face",
+    "face": "face",
+    "face_rate": "frames with the speaker's face",
 }
-# A modality that is absent from so many utterances of a split deserves a word.
-_LOW_SHARE = 0.9
 
 _MEANINGS = {
     "clip_without_row": "A clip that no row of the annotations speaks of; it is not used.",
@@ -208,7 +209,8 @@ def audit_features(
         ``identical_across_splits`` (utterances of val or test whose vector is bit-identical to one of another
         split, with ``examples``), and of these those ``identical_with_same_text``, which for text is as it
         must be; ``repeated`` (utterances whose vector is that of one with another text in their split).
-        ``clips`` (modality to what ``_audit_clips`` counts). ``warnings`` and ``errors`` (sentences).
+        ``clips`` (what ``_audit_clips`` counts; empty where nothing was extracted from clips). ``warnings``
+        and ``errors`` (sentences).
 
     Raises:
         ValueError: a table does not hold exactly the corpus's utterances.
@@ -226,51 +228,59 @@ def audit_features(
         }
         audit["modalities"][modality] = facts
         _warn(modality, facts, audit)
-    if clips is not None:
-        for name in clips["modality"].unique():
-            rows = clips[clips["modality"] == name]
-            audit["clips"][name] = _audit_clips(rows)
-            audit["warnings"] += _clip_warnings(name, rows)
+    if clips is not None and len(clips):
+        audit["clips"] = _audit_clips(clips)
+        audit["warnings"] += _clip_warnings(clips)
     return audit
 
 
-def _audit_clips(rows: pd.DataFrame) -> dict[str, Any]:
-    """One modality's clips.
+def _audit_clips(clips: pd.DataFrame) -> dict[str, Any]:
+    """What became of the clips.
 
     Returns:
-        ``splits`` (split to ``clips``, ``hours`` and ``median_s`` and ``longest_s`` of decoded sound, and
-        ``face_rate``, the share of sampled frames that show the speaker's face); ``errors`` (kind of decoding
-        error to number of clips); ``bad`` (up to 50 clips that gave nothing: utterance_id, reason, detail).
+        ``splits``: split to ``voice`` and ``face`` (reason to number of utterances), ``hours``, ``median_s``
+        and ``longest_s`` of decoded sound, ``face_rate`` (share of sampled frames with the speaker's face);
+        ``errors``: kind of decoding error to number of clips; ``bad``: up to 50 that gave nothing
+        (utterance_id, modality, reason, detail); ``bad_in_all``: how many there are.
     """
     splits = {}
     for split in SPLITS:
-        part = rows[rows["split"] == split]
+        part = clips[clips["split"] == split]
         seconds, frames = part["seconds"].dropna(), part["frames"].sum()
         splits[split] = {
-            "clips": len(part),
+            "voice": _reasons(part[part["modality"] == "audio"]),
             "hours": float(seconds.sum() / 3600) if len(seconds) else None,
             "median_s": float(seconds.median()) if len(seconds) else None,
             "longest_s": float(seconds.max()) if len(seconds) else None,
+            "face": _reasons(part[part["modality"] == "visual"]),
             "face_rate": float(part["with_face"].sum() / frames) if frames else None,
         }
-    kinds = rows["errors"].str.split(", ").explode().str.rsplit(" ", n=1).str[0]
-    bad = rows.loc[rows["reason"] != "ok", ["utterance_id", "reason", "detail"]]
+    kinds = clips.assign(kind=clips["errors"].str.split(", ")).explode("kind")
+    kinds["kind"] = kinds["kind"].str.rsplit(" ", n=1).str[0]
+    # Voice and face of one clip report the same errors of its file.
+    errors = kinds[kinds["kind"] != ""].groupby("kind")["utterance_id"].nunique()
+    bad = clips.loc[clips["reason"] != "ok", ["utterance_id", "modality", "reason", "detail"]]
     return {
         "splits": splits,
-        "errors": {str(kind): int(n) for kind, n in kinds[kinds != ""].value_counts().items()},
+        "errors": {str(kind): int(count) for kind, count in errors.items()},
         "bad": bad.head(_MOST_EXAMPLES).to_dict("records"),
         "bad_in_all": len(bad),
     }
 
 
-def _clip_warnings(modality: str, rows: pd.DataFrame) -> list[str]:
-    used = rows[rows["reason"] == "ok"]
+def _reasons(rows: pd.DataFrame) -> dict[str, int]:
+    return {str(reason): int(count) for reason, count in rows["reason"].value_counts().items()}
+
+
+def _clip_warnings(clips: pd.DataFrame) -> list[str]:
+    used = clips["reason"] == "ok"
     counts = {
-        "are overdriven: more than 1 % of their samples are at full scale": (used["clipped"] > 0.01).sum(),
-        "had decoding errors and were used all the same": (used["errors"] != "").sum(),
-        "made the extractor fail; `detail` in clips.parquet says how": (rows["reason"] == "failed").sum(),
+        "are overdriven: more than 1 % of their samples are at full scale": used & (clips["clipped"] > 0.01),
+        "had decoding errors and were used all the same": used & (clips["errors"] != ""),
+        "made an extractor fail; `detail` in clips.parquet says how": clips["reason"] == "failed",
     }
-    return [f"{count} {modality} clips {said}." for said, count in counts.items() if count]
+    numbers = {said: clips.loc[which, "utterance_id"].nunique() for said, which in counts.items()}
+    return [f"{number} clips {said}." for said, number in numbers.items() if number]
 
 
 def _audit_modality(table: pd.DataFrame, utterances: pd.DataFrame) -> dict[str, Any]:
@@ -362,9 +372,14 @@ def _warn(modality: str, facts: Mapping[str, Any], audit: Audit) -> None:
 def clip_cells(facts: Mapping[str, Any]) -> list[str]:
     """What ``_audit_clips`` counts of one split, as text in the order of ``CLIP_COLUMNS``."""
     patterns = {"hours": ".2f", "median_s": ".2f", "longest_s": ".2f", "face_rate": ".1%"}
-    return [
-        "" if facts[name] is None else format(facts[name], patterns.get(name, ",")) for name in CLIP_COLUMNS
-    ]
+    cells = []
+    for name in CLIP_COLUMNS:
+        value = facts[name]
+        if isinstance(value, Mapping):
+            cells.append(", ".join(f"{reason} {count:,}" for reason, count in value.items()) or "–")
+        else:
+            cells.append("–" if value is None else format(value, patterns[name]))
+    return cells
 
 
 def _cell(value: Any) -> str:
@@ -457,13 +472,11 @@ def _features_section(audit: Mapping[str, Any]) -> list[str]:
     for modality, facts in modalities.items():
         if facts["examples"]:
             lines += [f"Identical {modality} vectors: {_examples(facts['examples'], 10)}.", ""]
-    for modality, clips in audit["clips"].items():
-        lines += _clips_section(modality, clips)
-    return lines
+    return lines + (_clips_section(audit["clips"]) if audit["clips"] else [])
 
 
-def _clips_section(modality: str, clips: Mapping[str, Any]) -> list[str]:
-    lines = [f"### Clips: {modality}", ""]
+def _clips_section(clips: Mapping[str, Any]) -> list[str]:
+    lines = ["### Clips", ""]
     lines += _markdown_table(
         ["split", *CLIP_COLUMNS.values()],
         ([split, *clip_cells(facts)] for split, facts in clips["splits"].items()),
@@ -472,10 +485,10 @@ def _clips_section(modality: str, clips: Mapping[str, Any]) -> list[str]:
         kinds = ", ".join(f"{kind} in {count}" for kind, count in clips["errors"].items())
         lines += [f"Decoding errors, by kind and number of clips: {kinds}.", ""]
     if clips["bad"]:
-        lines += [f"Clips without {modality} features:", ""]
+        lines += ["Without voice or face:", ""]
         lines += _markdown_table(
-            ["utterance", "reason", "what"],
-            ([row["utterance_id"], row["reason"], row["detail"]] for row in clips["bad"]),
+            ["utterance", "modality", "reason", "what"],
+            (row.values() for row in clips["bad"]),
         )
         if clips["bad_in_all"] > len(clips["bad"]):
             lines += [f"… and {clips['bad_in_all'] - len(clips['bad'])} more (clips.parquet has all).", ""]

@@ -375,16 +375,15 @@ def _coverage(audit: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     return rows
 
 
-def _clips(audit: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """One table a modality that was extracted from clips."""
-    return [
-        {
-            "modality": modality,
-            "splits": [[split, *clip_cells(facts)] for split, facts in found["splits"].items()],
-            "errors": ", ".join(f"{kind} in {count:,}" for kind, count in found["errors"].items()),
-        }
-        for modality, found in ((audit or {}).get("clips") or {}).items()
-    ]
+def _clips(audit: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What became of the clips, a row a split; empty where nothing was extracted from clips."""
+    found = (audit or {}).get("clips")
+    if not found:
+        return {}
+    return {
+        "splits": [[split, *clip_cells(facts)] for split, facts in found["splits"].items()],
+        "errors": ", ".join(f"{kind} in {count:,}" for kind, count in found["errors"].items()),
+    }
 
 
 @cache
