@@ -213,7 +213,7 @@ class _Extraction:
 
     def __call__(self, files: list[Path], cache: Path) -> None:
         if self._text:
-            text.vectors(self._text, _lines(len(files)), cache, TextParameters().batch_size)
+            text.vectors(self._text, _lines(len(files)), cache, TextParameters())
         if self._clips:
             _extract(_table(files), self._settings, cache)
 

@@ -89,6 +89,39 @@ def test_spans_of_a_shared_clip(tmp_path: Path) -> None:
     ]
 
 
+def test_spans_of_a_shared_wav(tmp_path: Path) -> None:
+    for name in ("talk.wav", "alone.wav", "film.mp4"):
+        touch(tmp_path / name)
+    path = write(
+        tmp_path,
+        "d,0,a,x,,talk.wav,1,2",
+        "d,1,a,y,,talk.wav,2,3",
+        "d,2,a,z,,alone.wav,3,4",
+        "e,0,a,z,film.mp4,shared.wav,0,1",
+        "e,1,a,z,film.mp4,shared.wav,1,2",
+        header="dialogue_id,position,speaker,text,clip,wav,start_s,end_s",
+    )
+    touch(tmp_path / "shared.wav")
+    corpus = manifest.read(path)
+    table = schemas.utterances.validate(corpus.utterances)
+    assert [Path(c).name if isinstance(c, str) else None for c in table["clip"]] == [
+        "talk.wav",
+        "talk.wav",
+        None,
+        "film.mp4",
+        "film.mp4",
+    ]
+    assert table["clip_start_s"].fillna(-1).tolist() == [1, 2, -1, 0, 1]
+    assert table["wav"].notna().tolist() == [False, False, True, True, True]
+    assert corpus.irregularities["kind"].tolist() == ["shared_wav", "shared_wav"]
+
+
+def test_a_start_before_the_recording_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "d,0,a,x,-1,2", header="dialogue_id,position,speaker,text,start_s,end_s")
+    with pytest.raises(CorpusError, match=r"row 2, column start_s: before the recording begins"):
+        manifest.read(path)
+
+
 def test_where_no_clip_is_there_they_are_named_together(tmp_path: Path) -> None:
     path = write(tmp_path, *(f"d,{turn},a,x,gone{turn}.mp4,l,train" for turn in range(12)))
     with pytest.raises(

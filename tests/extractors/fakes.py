@@ -48,6 +48,45 @@ class Faulty(Loudness):
         return super().__call__(signals) * (np.nan if np.abs(signals[0]).max() < 0.05 else 1)
 
 
+class Other(Loudness):
+    """Another extractor of the same version and dimension."""
+
+    def __init__(self, parameters):
+        super().__init__(parameters)
+        self.card = Card("other", 3, "none", self.card.version)
+
+    def __call__(self, signals):
+        return [[1.0, 2.0, 3.0] for _ in signals]
+
+
+class Narrow(Loudness):
+    """Gives fewer numbers than it declares."""
+
+    def __call__(self, signals):
+        return super().__call__(signals)[:, :2]
+
+
+class Cardless:
+    """Has no card."""
+
+    def __init__(self, parameters):
+        pass
+
+
+class Stubborn:
+    """Takes no parameters."""
+
+
+class Mute:
+    """A text extractor that fails."""
+
+    def __init__(self, parameters, training=()):
+        self.card = Card("mute", 2, "none", "1")
+
+    def __call__(self, signals):
+        raise RuntimeError("no words")
+
+
 class Slow(Loudness):
     """Takes its time, so that a run can be killed halfway."""
 
@@ -58,8 +97,6 @@ class Slow(Loudness):
 
 class Gray:
     """Mean brightness of the face, number of frames, and where it was on average."""
-
-    color = False
 
     def __init__(self, parameters):
         self.card = Card("gray", 3, "none", "1")

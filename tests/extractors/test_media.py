@@ -263,3 +263,14 @@ def test_a_file_that_breaks_off_says_how_far_it_went(broken, tmp_path):
     assert ends[0].sound.reason == "unreadable"
     assert "of 2.00 s could be decoded" in ends[0].sound.detail
     assert ends[0].errors
+
+
+def test_an_avi_that_breaks_off_is_found_out(tmp_path):
+    # FFmpeg takes its size for its duration.
+    frames = [clips.scene((320, 240), (60 + number, 60)) for number in range(72)]
+    whole = clips.write(
+        tmp_path / "whole.avi", frames, clips.voice(6.0), audio_codec="pcm_s16le"
+    ).read_bytes()
+    path = tmp_path / "off.avi"
+    path.write_bytes(whole[: len(whole) // 4])
+    assert reasons(path) == ("unreadable", "unreadable")

@@ -260,6 +260,19 @@ print("done")
 """
 
 
+def alive(session: int) -> bool:
+    """Whether a process of the session is still there (on Linux; elsewhere nobody looks)."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # After the command's name in brackets: state, parent, group, session.
+            state, _, _, of = status.read_text().rsplit(")", 1)[1].split()[:4]
+        except OSError:
+            continue
+        if int(of) == session and state != "Z":
+            return True
+    return False
+
+
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
 def test_an_end_halfway_loses_only_what_was_in_flight(tmp_path, signal_number):
     files = [clips.wav(tmp_path / f"{n}.wav", (1 + n / 50) * clips.voice(0.2)) for n in range(24)]
@@ -294,6 +307,11 @@ def test_an_end_halfway_loses_only_what_was_in_flight(tmp_path, signal_number):
     assert finished.stdout == "done\n"
     assert f"{24 - before}/{24 - before}" in finished.stderr
     assert kept() == 24
+    # Nobody is left behind, even of the one that could not say good-bye.
+    until = time.monotonic() + 20
+    while alive(process.pid):
+        assert time.monotonic() < until
+        time.sleep(0.2)
 
 
 def test_a_dask_cluster_does_the_same_work(sounds, tmp_path):
@@ -332,3 +350,22 @@ def test_an_extractor_that_is_not_there_is_named(sounds, tmp_path):
         wanted = runner.Settings(AudioParameters(extractor=name), None, RunnerParameters(n_jobs=1))
         with pytest.raises(ExtractionError, match=rf"features\.audio\.extractor: {name} cannot be imported"):
             runner.extract(table(wav=sounds), wanted, tmp_path)
+
+
+def test_two_extractors_of_one_version_do_not_share_vectors(sounds, tmp_path):
+    runner.extract(table(wav=sounds[:1]), settings("Loudness", n_jobs=1), tmp_path)
+    found = runner.extract(table(wav=sounds[:1]), settings("Other", n_jobs=1), tmp_path)
+    assert vectors(found) == [[1.0, 2.0, 3.0]]
+
+
+def test_vectors_of_another_width_than_declared_are_an_error_and_not_kept(sounds, tmp_path):
+    for _ in range(2):
+        [result] = runner.extract(table(wav=sounds[:1]), settings("Narrow", n_jobs=1), tmp_path)["audio"][1]
+        assert result.reason == "failed"
+        assert "(1, 2) where (1, 3) was declared" in result.detail
+
+
+@pytest.mark.parametrize(("name", "why"), [("Cardless", "has no `card`"), ("Stubborn", "takes no arguments")])
+def test_a_class_that_is_no_extractor_is_named(sounds, tmp_path, name, why):
+    with pytest.raises(ExtractionError, match=rf"features\.audio\.extractor: .*{why}"):
+        runner.extract(table(wav=sounds), settings(name, n_jobs=1), tmp_path)

@@ -7,7 +7,7 @@ import torch
 
 from erc_kedro import extractors
 from erc_kedro.extractors import hub, text
-from erc_kedro.extractors.base import Line
+from erc_kedro.extractors.base import ExtractionError, Line
 from erc_kedro.parameters import TextParameters
 
 WORDS = ["oh", "no", "yes", "what", "is", "this", "i", "love", "it", "hate", "you", ".", "ada", "ben", ":"]
@@ -38,6 +38,10 @@ def encoder(folder):
     return extractor(folder)
 
 
+def batches(size):
+    return TextParameters(batch_size=size)
+
+
 def spoken(*texts):
     return [Line(one) for one in texts]
 
@@ -49,8 +53,8 @@ def states(encoder, ids):
 
 def test_vectors_do_not_depend_on_neighbours(encoder, tmp_path):
     lines = spoken("oh no .", "i love it", "what is this what is this", "yes")
-    together = text.vectors(encoder, lines, tmp_path / "a", 4)
-    alone = np.vstack([text.vectors(encoder, [line], tmp_path / "b", 1) for line in lines])
+    together = text.vectors(encoder, lines, tmp_path / "a", batches(4))
+    alone = np.vstack([text.vectors(encoder, [line], tmp_path / "b", batches(1)) for line in lines])
     assert together.shape == (4, encoder.card.dimension) == (4, 16)
     np.testing.assert_allclose(together, alone, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
@@ -71,20 +75,22 @@ class Spy:
 
 def test_a_second_run_encodes_nothing_and_a_third_only_what_is_new(encoder, tmp_path):
     spy = Spy(encoder)
-    first = text.vectors(spy, spoken("oh no", "yes", "oh no"), tmp_path, 2)
+    first = text.vectors(spy, spoken("oh no", "yes", "oh no"), tmp_path, batches(2))
     assert spy.asked == [["oh no", "yes"]]
     np.testing.assert_array_equal(first[0], first[2])
-    np.testing.assert_array_equal(text.vectors(spy, spoken("oh no", "yes", "oh no"), tmp_path, 2), first)
-    text.vectors(spy, spoken("yes", "i hate you"), tmp_path, 2)
+    np.testing.assert_array_equal(
+        text.vectors(spy, spoken("oh no", "yes", "oh no"), tmp_path, batches(2)), first
+    )
+    text.vectors(spy, spoken("yes", "i hate you"), tmp_path, batches(2))
     assert spy.asked == [["oh no", "yes"], ["i hate you"]]
 
 
 def test_an_interruption_keeps_what_was_encoded(encoder, tmp_path):
     lines = spoken("oh", "no", "yes", "what")
     with pytest.raises(KeyboardInterrupt):
-        text.vectors(Spy(encoder, stop_after=2), lines, tmp_path, 1)
+        text.vectors(Spy(encoder, stop_after=2), lines, tmp_path, batches(1))
     spy = Spy(encoder)
-    text.vectors(spy, lines, tmp_path, 1)
+    text.vectors(spy, lines, tmp_path, batches(1))
     assert len(spy.asked) == 2
 
 
@@ -169,7 +175,9 @@ def test_context_and_settings_have_another_cache(folder, encoder, tmp_path):
     }
     assert len(versions) == 5
     contextual = Spy(extractor(folder, context=1))
-    text.vectors(contextual, [Line("yes", "", (("", "oh"),)), Line("yes", "", (("", "no"),))], tmp_path, 2)
+    text.vectors(
+        contextual, [Line("yes", "", (("", "oh"),)), Line("yes", "", (("", "no"),))], tmp_path, batches(2)
+    )
     assert contextual.asked == [["yes", "yes"]]
 
 
@@ -186,8 +194,8 @@ def test_other_weights_have_another_cache(folder, encoder, tmp_path):
     model.save_pretrained(other)
     changed = extractor(other)
     assert changed.card.version != encoder.card.version
-    before = text.vectors(encoder, spoken("oh no"), tmp_path, 1)
-    assert not np.allclose(before, text.vectors(changed, spoken("oh no"), tmp_path, 1))
+    before = text.vectors(encoder, spoken("oh no"), tmp_path, batches(1))
+    assert not np.allclose(before, text.vectors(changed, spoken("oh no"), tmp_path, batches(1)))
 
 
 def test_an_unknown_encoder_is_refused_by_name(monkeypatch):
@@ -256,3 +264,9 @@ def test_tfidf_tells_the_context_from_the_utterance():
 def test_tfidf_without_words_is_refused_by_name():
     with pytest.raises(ValueError, match=r"features\.text\.extractor: tfidf"):
         tfidf(["", "?"])
+
+
+def test_a_text_extractor_that_fails_is_named(tmp_path):
+    broken = TextParameters(extractor="tests.extractors.fakes:Mute")
+    with pytest.raises(ExtractionError, match=r"features\.text\.extractor: mute failed on 'oh no'.*no words"):
+        text.vectors(extractors.build("text", broken), spoken("oh no"), tmp_path, broken)

@@ -63,7 +63,12 @@ def read(raw: Path) -> Corpus:
     _refuse_mixed_splits(raw, rows)
     rows.sort(key=lambda row: (row["dialogue_id"], row["position"]))
     _recount(raw, rows, found)
-    _spans(rows, found)
+    own = _spans(rows, found)
+    if own:
+        notes.append(
+            f"{own} utterances have a clip of their own, all of which is used: their start_s and end_s say "
+            "when they were in the conversation."
+        )
     for row in rows:
         if not row["text"]:
             found.append(("empty_text", row["utterance_id"], "the utterance has no text"))
@@ -137,6 +142,8 @@ def _row(raw: Path, line: int, cells: dict[str, str]) -> dict[str, Any]:
     else:
         split = _hashed_split(dialogue_id)
     times = {name: _number(raw, line, name, cells[name]) for name in ("start_s", "end_s") if cells.get(name)}
+    if times.get("start_s", 0.0) < 0:
+        raise CorpusError(f"{raw}, row {line}, column start_s: before the recording begins; correct it")
     if len(times) == 2 and times["end_s"] <= times["start_s"]:
         raise CorpusError(f"{raw}, row {line}, column end_s: not after start_s; correct one of the two")
     media = {name: str(raw.parent / cells[name]) for name in ("clip", "wav") if cells.get(name)}
@@ -217,14 +224,27 @@ def _recount(raw: Path, rows: list[dict[str, Any]], found: list[tuple[str, str, 
             found.append(("positions_recounted", dialogue_id, detail))
 
 
-def _spans(rows: list[dict[str, Any]], found: list[tuple[str, str, str]]) -> None:
-    uses = Counter(row.get("clip") for row in rows)
+def _spans(rows: list[dict[str, Any]], found: list[tuple[str, str, str]]) -> int:
+    """Makes times the spans of shared files; returns how many rows have times and a file of their own."""
+    sounds = Counter(row.get("wav") for row in rows)
     for row in rows:
+        if row.get("wav") and sounds[row["wav"]] > 1 and not row.get("clip"):
+            # A long recording of sound alone is a clip without a picture.
+            row["clip"] = row.pop("wav")
+    uses = Counter(row.get("clip") for row in rows)
+    own = 0
+    for row in rows:
+        times = "start_s" in row and "end_s" in row
         if row.get("clip") and uses[row["clip"]] > 1:
-            if "start_s" in row and "end_s" in row:
+            if times:
                 row |= {"clip_start_s": row["start_s"], "clip_end_s": row["end_s"]}
             else:
                 detail = (
                     f"one of {uses[row['clip']]} rows that share {row['clip']}, without start_s and end_s"
                 )
                 found.append(("shared_clip_without_times", row["utterance_id"], detail))
+        elif row.get("clip"):
+            own += times
+        if row.get("wav") and sounds[row["wav"]] > 1:
+            found.append(("shared_wav", row["utterance_id"], f"all of {row['wav']} is heard"))
+    return own

@@ -59,12 +59,13 @@ _MEANINGS = {
     "label_outside_six": "Utterances whose majority label is none of the six classes.",
     "community_relabelled": "An utterance without a majority label that the community counts as happy.",
     "community_id_absent": "An utterance of the community's list that this copy of the corpus does not have.",
-    "missing_media": "A file that the manifest names and that does not exist.",
+    "missing_media": "What the manifest names does not exist, or is no file.",
     "missing_wav": "An utterance without a wav.",
     "missing_avi": "A dialogue without a video.",
     "no_wav": "No wav was found at all.",
     "no_avi": "No video was found at all.",
     "positions_recounted": "Positions did not count 0, 1, 2, …; they were recounted.",
+    "shared_wav": "Rows share a sound file beside a clip: all of it is used for each; leave the cell empty.",
     "shared_clip_without_times": "Rows share a clip, and this one has no times: all of the clip is used.",
 }
 
@@ -268,6 +269,11 @@ def _audit_clips(clips: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def _most_common(clips: pd.DataFrame) -> str:
+    details = clips.loc[clips["reason"] == "failed", "detail"].mode()
+    return str(details.iloc[0]) if len(details) else ""
+
+
 def _reasons(rows: pd.DataFrame) -> dict[str, int]:
     return {str(reason): int(count) for reason, count in rows["reason"].value_counts().items()}
 
@@ -277,7 +283,7 @@ def _clip_warnings(clips: pd.DataFrame) -> list[str]:
     counts = {
         "are overdriven: more than 1 % of their samples are at full scale": used & (clips["clipped"] > 0.01),
         "had decoding errors and were used all the same": used & (clips["errors"] != ""),
-        "made an extractor fail; `detail` in clips.parquet says how": clips["reason"] == "failed",
+        f"made an extractor fail, most often so: {_most_common(clips)}": clips["reason"] == "failed",
     }
     numbers = {said: clips.loc[which, "utterance_id"].nunique() for said, which in counts.items()}
     return [f"{number} clips {said}." for said, number in numbers.items() if number]

@@ -6,7 +6,9 @@ To add an extractor, write a class that follows ``base.Extractor``; docs/feature
 from importlib import import_module
 from typing import Any
 
-from erc_kedro.extractors.base import ExtractionError
+import numpy as np
+
+from erc_kedro.extractors.base import Card, ExtractionError
 from erc_kedro.parameters import EXTRACTORS
 
 
@@ -27,6 +29,33 @@ def build(modality: str, parameters: Any, **context: Any) -> Any:
             f"features.{modality}.extractor: {where} cannot be imported ({error})"
         ) from error
     try:
-        return made(parameters, **context)
-    except ValueError as error:
-        raise ExtractionError(str(error)) from error
+        extractor = made(parameters, **context)
+    except (ValueError, TypeError) as error:
+        raise ExtractionError(f"features.{modality}.extractor: {error}") from error
+    if not isinstance(getattr(extractor, "card", None), Card):
+        raise ExtractionError(
+            f"features.{modality}.extractor: {where} has no `card`; docs/features.md says what one needs"
+        )
+    return extractor
+
+
+def identity(card: Card, parameters: Any) -> str:
+    """All that a vector depends on besides its signal; part of the cache's key."""
+    settings = parameters.model_dump_json(exclude={"path", "field", "batch_size"})
+    return f"{card.name} {card.dimension} {card.version} {settings}"
+
+
+def checked(vectors: Any, count: int, card: Card) -> np.ndarray:
+    """What an extractor returned, as float32 [count, card.dimension].
+
+    Raises:
+        ValueError: it has another shape, or numbers that are not finite.
+    """
+    made = np.asarray(vectors, np.float32)
+    if made.shape != (count, card.dimension):
+        raise ValueError(
+            f"{card.name} gave numbers of shape {made.shape} where {(count, card.dimension)} was declared"
+        )
+    if not np.isfinite(made).all():
+        raise ValueError(f"{card.name} gave numbers that are not finite")
+    return made

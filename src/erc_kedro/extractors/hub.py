@@ -54,11 +54,14 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
     for kind in kinds:
         try:
             made.append(kind(source))
-        except (OSError, ValueError) as error:
-            raise ValueError(
-                f"{parameter}: {name!r} is neither a local folder, nor one of {sorted(PACKAGED)}, nor a "
-                f"model that the hub gives ({error})"
-            ) from error
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            # Foreign messages may run to pages.
+            why = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+            if Path(source).is_dir():
+                said = f"the folder {name} holds no such model, with its weights as safetensors"
+            else:
+                said = f"{name!r} is neither a local folder, nor one of {sorted(PACKAGED)}, nor on the hub"
+            raise ValueError(f"{parameter}: {said} ({why})") from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
     made = [thing.to(device).eval() if isinstance(thing, torch.nn.Module) else thing for thing in made]
     if Path(source).is_dir():

@@ -355,6 +355,9 @@ class _Player:
         expected = min(declared, utterance.end) - utterance.start if known else 0.0
         reached = self._reached[kind] - utterance.start if seconds is None else seconds
         nothing = not utterance.pictures if seconds is None else not seconds
+        if utterance.start >= declared:
+            detail = f"it starts at {utterance.start:.2f} s, and the file ends at {declared:.2f} s"
+            raise Unusable("too_short", detail)
         if nothing and self._errors:
             raise Unusable("unreadable", f"nothing could be decoded ({self._complaints()})")
         if expected > _PADDING_S and reached < _LEAST_SHARE * expected:
@@ -376,8 +379,14 @@ class _Player:
         """How long the stream says that it is, in seconds; infinity where nothing is said."""
         stream = self._streams[kind]
         if stream.duration:
-            return float(stream.duration * stream.time_base)
-        return self._container.duration / av.time_base if self._container.duration else math.inf
+            said = float(stream.duration * stream.time_base)
+        else:
+            said = self._container.duration / av.time_base if self._container.duration else math.inf
+        video = self._streams["frames"]
+        if self._container.format.name == "avi" and video and video.frames and video.average_rate:
+            # FFmpeg guesses the duration of an AVI that breaks off by its size; the header counts frames.
+            said = max(said, video.frames / float(video.average_rate))
+        return said
 
     def _complaints(self, pattern: str = "{}") -> str:
         said = ", ".join(f"{name} {count}" for name, count in self._errors.items())

@@ -5,6 +5,8 @@ import itertools
 import logging
 import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,8 +30,6 @@ from erc_kedro.progress import bar as progress_bar
 
 # A long recording is shared out in parts, so that it has more than one worker and can be taken up halfway.
 _PART_S = 600.0
-# Workers that are given nothing for so long end themselves, as they must when we were killed.
-_IDLE_S = 15
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _tools(settings: Settings) -> _Tools:
     detector = None
     if settings.audio:
         made["audio"] = extractors.build("audio", settings.audio)
-        versions["audio"] = made["audio"].card.version
+        versions["audio"] = extractors.identity(made["audio"].card, settings.audio)
     if settings.visual:
         import cv2
 
@@ -123,8 +123,8 @@ def _tools(settings: Settings) -> _Tools:
         cv2.setNumThreads(1)
         made["visual"] = extractors.build("visual", settings.visual)
         detector = faces.detector(settings.visual)
-        rate = settings.visual.frames_per_second
-        versions["visual"] = f"{made['visual'].card.version} {detector.version} {rate}"
+        identity = extractors.identity(made["visual"].card, settings.visual)
+        versions["visual"] = f"{identity} {detector.version}"
     return _Tools(made, versions, detector)
 
 
@@ -239,7 +239,7 @@ def _in_parallel(jobs: dict[int, _Job], settings: Settings) -> Iterator[tuple[in
 @contextmanager
 def _backend(runner: RunnerParameters) -> Iterator[None]:
     if runner.backend == "loky":
-        with parallel_config(backend="loky", inner_max_num_threads=1, idle_worker_timeout=_IDLE_S):
+        with parallel_config(backend="loky", inner_max_num_threads=1):
             yield
         return
     try:
@@ -275,10 +275,24 @@ def _alone(job: _Job, settings: Settings) -> Results:
 
 def _numbered(number: int, job: _Job, settings: Settings) -> tuple[int, Results]:
     if multiprocessing.current_process().name != "MainProcess":
-        # What we say once, such as a licence, each worker need not say again.
-        logging.getLogger("erc_kedro").setLevel(logging.ERROR)
+        _settle_as_worker()
     with _one_thread():
         return number, _work(job, settings, _tools(settings))
+
+
+@cache
+def _settle_as_worker() -> None:
+    # What we say once, such as a licence, each worker need not say again.
+    logging.getLogger("erc_kedro").setLevel(logging.ERROR)
+    parent = os.getppid()
+
+    def watch() -> None:
+        # Killed, the parent cannot tell its workers to end.
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _work(job: _Job, settings: Settings, tools: _Tools) -> Results:
@@ -330,7 +344,7 @@ class _Watcher:
         from erc_kedro.extractors.faces import FaceFollower
 
         self._extractor = tools.extractors["visual"]
-        self._follower = FaceFollower(tools.detector, self._extractor.color)
+        self._follower = FaceFollower(tools.detector, getattr(self._extractor, "color", False))
         self._error: Exception | None = None
 
     def see(self, picture: media.Picture) -> None:
@@ -354,12 +368,10 @@ class _Watcher:
 
 def _vector(extractor: Any, signal: Any, facts: dict[str, Any]) -> Result:
     try:
-        vector = extractor([signal])[0]
+        [vector] = extractors.checked(extractor([signal]), 1, extractor.card)
     except Exception as error:
         return _failed(error, facts)
-    if not np.isfinite(vector).all():
-        return _failed(ValueError("the extractor gave numbers that are not finite"), facts)
-    return Result("ok", "", vector.astype(np.float32), facts)
+    return Result("ok", "", vector, facts)
 
 
 def _failed(error: Exception, facts: dict[str, Any]) -> Result:

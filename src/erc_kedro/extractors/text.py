@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from erc_kedro.extractors.base import Card, Line
+from erc_kedro import extractors
+from erc_kedro.extractors.base import Card, ExtractionError, Line
 from erc_kedro.extractors.cache import Cache, Result
 from erc_kedro.parameters import TextParameters
 from erc_kedro.progress import bar as progress_bar
@@ -29,13 +30,18 @@ def lines(utterances: pd.DataFrame, parameters: TextParameters) -> list[Line]:
     return [made[index] for index in table.index]
 
 
-def vectors(extractor: Any, spoken: Sequence[Line], folder: Path, batch_size: int) -> np.ndarray:
+def vectors(extractor: Any, spoken: Sequence[Line], folder: Path, parameters: TextParameters) -> np.ndarray:
     """Vectors [len(spoken), dimension]; only what the cache in ``folder`` lacks is encoded.
 
     An interruption loses one batch at most.
+
+    Raises:
+        ExtractionError: the extractor fails, or its vectors are not what its card says.
     """
     card: Card = extractor.card
-    keys = [hashlib.sha256(f"{card.version}\n{line!r}".encode()).hexdigest() for line in spoken]
+    what = extractors.identity(card, parameters)
+    keys = [hashlib.sha256(f"text\n{what}\n{line!r}".encode()).hexdigest() for line in spoken]
+    batch_size = parameters.batch_size
     cache = Cache(folder)
     try:
         known = cache.get(keys)
@@ -46,7 +52,14 @@ def vectors(extractor: Any, spoken: Sequence[Line], folder: Path, batch_size: in
             with progress_bar(len(order), f"Encoding text with {card.name}", "utt") as bar:
                 for first in range(0, len(order), batch_size):
                     batch = order[first : first + batch_size]
-                    rows = extractor([todo[key] for key in batch])
+                    try:
+                        made = extractor([todo[key] for key in batch])
+                        rows = extractors.checked(made, len(batch), card)
+                    except Exception as error:
+                        raise ExtractionError(
+                            f"features.text.extractor: {card.name} failed on {todo[batch[0]].text!r} or a "
+                            f"line of its batch ({type(error).__name__}: {error})"
+                        ) from error
                     fresh = {key: Result("ok", vector=row) for key, row in zip(batch, rows, strict=True)}
                     cache.put(fresh)
                     known |= fresh

@@ -24,7 +24,7 @@ def text_features(utterances: DataFrame, cache: Path, parameters: FeatureParamet
     splits = utterances["split"]
     training = [line for line, split in zip(lines, splits, strict=True) if split == "train"]
     extractor = extractors.build("text", asked, training=training)
-    vectors = text.vectors(extractor, lines, cache, asked.batch_size)
+    vectors = text.vectors(extractor, lines, cache, asked)
     said = utterances["text"].str.strip() != ""
     return _table(utterances, vectors, said.map({True: "ok", False: "no_text"}), extractor.card, asked)
 
@@ -169,11 +169,13 @@ def _clips(utterances: DataFrame, found: dict[str, Any]) -> DataFrame:
 
 
 def _published_path(raw: Path, wanted: str | None, modality: str) -> Path | None:
+    from erc_kedro.extractors.base import ExtractionError
+
     if wanted is None:
         return None
     if wanted != "auto":
         if not Path(wanted).exists():
-            raise FileNotFoundError(
+            raise ExtractionError(
                 f"features.{modality}.path: {wanted} does not exist; give an existing file, auto, or null"
             )
         return Path(wanted)
@@ -181,7 +183,7 @@ def _published_path(raw: Path, wanted: str | None, modality: str) -> Path | None
     folder = raw.parent / f"{raw.stem if raw.is_file() else raw.name}_published"
     found = sorted(folder.glob(f"{modality}*"))
     if len(found) > 1:
-        raise ValueError(
+        raise ExtractionError(
             f"{folder} holds several {modality} files ({', '.join(p.name for p in found)}); "
             f"name one in features.{modality}.path"
         )

@@ -23,8 +23,8 @@ def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, A
     if not raw.exists():
         raise CorpusError(
             f"{raw} does not exist. Give the corpus's folder with --params=<corpus>_raw=PATH or in "
-            "conf/local/globals.yml; run one corpus alone with --namespaces=<corpus>; or try the embedded "
-            "corpora with `make demo`"
+            "conf/local/globals.yml, a manifest in <corpus>.ingestion.raw; run one corpus alone with "
+            "--namespaces=<corpus>; or try the embedded corpora with `make demo`"
         )
     match parameters.reader:
         case "meld":
