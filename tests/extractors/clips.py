@@ -46,6 +46,7 @@ def write(
     rate: int = RATE,
     channels: int = 1,
     video_codec: str = "mpeg4",
+    pix_fmt: str = "yuv420p",
     audio_codec: str = "aac",
     container_options: dict[str, str] | None = None,
 ) -> Path:
@@ -55,7 +56,7 @@ def write(
         if frames is not None:
             video = container.add_stream(video_codec, rate=fps)
             video.height, video.width = frames[0].shape[:2]
-            video.pix_fmt = "yuv420p"
+            video.pix_fmt = pix_fmt
             video.time_base = video.codec_context.time_base = Fraction(1, 600)
             video.bit_rate = 2_000_000
         if sound is not None:

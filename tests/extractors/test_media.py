@@ -172,7 +172,18 @@ def test_pictures_follow_the_clock_of_a_variable_frame_rate(tmp_path):
     assert [round(p.time_s, 2) for p in play(path, WHOLE)[0][0]] == [0.0, 0.9, 1.0, 1.5, 1.9]
 
 
-def test_4k_and_other_pixel_formats(tmp_path):
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p", "yuv420p10le"])
+def test_luma_of_every_pixel_format(tmp_path, pix_fmt):
+    image = np.zeros((64, 96, 3), np.uint8)
+    image[:, 48:] = 200
+    path = clips.write(tmp_path / "a.mp4", [image] * 4, None, video_codec="libx264", pix_fmt=pix_fmt)
+    gray = play(path, WHOLE)[0][0][0].gray
+    assert (gray.dtype, gray.shape) == (np.uint8, (64, 96))
+    assert gray[:, :40].mean() < 30
+    assert gray[:, 56:].mean() > 150
+
+
+def test_4k(tmp_path):
     frames = [clips.scene((3840, 2160), None)] * 2
     path = clips.write(tmp_path / "4k.mp4", frames, clips.voice(0.5), video_codec="libx264")
     assert play(path, WHOLE)[0][0][0].gray.shape == (2160, 3840)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +38,15 @@ class Result:
     vector: np.ndarray | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     lasting: bool = True
+
+
+def matrix(results: Sequence[Result], dimension: int) -> np.ndarray:
+    """Vectors of results, float32 [len(results), dimension]; zeros where there is none."""
+    vectors = np.zeros((len(results), dimension), np.float32)
+    for row, result in enumerate(results):
+        if result.vector is not None:
+            vectors[row] = result.vector
+    return vectors
 
 
 class Cache:

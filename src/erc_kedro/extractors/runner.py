@@ -274,7 +274,8 @@ def _alone(job: _Job, settings: Settings) -> Results:
 
 
 def _numbered(number: int, job: _Job, settings: Settings) -> tuple[int, Results]:
-    if multiprocessing.current_process().name != "MainProcess":
+    # Not a Dask worker, nor a process that somebody else runs us in: those are not ours to end.
+    if multiprocessing.current_process().name.startswith("LokyProcess"):
         _settle_as_worker()
     with _one_thread():
         return number, _work(job, settings, _tools(settings))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from erc_kedro import extractors
 from erc_kedro.extractors.base import Card, ExtractionError, Line
-from erc_kedro.extractors.cache import Cache, Result
+from erc_kedro.extractors.cache import Cache, Result, matrix
 from erc_kedro.parameters import TextParameters
 from erc_kedro.progress import bar as progress_bar
 
@@ -66,10 +66,7 @@ def vectors(extractor: Any, spoken: Sequence[Line], folder: Path, parameters: Te
                     bar.update(len(batch))
     finally:
         cache.close()
-    found = np.zeros((len(keys), card.dimension), np.float32)
-    for row, key in enumerate(keys):
-        found[row] = known[key].vector
-    return found
+    return matrix([known[key] for key in keys], card.dimension)
 
 
 def _length(line: Line) -> int:

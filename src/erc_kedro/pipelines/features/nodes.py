@@ -38,6 +38,7 @@ def clip_features(
         audio features, visual features, and what became of every clip.
     """
     from erc_kedro.extractors import runner
+    from erc_kedro.extractors.cache import matrix
 
     asked = {"audio": parameters.audio, "visual": parameters.visual}
     files = {
@@ -61,11 +62,13 @@ def clip_features(
     )
     found = runner.extract(utterances, settings, cache) if extracted else {}
     for modality, (extractor, results) in found.items():
-        vectors = _vectors(results, extractor.dimension)
+        vectors = matrix(results, extractor.dimension)
         reasons = [result.reason for result in results]
         tables[modality] = _table(utterances, vectors, reasons, extractor, asked[modality])
     for modality in asked:
-        table = tables.setdefault(modality, _absent(utterances))
+        if modality not in tables:
+            tables[modality] = _absent(utterances)
+        table = tables[modality]
         logger.info(
             "%s: %d of %d utterances have %s features (%s)",
             card["raw"],
@@ -132,16 +135,6 @@ def _absent(utterances: DataFrame) -> DataFrame:
     vectors = np.zeros((len(utterances), 1), np.float32)
     reasons = ["no_media"] * len(utterances)
     return _table(utterances, vectors, reasons, Card("none", 1, "", ""), Parameters())
-
-
-def _vectors(results: list[Any], dimension: int) -> Any:
-    import numpy as np
-
-    vectors = np.zeros((len(results), dimension), np.float32)
-    for row, result in enumerate(results):
-        if result.vector is not None:
-            vectors[row] = result.vector
-    return vectors
 
 
 def _clips(utterances: DataFrame, found: dict[str, Any]) -> DataFrame:
