@@ -1,6 +1,5 @@
 """Voices to vectors: functionals of hand-made contours, openSMILE's sets, pretrained speech transformers."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -50,7 +49,7 @@ class LibrosaFunctionals:
     def __init__(self, parameters: AudioParameters) -> None:
         self.names = list(describe(np.random.default_rng(0).normal(size=base.RATE // 4).astype(np.float32)))
         parts = [str(REVISION), *(_minor(name) for name in ("librosa", "numpy", "scipy"))]
-        self.card = base.Card("librosa functionals", len(self.names), "ISC", _hash(parts))
+        self.card = base.Card("librosa functionals", len(self.names), "ISC", base.fingerprint(*parts))
 
     def __call__(self, signals: Sequence[np.ndarray]) -> np.ndarray:
         return _rows(signals, lambda signal: list(describe(signal).values()), self.card.dimension)
@@ -478,7 +477,7 @@ class _Smile:
         logger.warning("%s: the licence of openSMILE allows research use only.", parameters.extractor)
         parts = [self.feature_set, version("opensmile"), str(self.shortest)]
         self.card = base.Card(
-            f"openSMILE {self.feature_set}", self._smile.num_features, licence, _hash(parts)
+            f"openSMILE {self.feature_set}", self._smile.num_features, licence, base.fingerprint(*parts)
         )
 
     def __call__(self, signals: Sequence[np.ndarray]) -> np.ndarray:
@@ -539,7 +538,7 @@ class SpeechTransformer:
             _minor("transformers"),
             _minor("torch"),
         ]
-        self.card = base.Card(name, 2 * config.hidden_size, licence, _hash(parts))
+        self.card = base.Card(name, 2 * config.hidden_size, licence, base.fingerprint(*parts))
 
     def __call__(self, signals: Sequence[np.ndarray]) -> np.ndarray:
         # One at a time: padding to a batch's longest would enter the group norm over time that the base
@@ -567,7 +566,3 @@ def _rows(signals: Sequence[np.ndarray], one: Callable[[np.ndarray], Any], dimen
 
 def _minor(package: str) -> str:
     return package + ".".join(version(package).split(".")[:2])
-
-
-def _hash(parts: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

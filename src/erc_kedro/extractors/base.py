@@ -1,5 +1,6 @@
 """The one protocol of all extractors, and the signals that they turn into vectors."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -10,6 +11,11 @@ Signal = TypeVar("Signal", contravariant=True)
 
 # Samples a second of every sound that an extractor is given.
 RATE = 16_000
+
+
+def fingerprint(*parts: object) -> str:
+    """SHA-256 of some things as text: a version, or a key of the cache."""
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
 
 
 class ExtractionError(ValueError):

@@ -1,6 +1,5 @@
 """Clips to vectors: every file decoded once, in parallel, and never a second time while nothing changed."""
 
-import hashlib
 import itertools
 import logging
 import multiprocessing
@@ -23,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from erc_kedro import extractors
 from erc_kedro.extractors import media
-from erc_kedro.extractors.base import Card, ExtractionError
+from erc_kedro.extractors.base import Card, ExtractionError, fingerprint
 from erc_kedro.extractors.cache import Cache, Result, status
 from erc_kedro.parameters import AudioParameters, RunnerParameters, VisualParameters
 from erc_kedro.progress import bar as progress_bar
@@ -195,7 +194,7 @@ def _part(request: _Request) -> float:
 def _key(digest: str, span: media.Span, modality: str, settings: Settings, tools: _Tools) -> str:
     side = span.side if modality == "visual" else None
     where = f"{span.start_s} {span.end_s} {side} {settings.runner.longest_s}"
-    return hashlib.sha256(f"{digest}\n{modality}\n{where}\n{tools.versions[modality]}".encode()).hexdigest()
+    return fingerprint(digest, modality, where, tools.versions[modality])
 
 
 def _work_through(jobs: list[_Job], settings: Settings, kept: Cache, results: Results) -> None:

@@ -1,6 +1,5 @@
 """What was said, as a vector: any encoder of ``transformers``, or TF-IDF where there are no weights."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from erc_kedro import extractors
-from erc_kedro.extractors.base import Card, ExtractionError, Line
+from erc_kedro.extractors.base import Card, ExtractionError, Line, fingerprint
 from erc_kedro.extractors.cache import Cache, Result, matrix
 from erc_kedro.parameters import TextParameters
 from erc_kedro.progress import bar as progress_bar
@@ -40,7 +39,7 @@ def vectors(extractor: Any, spoken: Sequence[Line], folder: Path, parameters: Te
     """
     card: Card = extractor.card
     what = extractors.identity(card, parameters)
-    keys = [hashlib.sha256(f"text\n{what}\n{line!r}".encode()).hexdigest() for line in spoken]
+    keys = [fingerprint("text", what, repr(line)) for line in spoken]
     batch_size = parameters.batch_size
     cache = Cache(folder)
     try:
@@ -103,7 +102,7 @@ class Transformer:
             name=parameters.encoder,
             dimension=int(model.config.hidden_size),
             licence=licence,
-            version=hashlib.sha256(f"{digest}\n{settings}".encode()).hexdigest(),
+            version=fingerprint(digest, settings),
         )
 
     def __call__(self, signals: Sequence[Line]) -> np.ndarray:
@@ -183,12 +182,11 @@ class TfidfSvd:
         dimension = max(1, min(parameters.dimension, min(counted.shape) - 1))
         reduction = TruncatedSVD(dimension, random_state=0).fit(counted)
         self._model = make_pipeline(words, reduction)
-        fitted_on = hashlib.sha256("\n".join(texts).encode()).hexdigest()
         self.card = Card(
             name="tfidf",
             dimension=dimension,
             licence="BSD-3-Clause (scikit-learn)",
-            version=f"{sklearn.__version__} {dimension} {fitted_on}",
+            version=f"{sklearn.__version__} {dimension} {fingerprint(*texts)}",
         )
 
     def __call__(self, signals: Sequence[Line]) -> np.ndarray:

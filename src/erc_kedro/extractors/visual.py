@@ -1,6 +1,5 @@
 """Faces to vectors: measurements that need OpenCV alone, or any image model of ``transformers``."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from functools import partial
@@ -10,7 +9,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from erc_kedro.extractors.base import Card, FaceTrack
+from erc_kedro.extractors.base import Card, FaceTrack, fingerprint
 from erc_kedro.extractors.faces import COLOR, GRAY, MARGIN, align, contrast
 from erc_kedro.parameters import VisualParameters
 
@@ -225,7 +224,7 @@ class FaceTransformer:
         (self._prepare, self._model), weights, licence = hub.load(name, kinds, parameter)
         settings = json.dumps(self._prepare.to_dict(), sort_keys=True, default=str)
         parts = [VERSION, weights, settings, version("transformers")]
-        digest = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+        digest = fingerprint(*parts)
         blank = np.zeros((1, COLOR, COLOR, 3), np.uint8)
         self.card = Card(name, len(self._vector(blank)), licence, digest)
 
