@@ -122,24 +122,16 @@ def test_every_compared_experiment_is_trained_with_its_own_parameters():
 
 
 def test_every_named_experiment_differs_from_full_and_from_every_other():
-    names = sorted(path.stem for path in (ROOT / "conf" / "base" / "experiments").glob("*.yml"))
-    got = parameters(experiments=names)["iemocap"]["compare"].experiments
-    assert set(names) == set(got)
-    assert len({train.model_dump_json() for train in got.values()}) == len(names)
+    names = {path.stem for path in (ROOT / "conf" / "base" / "experiments").glob("*.yml")}
     default = parameters()["iemocap"]["compare"].experiments
-    assert set(default) == set(names)
+    # Those that differ in their features are trained by their name alone.
+    assert names - set(default) == {"finetuned"}
+    assert len({train.model_dump_json() for train in default.values()}) == len(default)
+    tuned = parameters(experiment="finetuned")["iemocap"]
+    assert tuned["features"].text.encoder == "finetuned"
+    assert tuned["train"] == parameters()["iemocap"]["train"]
 
 
-def test_comparing_an_unknown_experiment_is_refused():
-    with pytest.raises(ConfigError, match=r"'no_gate' is not known; there are .*no_gates"):
-        parameters(experiments=["full", "no_gate"])
-
-
-def test_withholding_everything_is_refused():
-    with pytest.raises(Exception, match="withhold"):
-        parameters(train={"withhold": ["text", "audio", "visual"]})
-
-
-def test_a_baseline_cannot_be_causal():
-    with pytest.raises(Exception, match="causal is for gated_fusion"):
-        parameters(train={"model": {"architecture": "sdt", "causal": True}})
+def test_an_experiment_that_differs_in_its_features_cannot_be_compared():
+    with pytest.raises(ConfigError, match=r"experiments: finetuned .* features"):
+        parameters(experiments=["finetuned"])

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from kedro.config import MissingConfigException, OmegaConfigLoader
 
-STAGES = ("ingestion", "features", "train", "compare")
+STAGES = ("ingestion", "finetune", "features", "train", "compare")
 
 
 class ConfigError(ValueError):
@@ -111,6 +111,12 @@ class ErcConfigLoader(OmegaConfigLoader):
         known = self._experiments()
         chosen = self._experiment(known, config.get("experiment"))
         compared = {name: self._experiment(known, name) for name in compared_experiments(config)}
+        for name, experiment in compared.items():
+            if any("features" in (experiment.get(key) or {}) for key in corpora) or "features" in experiment:
+                raise ConfigError(
+                    f"experiments: {name} differs in its features, but all that are compared read the same "
+                    f"ones; train it alone with --params=experiment={name}"
+                )
         expanded = for_each_corpus(config, corpora, chosen, typed)
         for corpus in corpora:
             expanded[corpus]["compare"]["experiments"] = {

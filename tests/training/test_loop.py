@@ -9,6 +9,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from erc_kedro import sources
 from erc_kedro.models.architectures import ARCHITECTURES
 from erc_kedro.models.baselines.classical import STRENGTHS
 from erc_kedro.parameters import TrainParameters
@@ -217,13 +218,12 @@ def test_withholding_a_modality_uses_the_whole_models_weights(data, tmp_path):
 
 def test_the_key_follows_what_the_code_does_and_not_its_comments(tmp_path, monkeypatch):
     def version(text):
-        package = tmp_path / "erc_kedro"
         for name in ("models/network.py", "training/loop.py", "models/baselines/base.py"):
-            (package / name).parent.mkdir(parents=True, exist_ok=True)
-            (package / name).write_text("pass")
-        (package / "training/loop.py").write_text(text)
-        monkeypatch.setattr(checkpoint, "__file__", str(package / "training" / "checkpoint.py"))
-        checkpoint.code_version.cache_clear()
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text("pass")
+        (tmp_path / "training/loop.py").write_text(text)
+        monkeypatch.setattr(sources, "PACKAGE", tmp_path)
+        sources.version.cache_clear()
         return checkpoint.code_version("gated_fusion")
 
     try:
@@ -231,7 +231,7 @@ def test_the_key_follows_what_the_code_does_and_not_its_comments(tmp_path, monke
         assert version('def f():\n    """Says what."""\n    # and why\n    return 1\n') == plain
         assert version("def f():\n    return 2\n") != plain
     finally:
-        checkpoint.code_version.cache_clear()
+        sources.version.cache_clear()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

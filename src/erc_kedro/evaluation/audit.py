@@ -3,6 +3,7 @@
 Tables in, plain dicts out (JSON-able), and a Markdown page of the two.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -186,6 +187,65 @@ def _errors(utterances: pd.DataFrame) -> list[str]:
     return errors
 
 
+def contents(utterances: pd.DataFrame) -> dict[str, str]:
+    """Each dialogue and a hash of the words said in it, in order."""
+    table = utterances.sort_values(["dialogue_id", "position"])
+    return {
+        str(dialogue): hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+        for dialogue, texts in table.groupby("dialogue_id", sort=False)["text"]
+    }
+
+
+def encoder_errors(facts: Mapping[str, Any], utterances: pd.DataFrame, corpus: str) -> list[str]:
+    """What forbids the vectors of a fine-tuned encoder: it learned from what it is to be judged on.
+
+    A dialogue is known by its name in its corpus, and anywhere by its words. Words that training holds, too,
+    are the corpus's own repetition, which its audit lists, and no error of the encoder.
+
+    Args:
+        facts: ``corpus``, and ``trained_on`` and ``selected_on``: dialogue to hash (``contents``).
+        corpus: the name of the one that the utterances are of.
+    """
+    said = {split: contents(utterances[utterances["split"] == split]) for split in SPLITS}
+    errors = []
+    for what, how, judged in (
+        ("trained_on", "was fine-tuned on", ("val", "test")),
+        ("selected_on", "was selected on", ("test",)),
+    ):
+        of_encoder: Mapping[str, str] = facts[what]
+        # What the splits that the encoder may know hold themselves.
+        repeated = {words for split, own in said.items() if split not in judged for words in own.values()}
+        words_known = set(of_encoder.values()) - repeated
+        for split in judged:
+            seen = [
+                dialogue
+                for dialogue, words in said[split].items()
+                if (dialogue in of_encoder and facts["corpus"] == corpus) or words in words_known
+            ]
+            if seen:
+                errors.append(f"The text encoder {how} {len(seen)} dialogues of {split}: {_examples(seen)}.")
+    return errors
+
+
+def text_errors(
+    made_by: Mapping[Any, Any], utterances: pd.DataFrame, corpus: str, causal: bool = False
+) -> list[str]:
+    """What forbids a table of text vectors for these utterances.
+
+    Args:
+        made_by: the table's attributes: ``encoder`` (facts of a fine-tuned one, if it is one), ``extractor``.
+        causal: whether the model that reads them may not look ahead.
+    """
+    errors = encoder_errors(made_by["encoder"], utterances, corpus) if made_by.get("encoder") else []
+    following = made_by.get("extractor", {}).get("settings", {}).get("following", 0)
+    if causal and following:
+        errors.append(
+            f"The model is causal, but its text vectors know the {following} utterances that follow; "
+            "extract them, or fine-tune their encoder, with following: 0."
+        )
+    return errors
+
+
 def refuse(audit: Mapping[str, Any]) -> None:
     """Raise AuditError with all errors of an audit, of a corpus or of features, if there are any."""
     if audit["errors"]:
@@ -194,11 +254,15 @@ def refuse(audit: Mapping[str, Any]) -> None:
 
 
 def audit_features(
-    features: Mapping[str, pd.DataFrame], utterances: pd.DataFrame, clips: pd.DataFrame | None = None
+    features: Mapping[str, pd.DataFrame],
+    utterances: pd.DataFrame,
+    clips: pd.DataFrame | None = None,
+    corpus: str = "",
 ) -> Audit:
     """Look into the vectors of each modality.
 
     Args:
+        corpus: its name, by which a fine-tuned encoder knows its own.
         features: modality to a table of utterance_id, vector (one length a modality), present, reason.
         utterances: the utterance table.
         clips: what became of every clip that features were extracted from.
@@ -210,6 +274,7 @@ def audit_features(
         ``identical_across_splits`` (utterances of val or test whose vector is bit-identical to one of another
         split, with ``examples``), and of these those ``identical_with_same_text``, which for text is as it
         must be; ``repeated`` (utterances whose vector is that of one with another text in their split).
+        ``encoder`` (a fine-tuned text encoder's corpus, origin, folds and numbers of dialogues; else None).
         ``clips`` (what ``_audit_clips`` counts; empty where nothing was extracted from clips). ``warnings``
         and ``errors`` (sentences).
 
@@ -229,10 +294,22 @@ def audit_features(
         }
         audit["modalities"][modality] = facts
         _warn(modality, facts, audit)
+    if "text" in features:
+        audit["encoder"] = _encoder(features["text"].attrs)
+        audit["errors"] += text_errors(features["text"].attrs, utterances, corpus)
     if clips is not None and len(clips):
         audit["clips"] = _audit_clips(clips)
         audit["warnings"] += _clip_warnings(clips)
     return audit
+
+
+def _encoder(made_by: Mapping[Any, Any]) -> dict[str, Any] | None:
+    """What the page says of a fine-tuned encoder."""
+    facts = made_by.get("encoder")
+    if not facts:
+        return None
+    shown = {key: facts[key] for key in ("corpus", "encoder", "folds", "val_weighted_f1", "run")}
+    return {**shown, "trained_on": len(facts["trained_on"]), "selected_on": len(facts["selected_on"])}
 
 
 def _audit_clips(clips: pd.DataFrame) -> dict[str, Any]:

@@ -76,8 +76,9 @@ class FaceTrack:
 
 @dataclass(frozen=True)
 class Line:
-    """What was said, by whom, and what was said before it, oldest first: (speaker, text) pairs."""
+    """What was said, by whom, and what was said before and after it in order: (speaker, text) pairs."""
 
     text: str
     speaker: str = ""
     before: tuple[tuple[str, str], ...] = ()
+    after: tuple[tuple[str, str], ...] = ()

@@ -3,7 +3,6 @@
 import hashlib
 import importlib
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +41,15 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
     # Each worker loads for itself; its bars would run through ours.
     logging.disable_progress_bar()
     source: str | Path = name
+    digest = None
     licence = "as the model's card says"
     if name in PACKAGED:
         module, expected, licence = PACKAGED[name]
         source = Path(importlib.import_module(module).get_model_path())
-        if (found := _digest(source)) != expected:
+        digest = _digest(source)
+        if digest != expected:
             raise ValueError(
-                f"{parameter}: the weights of {name} hash to {found}, not {expected}; reinstall it"
+                f"{parameter}: the weights of {name} hash to {digest}, not {expected}; reinstall it"
             )
     made = []
     for kind in kinds:
@@ -65,7 +66,7 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
     device = "cuda" if torch.cuda.is_available() else "cpu"
     made = [thing.to(device).eval() if isinstance(thing, torch.nn.Module) else thing for thing in made]
     if Path(source).is_dir():
-        return made, _digest(Path(source)), licence
+        return made, digest or _digest(Path(source)), licence
     commits = [getattr(getattr(thing, "config", None), "_commit_hash", None) for thing in made]
     return made, str(next(filter(None, commits), None)), licence
 
@@ -79,7 +80,6 @@ def model(kind: Any) -> Callable[..., Any]:
     return from_pretrained
 
 
-@cache
 def _digest(folder: Path) -> str:
     """SHA-256 of a folder's weights (safetensors first, else the whole of its files)."""
     files = sorted(folder.glob("*.safetensors")) or sorted(p for p in folder.iterdir() if p.is_file())

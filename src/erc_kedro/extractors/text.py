@@ -10,22 +10,57 @@ import pandas as pd
 from erc_kedro import extractors
 from erc_kedro.extractors.base import Card, ExtractionError, Line, fingerprint
 from erc_kedro.extractors.cache import Cache, Result, matrix
+from erc_kedro.extractors.finetuned import FineTuned
 from erc_kedro.parameters import TextParameters
 from erc_kedro.progress import bar as progress_bar
 
 
+def extract(
+    utterances: pd.DataFrame, parameters: TextParameters, cache: Path, finetuned: FineTuned | None = None
+) -> tuple[np.ndarray, Card]:
+    """Vectors [len(utterances), dimension] and what made them; only what the cache lacks is encoded.
+
+    Args:
+        cache: its folder.
+        finetuned: the fine-tuned encoder that the parameters stand for, if they do: its settings go before
+            the parameters', and a training dialogue's vectors are those of an encoder that did not see it,
+            where there are such.
+    Raises:
+        ExtractionError: there is no such extractor, or it fails.
+    """
+    if finetuned is None:
+        spoken = lines(utterances, parameters)
+        splits = utterances["split"]
+        training = [line for line, split in zip(spoken, splits, strict=True) if split == "train"]
+        extractor = extractors.build("text", parameters, training=training)
+        return vectors(extractor, spoken, cache, parameters), extractor.card
+    table, cards = None, []
+    for folder, which in finetuned.shares(utterances):
+        asked = finetuned.settings(parameters, folder)
+        extractor = Transformer(asked)
+        # All utterances are the context of some.
+        spoken = [line for line, own in zip(lines(utterances, asked), which, strict=True) if own]
+        made = vectors(extractor, spoken, cache, asked)
+        table = np.zeros((len(utterances), made.shape[1]), np.float32) if table is None else table
+        table[which] = made
+        cards.append(extractor.card)
+    assert table is not None
+    version = fingerprint(*(card.version for card in cards))
+    return table, Card(finetuned.name, table.shape[1], cards[0].licence, version)
+
+
 def lines(utterances: pd.DataFrame, parameters: TextParameters) -> list[Line]:
-    """Each utterance with as much of what went before it as the parameters ask for, in the table's order."""
+    """Each utterance with what is said around it, as far as the parameters ask, in the table's order."""
     table = utterances[["dialogue_id", "position", "speaker", "text"]]
     if not parameters.speaker_names:
         table = table.assign(speaker="")
-    said: dict[str, list[tuple[str, str]]] = {}
     made: dict[Any, Line] = {}
-    for index, dialogue, _, speaker, text in table.sort_values(["dialogue_id", "position"]).itertuples():
-        earlier = said.setdefault(dialogue, [])
-        before = tuple(earlier[-parameters.context :]) if parameters.context else ()
-        made[index] = Line(text, speaker, before)
-        earlier.append((speaker, text))
+    for _, rows in table.sort_values(["dialogue_id", "position"]).groupby("dialogue_id", sort=False):
+        said = list(zip(rows["speaker"], rows["text"], strict=True))
+        for at, index in enumerate(rows.index):
+            speaker, text = said[at]
+            before = tuple(said[max(0, at - parameters.context) : at])
+            made[index] = Line(text, speaker, before, tuple(said[at + 1 : at + 1 + parameters.following]))
     return [made[index] for index in table.index]
 
 
@@ -69,14 +104,14 @@ def vectors(extractor: Any, spoken: Sequence[Line], folder: Path, parameters: Te
 
 
 def _length(line: Line) -> int:
-    return len(line.text) + sum(len(text) for _, text in line.before)
+    return len(line.text) + sum(len(text) for _, text in (*line.before, *line.after))
 
 
 class Transformer:
     """An encoder of ``transformers``: the mean over tokens of one or several layers, at unit length.
 
     With context or speakers' names, everything is one input and the mean is over the utterance's own tokens,
-    so that its vector is its own; what does not fit is cut off at the oldest end.
+    so that its vector is its own; what does not fit is cut off at the far ends.
     """
 
     def __init__(self, parameters: TextParameters, training: Sequence[Line] = ()) -> None:
@@ -88,6 +123,7 @@ class Transformer:
         from transformers import AutoModel, AutoTokenizer
 
         from erc_kedro.extractors import hub
+        from erc_kedro.extractors.windows import Windows
 
         kinds = (AutoTokenizer.from_pretrained, hub.model(AutoModel))
         (tokenizer, model), digest, licence = hub.load(parameters.encoder, kinds, "features.text.encoder")
@@ -96,8 +132,9 @@ class Transformer:
         self._tokenizer, self._model = tokenizer, model
         self._parameters = parameters
         self._limit = min(parameters.max_tokens, tokenizer.model_max_length)
-        self._contextual = bool(parameters.context) or parameters.speaker_names
-        settings = f"{parameters.pooling} {self._limit} {parameters.context} {parameters.speaker_names} unit"
+        self._windows = Windows(tokenizer, self._limit)
+        surroundings = f"{parameters.context} {parameters.following} {parameters.speaker_names}"
+        settings = f"{parameters.pooling} {self._limit} {surroundings} {parameters.own_tokens} unit"
         self.card = Card(
             name=parameters.encoder,
             dimension=int(model.config.hidden_size),
@@ -108,19 +145,24 @@ class Transformer:
     def __call__(self, signals: Sequence[Line]) -> np.ndarray:
         import torch
 
-        tokens, own = self._in_context(signals) if self._contextual else self._plain(signals)
-        tokens, own = tokens.to(self._model.device), own.to(self._model.device)
+        from erc_kedro.extractors.windows import pooled
+
+        tokens, own = self._in_context(signals) if self._parameters.own_tokens else self._plain(signals)
+        tokens = {name: value.to(self._model.device) for name, value in tokens.items()}
         with torch.inference_mode():
             states = self._model(**tokens, output_hidden_states=True).hidden_states
-        hidden = torch.stack(states[-4:]).mean(0) if self._parameters.pooling == "last_four" else states[-1]
-        if self._parameters.pooling == "cls":
-            pooled = hidden[:, 0]
-        else:
-            mask = own[..., None].to(hidden.dtype)
-            pooled = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
-        return torch.nn.functional.normalize(pooled, dim=-1).cpu().numpy()
+            hidden = (
+                torch.stack(states[-4:]).mean(0) if self._parameters.pooling == "last_four" else states[-1]
+            )
+            if self._parameters.pooling == "cls":
+                vectors = hidden[:, 0]
+            else:
+                vectors = pooled(hidden, own.to(hidden.device))
+            return torch.nn.functional.normalize(vectors, dim=-1).cpu().numpy()
 
     def _plain(self, signals: Sequence[Line]) -> tuple[Any, Any]:
+        import torch
+
         tokens = self._tokenizer(
             [line.text for line in signals],
             padding=True,
@@ -128,32 +170,15 @@ class Transformer:
             max_length=self._limit,
             return_tensors="pt",
         )
-        return tokens, tokens["attention_mask"]
+        return tokens, torch.block_diag(*tokens["attention_mask"]).bool()
 
     def _in_context(self, signals: Sequence[Line]) -> tuple[Any, Any]:
-        """Tokens [B, L] of utterances after their context, and which are the utterance's own [B, L]."""
-        import torch
-
-        tokenizer = self._tokenizer
-        opening = [i for i in (tokenizer.cls_token_id, tokenizer.bos_token_id) if i is not None][:1]
-        closing = [i for i in (tokenizer.sep_token_id, tokenizer.eos_token_id) if i is not None][:1]
-        rows, spans = [], []
+        windows = self._windows
+        rows = []
         for line in signals:
-            room = self._limit - len(opening) - len(closing)
-            own = self._ids(line.speaker, line.text)[:room]
-            context = [i for said in line.before for i in (*self._ids(*said), *closing)]
-            context = context[max(0, len(context) - (room - len(own))) :]
-            rows.append([*opening, *context, *own, *closing])
-            spans.append((len(opening) + len(context), len(own)))
-        # Padded on the right whatever the tokenizer's habit, so that the spans hold.
-        tokens = tokenizer.pad({"input_ids": rows}, return_tensors="pt", padding_side="right")
-        position = torch.arange(tokens["input_ids"].shape[1])
-        start, length = torch.tensor(spans).T[..., None]
-        return tokens, (position >= start) & (position < start + length)
-
-    def _ids(self, speaker: str, text: str) -> list[int]:
-        said = f"{speaker}: {text}" if speaker else text
-        return list(self._tokenizer(said, add_special_tokens=False, verbose=False)["input_ids"])
+            before, after = ([windows.tokens(*said) for said in side] for side in (line.before, line.after))
+            rows.append(windows.window(before, [windows.tokens(line.speaker, line.text)], after))
+        return windows.batch(rows)
 
 
 class TfidfSvd:
@@ -196,5 +221,6 @@ class TfidfSvd:
 def _joined(line: Line) -> str:
     """A line as words; those of the context and the speaker's name are none of the utterance's own."""
     before = [f"before_{word}" for said in line.before for word in " ".join(said).split()]
+    after = [f"after_{word}" for said in line.after for word in " ".join(said).split()]
     name = [f"speaker_{word}" for word in line.speaker.split()]
-    return " ".join([*before, *name, line.text])
+    return " ".join([*before, *name, line.text, *after])

@@ -4,14 +4,12 @@ Both carry a key made from the data, the parameters, the seed and the code that 
 is taken up only where a new fit would repeat it.
 """
 
-import ast
 import hashlib
 import json
 import os
 import pickle
 import shutil
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from erc_kedro import sources
 from erc_kedro.models.architectures import ARCHITECTURES
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.training.batches import Dialogues
@@ -55,29 +54,10 @@ def training_key(data: Dialogues, parameters: TrainParameters, seed: int) -> str
     return key(data, parameters.model_copy(update={"withhold": ()}), seed)
 
 
-@cache
 def code_version(architecture: str) -> str:
     """A SHA-256 over what the sources of training/, models/ and this architecture do, comments aside."""
-    package = Path(__file__).resolve().parent.parent
-    own = package.parent / (ARCHITECTURES[architecture][0].replace(".", "/") + ".py")
-    shared = [path for room in ("models", "training") for path in (package / room).glob("*.py")]
-    digest = hashlib.sha256()
-    for path in sorted({*shared, *own.parent.glob("base.py"), own}):
-        tree = ast.parse(path.read_text("utf-8"))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list) and body and _is_docstring(body[0]):
-                del body[0]
-        digest.update(path.relative_to(package).as_posix().encode() + ast.dump(tree).encode())
-    return digest.hexdigest()
-
-
-def _is_docstring(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+    own = Path(ARCHITECTURES[architecture][0].removeprefix("erc_kedro.").replace(".", "/"))
+    return sources.version("models/*.py", "training/*.py", f"{own.parent}/base.py", f"{own}.py")
 
 
 def save(folder: Path, key: str, state: dict[str, Any]) -> None:

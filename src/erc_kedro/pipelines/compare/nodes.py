@@ -35,7 +35,7 @@ def train_experiments(
     """
     import pandas as pd
 
-    from erc_kedro.evaluation.audit import refuse
+    from erc_kedro.evaluation.audit import refuse, text_errors
     from erc_kedro.pipelines.train.nodes import facts_of, tracked
     from erc_kedro.training.batches import assemble
     from erc_kedro.training.checkpoint import key
@@ -49,6 +49,8 @@ def train_experiments(
     tasks, possible = [], {}
     experiments: dict[str, dict[str, Any]] = {}
     for name, train in parameters.experiments.items():
+        errors = text_errors(text.attrs, utterances, corpus, train.model.causal)
+        refuse({"name": f"{corpus} {name}", "errors": errors})
         scaling = repr(sorted(train.scaling.items()))
         if scaling not in scaled:
             scaled[scaling] = assemble(utterances, tables, card["labels"], train.scaling)

@@ -14,19 +14,39 @@ else:
 logger = logging.getLogger(__name__)
 
 
-def text_features(utterances: DataFrame, cache: Path, parameters: FeatureParameters) -> DataFrame:
-    """One vector an utterance of what was said; only new texts are encoded."""
-    from erc_kedro import extractors
-    from erc_kedro.extractors import text
+def text_features(
+    utterances: DataFrame, card: dict[str, Any], cache: Path, folder: Path, parameters: FeatureParameters
+) -> tuple[DataFrame, DataFrame]:
+    """One vector an utterance of what was said; only new texts are encoded.
 
-    asked = parameters.text
-    lines = text.lines(utterances, asked)
-    splits = utterances["split"]
-    training = [line for line, split in zip(lines, splits, strict=True) if split == "train"]
-    extractor = extractors.build("text", asked, training=training)
-    vectors = text.vectors(extractor, lines, cache, asked)
+    Args:
+        folder: where fine-tuning leaves this corpus's encoder.
+    Returns:
+        the vectors, and what a fine-tuned encoder predicts from them with its own head; no rows for an
+        encoder that is not fine-tuned for these classes.
+    """
+    from erc_kedro.evaluation import audit
+    from erc_kedro.extractors import finetuned, text
+
+    corpus, asked = folder.name, parameters.text
+    tuned = finetuned.find(asked.encoder, folder) if asked.extractor == "transformers" else None
+    if tuned is not None:
+        errors = audit.encoder_errors(tuned.facts, utterances, corpus)
+        audit.refuse({"name": f"features.text.encoder {tuned.folder}", "errors": errors})
+        asked = tuned.settings(asked, tuned.folder)
+    vectors, made_by = text.extract(utterances, asked, cache, tuned)
     said = utterances["text"].str.strip() != ""
-    return _table(utterances, vectors, said.map({True: "ok", False: "no_text"}), extractor.card, asked)
+    table = _table(utterances, vectors, said.map({True: "ok", False: "no_text"}), made_by, asked)
+    predictions = _no_predictions(card["labels"])
+    if tuned is not None:
+        facts = tuned.facts
+        table.attrs["encoder"] = facts
+        table.attrs["extractor"]["finetune_run"] = facts["run"]
+        table.attrs["extractor"]["folds"] = facts["folds"]
+        if tuned.card.classes == card["labels"]:
+            predictions = tuned.predictions(utterances, vectors)
+            _log_alone(corpus, tuned.name, card, predictions, facts["run"])
+    return table, predictions
 
 
 def clip_features(
@@ -87,15 +107,57 @@ def audit_features(
     clips: DataFrame,
     utterances: DataFrame,
     audit: dict[str, Any],
+    folder: Path,
 ) -> tuple[dict[str, Any], str]:
     """Looks for leaks, broken clips and broken extractors before anything is trained on the features."""
     from erc_kedro.evaluation import audit as auditing
 
     tables = {"text": text, "audio": audio, "visual": visual}
-    findings = auditing.audit_features(tables, utterances, clips)
+    findings = auditing.audit_features(tables, utterances, clips, folder.name)
     for sentence in [*findings["errors"], *findings["warnings"]]:
         logger.warning("%s", sentence)
     return findings, auditing.page(audit, findings)
+
+
+def _no_predictions(labels: list[str]) -> DataFrame:
+    import pandas as pd
+
+    columns = ["seed", "utterance_id", "split", "head", "label"]
+    types = dict.fromkeys(columns[1:], "str") | {f"p_{label}": "float32" for label in labels}
+    return pd.DataFrame(columns=[*columns, *(f"p_{label}" for label in labels)]).astype(
+        {"seed": "int64", **types}
+    )
+
+
+def _log_alone(
+    corpus: str, name: str, card: dict[str, Any], predictions: DataFrame, fitted_by: str | None
+) -> None:
+    """The encoder's own scores, beside those of the models that build on it."""
+    from erc_kedro import tracking
+    from erc_kedro.evaluation.metrics import metrics_table
+
+    scores = {
+        f"{split}.{metric}": float(value)
+        for split, metric, value in metrics_table(predictions)[["split", "metric", "value"]].to_numpy()
+        if split != "train"
+    }
+    tags = {
+        "corpus": corpus,
+        "experiment": "encoder_alone",
+        "level": "corpus",
+        "synthetic": card["synthetic"],
+        "protocol": card["protocol"],
+        "finetune_run": fitted_by,
+    }
+    with tracking.child(f"{corpus} encoder alone", tags) as run:
+        run.metrics(scores)
+    logger.info(
+        "%s: %s alone has weighted F1 %.4f on validation, %.4f on test",
+        corpus,
+        name,
+        scores.get("val.weighted_f1", float("nan")),
+        scores.get("test.weighted_f1", float("nan")),
+    )
 
 
 def _table(utterances: DataFrame, vectors: Any, reasons: Any, card: Any, parameters: Any) -> DataFrame:

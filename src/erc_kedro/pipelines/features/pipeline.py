@@ -17,8 +17,8 @@ def create_pipeline() -> Pipeline:
             [
                 Node(
                     text_features,
-                    ["utterances", "features_cache", "params:features"],
-                    "text_features",
+                    ["utterances", "card", "features_cache", "finetuned", "params:features"],
+                    ["text_features", "encoder_predictions"],
                     name="text_features",
                 ),
                 Node(
@@ -29,7 +29,15 @@ def create_pipeline() -> Pipeline:
                 ),
                 Node(
                     audit_features,
-                    ["text_features", "audio_features", "visual_features", "clips", "utterances", "audit"],
+                    [
+                        "text_features",
+                        "audio_features",
+                        "visual_features",
+                        "clips",
+                        "utterances",
+                        "audit",
+                        "finetuned",
+                    ],
                     ["features_audit", "full_audit_page"],
                     name="audit_features",
                 ),

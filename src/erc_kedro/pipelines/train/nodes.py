@@ -31,15 +31,17 @@ def train_corpus(
     parameters: TrainParameters,
 ) -> tuple[DataFrame, DataFrame, DataFrame, dict[str, Any]]:
     """Fits every seed; the test split is scored once by each, after its epoch was chosen on validation."""
-    from erc_kedro.evaluation.audit import refuse
+    from erc_kedro.evaluation.audit import refuse, text_errors
     from erc_kedro.training.batches import assemble
     from erc_kedro.training.seeds import fit_seeds
 
+    corpus, experiment = models.parent.name, models.name
     refuse(audit)
     refuse(features_audit)
+    errors = text_errors(text.attrs, utterances, corpus, parameters.model.causal)
+    refuse({"name": f"{corpus} {experiment}", "errors": errors})
     tables = {"text": text, "audio": audio, "visual": visual}
     data = assemble(utterances, tables, card["labels"], parameters.scaling)
-    corpus, experiment = models.parent.name, models.name
     facts = facts_of(data, parameters, tables)
     fits = fit_seeds(data, parameters, models, f"{corpus} {experiment}")
     predictions, metrics, history = tracked(corpus, experiment, card, data, parameters, facts, fits)
@@ -87,6 +89,9 @@ def tracked(
         "synthetic": card["synthetic"],
         "protocol": card["protocol"],
     }
+    fitted_by = facts["extractors"].get("text", {}).get("finetune_run")
+    if fitted_by:
+        tags["finetune_run"] = fitted_by
     # A head without any features is untrained; what it predicts must not be scored.
     scored = heads_of(set(data.modalities) & set(parameters.shown))
     predictions, metrics, history = [], [], []

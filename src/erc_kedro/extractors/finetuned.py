@@ -1,0 +1,175 @@
+"""What fine-tuning leaves on disk, and which of its encoders makes which utterance's vector.
+
+The folder is a model of ``transformers`` fitted on all training dialogues; ``fold0``, ``fold1``, … in it,
+if there are any, are fitted without the dialogues whose vectors they make. ``erc_encoder.json`` says all
+of it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from erc_kedro.extractors.base import ExtractionError
+from erc_kedro.parameters import TextParameters
+
+CARD = "erc_encoder.json"
+HEAD = "head.safetensors"
+
+
+class Fitted(BaseModel):
+    """One encoder of the folder.
+
+    Attributes:
+        seed: of its fit.
+        trained_on: each training dialogue and a hash of what is said in it.
+        selected_on: the same of the dialogues that its epoch was chosen on.
+        history: a row an epoch: epoch, train_loss, val_loss, val_weighted_f1, val_accuracy, seconds, and
+            selected (1 for the epoch that was kept).
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str
+    seed: int
+    trained_on: dict[str, str]
+    selected_on: dict[str, str]
+    history: list[dict[str, float]]
+
+    @property
+    def weighted_f1(self) -> float:
+        """Of the epoch that was kept, on validation."""
+        return max(row["val_weighted_f1"] for row in self.history)
+
+
+class EncoderCard(BaseModel):
+    """A fine-tuned encoder as its folder describes it.
+
+    Attributes:
+        corpus, protocol, split_fingerprint: what it was fitted on.
+        classes: what its head tells apart, in order.
+        encoder, licence, digest: what it started from.
+        settings: how it is shown an utterance, as fields of ``TextParameters``.
+        parameters: of the fine-tuning, as configured.
+        run: the MLflow run that fitted it, if it was tracked.
+        fitted: by subfolder; "" is the folder itself.
+        versions: of the libraries and the project's code.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    corpus: str
+    protocol: str | None
+    split_fingerprint: str
+    classes: list[str]
+    encoder: str
+    licence: str
+    digest: str
+    settings: dict[str, Any]
+    parameters: dict[str, Any]
+    run: str | None
+    fitted: dict[str, Fitted]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A folder that fine-tuning made."""
+
+    folder: Path
+    card: EncoderCard
+
+    @property
+    def name(self) -> str:
+        """As the audit and the report name it."""
+        return f"{self.card.encoder} fine-tuned on {self.card.corpus}"
+
+    def settings(self, parameters: TextParameters, folder: Path) -> TextParameters:
+        """The parameters with the encoder in ``folder``, and shown utterances as it was in training."""
+        return parameters.model_copy(update={**self.card.settings, "encoder": str(folder)})
+
+    def shares(self, utterances: pd.DataFrame) -> list[tuple[Path, np.ndarray]]:
+        """Each encoder's folder, and the utterances [N] whose vectors it makes.
+
+        An encoder fitted without some training dialogues makes theirs; the one fitted on all makes the rest.
+        """
+        whole = self.card.fitted[""].trained_on
+        dialogue = utterances["dialogue_id"]
+        rest = np.ones(len(utterances), bool)
+        shares = []
+        for name, fitted in self.card.fitted.items():
+            held_out = set(whole) - set(fitted.trained_on) if name else set()
+            own = dialogue.isin(held_out).to_numpy() & rest
+            if own.any():
+                shares.append((self.folder / name, own))
+                rest &= ~own
+        return [(self.folder, rest), *shares] if rest.any() else shares
+
+    def predictions(self, utterances: pd.DataFrame, vectors: np.ndarray) -> pd.DataFrame:
+        """What each utterance's encoder predicts alone, with its own head, from its vector (``shares``).
+
+        Returns:
+            The predictions table (``schemas.predictions``) of the head "t".
+        """
+        table = np.zeros((len(utterances), len(self.card.classes)), np.float32)
+        for folder, own in self.shares(utterances):
+            table[own] = _probabilities(folder, vectors[own])
+        frame = utterances[["utterance_id", "split", "label"]].reset_index(drop=True)
+        frame.insert(0, "seed", self.card.fitted[""].seed)
+        frame.insert(3, "head", "t")
+        return frame.assign(**{f"p_{name}": table[:, at] for at, name in enumerate(self.card.classes)})
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the audit and the training runs need to know, JSON-able."""
+        whole = self.card.fitted[""]
+        return {
+            "corpus": self.card.corpus,
+            "encoder": self.card.encoder,
+            "folds": len(self.card.fitted) - 1,
+            "val_weighted_f1": whole.weighted_f1,
+            "run": self.card.run,
+            "trained_on": whole.trained_on,
+            "selected_on": whole.selected_on,
+        }
+
+
+def find(encoder: str, own: Path) -> FineTuned | None:
+    """The fine-tuned encoder that ``features.text.encoder`` stands for, or None if that is another one.
+
+    Args:
+        own: where fine-tuning writes this corpus's.
+    Raises:
+        ExtractionError: it is asked for and is not there, or its card cannot be read.
+    """
+    folder = own if encoder == "finetuned" else Path(encoder)
+    path = folder / CARD
+    if not path.is_file():
+        if encoder == "finetuned":
+            raise ExtractionError(
+                f"features.text.encoder: finetuned, but {folder} holds no finished one; "
+                "`kedro run --pipeline=finetune` makes it"
+            )
+        return None
+    try:
+        card = EncoderCard.model_validate_json(path.read_text("utf-8"))
+    except (OSError, ValidationError) as error:
+        raise ExtractionError(
+            f"{path} is not the card of a fine-tuned encoder ({str(error).splitlines()[0]}); "
+            "make it anew with `kedro run --pipeline=finetune`"
+        ) from error
+    if "" not in card.fitted:
+        raise ExtractionError(f"{path}: no encoder is fitted on all training dialogues")
+    return FineTuned(folder, card)
+
+
+def _probabilities(folder: Path, vectors: np.ndarray) -> np.ndarray:
+    import torch
+    from safetensors.torch import load_file
+
+    head = load_file(folder / HEAD)
+    x = torch.from_numpy(vectors) * vectors.shape[1] ** 0.5
+    return (x @ head["weight"].T + head["bias"]).softmax(-1).numpy()

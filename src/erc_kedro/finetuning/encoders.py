@@ -1,0 +1,169 @@
+"""All encoders of a corpus: one fitted on all training dialogues, and one a fold without the fold's."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from erc_kedro import sources
+from erc_kedro.extractors.base import fingerprint
+from erc_kedro.extractors.finetuned import CARD, EncoderCard
+from erc_kedro.finetuning.loop import Outcome, Task, fit, outcome
+from erc_kedro.parameters import FinetuneParameters
+
+
+def finetune(
+    utterances: pd.DataFrame,
+    card: Mapping[str, Any],
+    corpus: str,
+    parameters: FinetuneParameters,
+    folder: Path,
+    run: str | None = None,
+) -> EncoderCard:
+    """Fits what ``folder`` does not hold yet, and describes it there.
+
+    The test split has no part in it: its utterances are dropped first.
+
+    Args:
+        card: what the reader says of the corpus: labels, protocol.
+        run: the MLflow run that this is; a folder that was finished before keeps the run that fitted it.
+    Raises:
+        ValueError: there is no such encoder, or the training dialogues are fewer than the folds.
+    """
+    import torch
+    import transformers
+
+    known = utterances[utterances["split"].isin(["train", "val"])]
+    for split in ("train", "val"):
+        if not known.loc[known["split"] == split, "label"].notna().any():
+            raise ValueError(f"finetune: the {split} split of {corpus} has no labelled utterance")
+    tasks = _tasks(known, tuple(card["labels"]), corpus, parameters, folder)
+    earlier = _read(folder)
+    # While encoders are fitted, the folder is not one whole.
+    (folder / CARD).unlink(missing_ok=True)
+    _fit_all(tasks, parameters)
+    outcomes = {name: _finished(task) for name, task in tasks.items()}
+    whole = outcomes[""]
+    made = EncoderCard(
+        corpus=corpus,
+        protocol=card["protocol"],
+        split_fingerprint=fingerprint(*sorted(utterances["utterance_id"] + " " + utterances["split"])),
+        classes=list(card["labels"]),
+        encoder=parameters.encoder,
+        licence=whole.licence,
+        digest=whole.digest,
+        settings={
+            "pooling": "own",
+            "context": parameters.context,
+            "following": parameters.following,
+            "speaker_names": parameters.speaker_names,
+            "max_tokens": parameters.max_tokens,
+        },
+        parameters=parameters.model_dump(mode="json"),
+        run=run,
+        fitted={name: found.fitted for name, found in outcomes.items()},
+        versions={
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "code": sources.version("finetuning/*.py", "extractors/windows.py"),
+        },
+    )
+    if earlier is not None and earlier.fitted == made.fitted:
+        made = made.model_copy(update={"run": earlier.run})
+    beside = folder / f".{CARD}.part"
+    beside.write_text(made.model_dump_json(indent=1) + "\n", "utf-8")
+    os.replace(beside, folder / CARD)
+    return made
+
+
+def resumed(folder: Path, made: EncoderCard) -> dict[str, str]:
+    """Of each encoder: "done" if nothing was fitted anew, "epoch E step S" if it went on there, else ""."""
+    found = {name: outcome(folder / name) for name in made.fitted}
+    return {name: one.resumed for name, one in found.items() if one is not None}
+
+
+def _tasks(
+    known: pd.DataFrame,
+    classes: tuple[str, ...],
+    corpus: str,
+    parameters: FinetuneParameters,
+    folder: Path,
+) -> dict[str, Task]:
+    whole = Task(corpus, known, classes, parameters, parameters.seed, folder)
+    tasks = {"": whole}
+    for fold, held_out in enumerate(_folds(known, parameters)):
+        name = f"fold{fold}"
+        rest = known[~known["dialogue_id"].isin(held_out)]
+        # The same first weights and head for all, so that the vectors of all lie in one space.
+        tasks[name] = replace(whole, name=f"{corpus} {name}", utterances=rest, folder=folder / name)
+    return tasks
+
+
+def _folds(known: pd.DataFrame, parameters: FinetuneParameters) -> list[set[str]]:
+    """Training dialogues in ``folds`` parts with alike shares of the classes."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if not parameters.folds:
+        return []
+    training = known[known["split"] == "train"]
+    dialogues = training["dialogue_id"].to_numpy()
+    if len(np.unique(dialogues)) < parameters.folds:
+        raise ValueError(
+            f"finetune.folds is {parameters.folds}, but training has {len(np.unique(dialogues))} dialogues"
+        )
+    split = StratifiedGroupKFold(parameters.folds, shuffle=True, random_state=parameters.seed)
+    labels = training["label"].fillna("none")
+    import warnings
+
+    with warnings.catch_warnings():
+        # A class with fewer utterances than folds is spread as far as it goes.
+        warnings.simplefilter("ignore", UserWarning)
+        parts = list(split.split(labels, labels, dialogues))
+    return [set(dialogues[held_out]) for _, held_out in parts]
+
+
+def _fit_all(tasks: Mapping[str, Task], parameters: FinetuneParameters) -> None:
+    import torch
+
+    cores = os.cpu_count() or 1
+    gpu = torch.cuda.is_available()
+    if parameters.processes > 1:
+        from accelerate.launchers import debug_launcher, notebook_launcher
+
+        threads = max(1, cores // parameters.processes)
+        for task in tasks.values():
+            launch = notebook_launcher if gpu else debug_launcher
+            launch(fit, (replace(task, threads=threads),), num_processes=parameters.processes)
+        return
+    jobs = 1 if gpu else min(parameters.jobs, len(tasks), cores)
+    shared = [replace(task, threads=max(1, cores // jobs)) for task in tasks.values()]
+    if jobs == 1:
+        for task in shared:
+            fit(task)
+        return
+    from joblib import Parallel, delayed
+
+    Parallel(n_jobs=jobs, inner_max_num_threads=shared[0].threads)(
+        delayed(_fit_beside)(task, os.getpid()) for task in shared
+    )
+
+
+def _fit_beside(task: Task, parent: int) -> None:
+    fit(task, alive=lambda: os.getppid() == parent)
+
+
+def _finished(task: Task) -> Outcome:
+    found = outcome(task.folder)
+    assert found is not None, f"{task.folder} has no finished fit"
+    return found
+
+
+def _read(folder: Path) -> EncoderCard | None:
+    try:
+        return EncoderCard.model_validate_json((folder / CARD).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None

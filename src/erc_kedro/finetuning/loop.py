@@ -1,0 +1,398 @@
+"""One fit: fine-tune an encoder, keep the epoch that is best on validation, resume after a kill."""
+
+import json
+import os
+import pickle
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from erc_kedro import sources
+from erc_kedro.evaluation.audit import contents
+from erc_kedro.extractors.base import fingerprint
+from erc_kedro.extractors.finetuned import HEAD, Fitted
+from erc_kedro.finetuning import classifier
+from erc_kedro.finetuning.classifier import Classifier
+from erc_kedro.finetuning.examples import Dialogues, Example, batches
+from erc_kedro.parameters import FinetuneParameters
+from erc_kedro.progress import bar as progress_bar
+
+FIT, CHECKPOINT = "fit.json", "checkpoint.pt"
+# A kill costs less than this, or twenty times what saving costs, if that is more.
+SAVE_EVERY_S = 60.0
+# What decides a fit's speed, or how many there are, but not what it learns.
+IDLE = {"jobs", "folds", "seed"}
+# What is summed over an epoch's steps.
+NOTHING = {"loss": 0.0, "labelled": 0.0, "utterances": 0.0, "seconds": 0.0}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One encoder to fit.
+
+    Attributes:
+        name: what the progress bar calls it.
+        utterances: training and validation dialogues, no others.
+        seed: of the head's first weights, of dropout and of batches.
+        folder: where it is left.
+        threads: of this process, on CPU.
+    """
+
+    name: str
+    utterances: pd.DataFrame
+    classes: tuple[str, ...]
+    parameters: FinetuneParameters
+    seed: int
+    folder: Path
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a fit leaves, read from its folder."""
+
+    fitted: Fitted
+    digest: str
+    licence: str
+    resumed: str
+
+
+def outcome(folder: Path) -> Outcome | None:
+    """The finished fit in a folder, or None."""
+    try:
+        facts = json.loads((folder / FIT).read_text("utf-8"))
+        return Outcome(Fitted(**facts["fitted"]), facts["digest"], facts["licence"], facts["resumed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def fit(task: Task, alive: Callable[[], bool] = lambda: True) -> None:
+    """Fits one encoder into its folder, or takes up what an earlier call of the same content left there.
+
+    Every step draws from a seed of its own, so that a resumed fit on one device repeats an uninterrupted one.
+
+    Args:
+        alive: whether the run that this fit is for is; else a worker would go on beside the run that takes
+            its place.
+    Raises:
+        ValueError: there is no such encoder, or nothing to learn from.
+        FloatingPointError: the loss became NaN or infinite.
+    """
+    parameters = task.parameters
+    torch.set_num_threads(task.threads)
+    accelerator = _accelerator(parameters)
+    torch.manual_seed(task.seed)
+    tokenizer, encoder, digest, licence = classifier.load(parameters.encoder)
+    key = _key(task, digest, accelerator.num_processes)
+    done = outcome(task.folder)
+    if done is not None and done.fitted.key == key:
+        if accelerator.is_main_process and done.resumed != "done":
+            _write(task.folder, done.fitted, done.digest, done.licence, "done")
+        accelerator.wait_for_everyone()
+        return
+    if accelerator.is_main_process:
+        task.folder.mkdir(parents=True, exist_ok=True)
+        # Without it nothing counts as done, whatever else lies here.
+        (task.folder / FIT).unlink(missing_ok=True)
+    limit = min(parameters.max_tokens, tokenizer.model_max_length)
+    learned, validated = (
+        Dialogues(rows, task.classes, tokenizer, limit, parameters)
+        for rows in (task.utterances[task.utterances["split"] == split] for split in ("train", "val"))
+    )
+    if parameters.lora is not None:
+        encoder = classifier.with_adapters(encoder, parameters.lora)
+    network = Classifier(encoder, len(task.classes), parameters.dropout)
+    history, resumed = _train(task, network, learned, validated, accelerator, tokenizer, key, alive)
+    if accelerator.is_main_process:
+        fitted = Fitted(
+            key=key,
+            seed=task.seed,
+            trained_on=_of(task.utterances, "train"),
+            selected_on=_of(task.utterances, "val"),
+            history=history,
+        )
+        _write(task.folder, fitted, digest, licence, resumed)
+        (task.folder / CHECKPOINT).unlink(missing_ok=True)
+    accelerator.wait_for_everyone()
+
+
+def _train(
+    task: Task,
+    network: Classifier,
+    learned: Dialogues,
+    validated: Dialogues,
+    accelerator: Any,
+    tokenizer: Any,
+    key: str,
+    alive: Callable[[], bool],
+) -> tuple[list[dict[str, float]], str]:
+    """A row an epoch, and from where it went on; the best epoch's encoder is left in the folder."""
+    parameters, folder = task.parameters, task.folder
+    groups = classifier.groups(network, parameters)
+    rates = [group.pop("rate") for group in groups]
+    optimiser = torch.optim.AdamW(groups, lr=parameters.learning_rate)
+    network, optimiser = accelerator.prepare(network, optimiser)
+    inner = accelerator.unwrap_model(network)
+    weight = _class_weight(task).to(accelerator.device)
+    state = _load(folder, key)
+    history: list[dict[str, float]] = []
+    first, resumed = 0, ""
+    sums = dict(NOTHING)
+    if state is not None:
+        inner.load_state_dict(state["network"])
+        optimiser.load_state_dict(state["optimiser"])
+        history, first, sums = state["history"], state["step"], state["sums"]
+        resumed = f"epoch {len(history)} step {first}"
+
+    def save(step: int) -> float:
+        started = time.monotonic()
+        if accelerator.is_main_process:
+            content = {"network": inner.state_dict(), "optimiser": optimiser.state_dict()}
+            _save(folder, {"key": key, "history": history, "step": step, "sums": sums, **content})
+        return 20 * (time.monotonic() - started)
+
+    saved_at, patience = time.monotonic(), 0.0
+    count = learned.count
+    with progress_bar(
+        count * parameters.epochs,
+        f"Fine-tuning {task.name}",
+        "utt",
+        done=count * len(history) + int(sums["utterances"]),
+        silent=not accelerator.is_main_process,
+    ) as bar:
+        for epoch in range(len(history), parameters.epochs):
+            draw = np.random.default_rng([task.seed, epoch])
+            steps = batches(
+                learned.examples(parameters.targets, draw),
+                parameters.batch_utterances,
+                parameters.batch_tokens,
+                draw,
+            )
+            # Every process takes as many steps; the last ones may be there twice.
+            world = accelerator.num_processes
+            steps += steps[: -len(steps) % world]
+            network.train()
+            for step in range(first, len(steps) // world):
+                if not alive():
+                    raise SystemExit("the run that started this fit is gone")
+                started = time.monotonic()
+                torch.manual_seed(_mix(task.seed, epoch, step, accelerator.process_index))
+                along = (epoch + step * world / len(steps)) / parameters.epochs
+                for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                    group["lr"] = rate * _schedule(along, parameters.warmup)
+                batch = steps[step * world + accelerator.process_index]
+                with accelerator.accumulate(network):
+                    loss, labelled = _step(
+                        network, optimiser, learned, batch, weight, accelerator, parameters
+                    )
+                sums["loss"] += loss * labelled
+                sums["labelled"] += labelled
+                sums["seconds"] += time.monotonic() - started
+                together = steps[step * world : (step + 1) * world]
+                passed = sum(len(example.labels) for part in together for example in part)
+                sums["utterances"] += passed
+                bar.update(passed)
+                due = time.monotonic() - saved_at > max(SAVE_EVERY_S, patience)
+                if due and accelerator.sync_gradients:
+                    patience = save(step + 1)
+                    saved_at = time.monotonic()
+            first = 0
+            scores: dict[str, float] = {}
+            if accelerator.is_main_process:
+                scores = _validate(inner, validated, accelerator, parameters)
+            scores = _from_main(scores, accelerator)
+            row = {"epoch": epoch, "train_loss": sums["loss"] / sums["labelled"], **scores}
+            history.append({**row, "seconds": sums["seconds"]})
+            sums = dict(NOTHING)
+            best = _best(history)
+            if accelerator.is_main_process and best == epoch:
+                _export(inner, tokenizer, folder)
+            bar.set_postfix(epoch=epoch, val_wf1=f"{row['val_weighted_f1']:.3f}")
+            patience = save(0)
+            saved_at = time.monotonic()
+    return [{**row, "selected": float(row["epoch"] == _best(history))} for row in history], resumed
+
+
+def _step(
+    network: nn.Module,
+    optimiser: Any,
+    learned: Dialogues,
+    batch: Sequence[Example],
+    weight: Tensor,
+    accelerator: Any,
+    parameters: FinetuneParameters,
+) -> tuple[float, int]:
+    """Loss and number of labelled targets of one batch, after its gradient step."""
+    tokens, own, labels = _on(accelerator.device, learned.tensors(batch))
+    seen = labels >= 0
+    with accelerator.autocast():
+        logits, unit = network(tokens, own)
+    logits, unit, labels = logits.float()[seen], unit[seen], labels[seen]
+    loss = nn.functional.cross_entropy(
+        logits, labels, weight=weight, label_smoothing=parameters.label_smoothing
+    )
+    if parameters.contrastive:
+        loss = loss + parameters.contrastive * classifier.contrast(
+            unit, labels, parameters.contrastive_temperature
+        )
+    if not torch.isfinite(loss):
+        raise FloatingPointError("the loss is no longer finite; lower finetune.learning_rate")
+    accelerator.backward(loss)
+    if accelerator.sync_gradients:
+        accelerator.clip_grad_norm_(network.parameters(), parameters.gradient_clip)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return float(loss.detach()), int(seen.sum())
+
+
+def _validate(
+    network: Classifier, data: Dialogues, accelerator: Any, parameters: FinetuneParameters
+) -> dict[str, float]:
+    """Scores every validation utterance in a window of its own, as extraction will see it."""
+    from sklearn.metrics import accuracy_score, f1_score
+
+    network.eval()
+    truth, logits = [], []
+    with torch.inference_mode(), accelerator.autocast():
+        for batch in batches(data.examples(), 4 * parameters.batch_utterances, parameters.batch_tokens):
+            tokens, own, labels = _on(accelerator.device, data.tensors(batch))
+            logits.append(network(tokens, own)[0].float().cpu())
+            truth.append(labels.cpu())
+    y, z = torch.cat(truth), torch.cat(logits)
+    y, z = y[y >= 0], z[y >= 0]
+    guess = z.argmax(1).numpy()
+    return {
+        "val_loss": float(nn.functional.cross_entropy(z, y)),
+        "val_weighted_f1": float(f1_score(y.numpy(), guess, average="weighted", zero_division=0)),
+        "val_accuracy": float(accuracy_score(y.numpy(), guess)),
+    }
+
+
+def _accelerator(parameters: FinetuneParameters) -> Any:
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+    from accelerate.utils import DistributedDataParallelKwargs
+
+    if not torch.cuda.is_available() and parameters.precision == "fp16":
+        raise ValueError("finetune.precision: fp16 needs a GPU; write no, or bf16 where the CPU has it")
+    # An earlier fit of this process may have had another precision.
+    AcceleratorState._reset_state()
+    # A pooler that an encoder brings is not used.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    return Accelerator(
+        mixed_precision=parameters.precision,
+        gradient_accumulation_steps=parameters.accumulate,
+        cpu=not torch.cuda.is_available(),
+        kwargs_handlers=[unused],
+    )
+
+
+def _from_main(value: Any, accelerator: Any) -> Any:
+    from accelerate.utils import broadcast_object_list
+
+    return broadcast_object_list([value])[0] if accelerator.num_processes > 1 else value
+
+
+def _class_weight(task: Task) -> Tensor:
+    """A weight a class [C] from training counts, whose mean over training utterances is 1."""
+    labels = task.utterances.loc[task.utterances["split"] == "train", "label"]
+    counts = np.array([(labels == name).sum() for name in task.classes], float)
+    if task.parameters.class_weighting == "none":
+        return torch.ones(len(counts))
+    # A class that training never shows cannot occur in the loss.
+    rarity = np.where(counts > 0, counts.sum() / np.maximum(counts, 1), 0.0)
+    weight = rarity if task.parameters.class_weighting == "balanced" else np.sqrt(rarity)
+    return torch.tensor(weight / (weight @ counts / counts.sum()), dtype=torch.float32)
+
+
+def _schedule(along: float, warmup: float) -> float:
+    """Linear warm-up, then linearly to 0; ``along`` is the share of all steps that is done."""
+    return (along + 1e-3) / warmup if along + 1e-3 < warmup else (1 - along) / (1 - warmup)
+
+
+def _on(device: Any, tensors: tuple[dict[str, Tensor], Tensor, Tensor]) -> Any:
+    tokens, own, labels = tensors
+    return {name: value.to(device) for name, value in tokens.items()}, own.to(device), labels.to(device)
+
+
+def _best(history: Sequence[dict[str, float]]) -> int:
+    """The first epoch with the best validation weighted F1."""
+    scores = [row["val_weighted_f1"] for row in history]
+    return scores.index(max(scores))
+
+
+def _key(task: Task, digest: str, processes: int) -> str:
+    """A hash of all that decides what is learned."""
+    import transformers
+
+    columns = ["utterance_id", "dialogue_id", "position", "speaker", "text", "label", "split"]
+    said = task.utterances[columns].sort_values(["dialogue_id", "position"])
+    return fingerprint(
+        said.to_json(orient="values"),
+        task.classes,
+        task.parameters.model_dump_json(exclude=IDLE),
+        task.seed,
+        digest,
+        processes,
+        torch.__version__,
+        transformers.__version__,
+        sources.version("finetuning/*.py", "extractors/windows.py"),
+    )
+
+
+def _of(utterances: pd.DataFrame, split: str) -> dict[str, str]:
+    return contents(utterances[utterances["split"] == split])
+
+
+def _export(network: Classifier, tokenizer: Any, folder: Path) -> None:
+    """Leaves the encoder as ``transformers`` keeps one, and its head beside it."""
+    encoder: Any = network.encoder
+    if hasattr(encoder, "merge_and_unload"):
+        import copy
+
+        # Training goes on with the adapters.
+        encoder = copy.deepcopy(encoder).merge_and_unload()
+    # What a killed fit left half-written must not lie beside the whole.
+    beside = folder / ".best"
+    shutil.rmtree(beside, ignore_errors=True)
+    encoder.save_pretrained(beside)
+    tokenizer.save_pretrained(beside)
+    head = {"weight": network.head.weight, "bias": network.head.bias}
+    save_file({name: value.detach().cpu().contiguous() for name, value in head.items()}, beside / HEAD)
+    for path in beside.iterdir():
+        os.replace(path, folder / path.name)
+    beside.rmdir()
+
+
+def _save(folder: Path, state: dict[str, Any]) -> None:
+    beside = folder / f".{CHECKPOINT}.part"
+    torch.save(state, beside)
+    os.replace(beside, folder / CHECKPOINT)
+
+
+def _load(folder: Path, key: str) -> dict[str, Any] | None:
+    try:
+        state = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+        return None
+    return state if state.get("key") == key else None
+
+
+def _write(folder: Path, fitted: Fitted, digest: str, licence: str, resumed: str) -> None:
+    facts = {"fitted": fitted.model_dump(), "digest": digest, "licence": licence, "resumed": resumed}
+    beside = folder / f".{FIT}.part"
+    beside.write_text(json.dumps(facts) + "\n", "utf-8")
+    os.replace(beside, folder / FIT)
+
+
+def _mix(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)

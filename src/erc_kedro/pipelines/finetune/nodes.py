@@ -1,0 +1,64 @@
+"""Nodes of the finetune pipeline."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from erc_kedro.parameters import FinetuneParameters
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+else:
+    DataFrame = Any
+
+logger = logging.getLogger(__name__)
+
+
+def finetune_encoder(
+    utterances: DataFrame,
+    card: dict[str, Any],
+    audit: dict[str, Any],
+    folder: Path,
+    parameters: FinetuneParameters,
+) -> tuple[dict[str, Any], DataFrame]:
+    """Fits the corpus's text encoders; the test split has no part in it.
+
+    Returns:
+        What the encoders' folder says of itself, and a row an encoder and epoch.
+    """
+    import pandas as pd
+
+    from erc_kedro import tracking
+    from erc_kedro.evaluation.audit import refuse
+    from erc_kedro.finetuning import encoders
+
+    refuse(audit)
+    corpus = folder.name
+    tags = {"corpus": corpus, "protocol": card["protocol"], "synthetic": card["synthetic"]}
+    with tracking.child(f"{corpus} finetune", {**tags, "level": "finetune"}) as run:
+        run.parameters({"finetune": parameters})
+        made = encoders.finetune(utterances, card, corpus, parameters, folder, run.id)
+        history = pd.concat(
+            [
+                pd.DataFrame(fitted.history).assign(encoder=name or "all")
+                for name, fitted in made.fitted.items()
+            ],
+            ignore_index=True,
+        )
+        for name, rows in history.groupby("encoder"):
+            curves = rows.drop(columns="selected").set_index("epoch")
+            run.curves(curves.add_prefix("" if name == "all" else f"{name}.").reset_index())
+        run.metrics({"val.weighted_f1": made.fitted[""].weighted_f1})
+        run.parameters({"split_fingerprint": made.split_fingerprint, "versions": made.versions})
+        taken_up = encoders.resumed(folder, made)
+        run.tags({"taken_up": taken_up[""] or "no", "fitted_by": made.run, "folder": folder})
+        run.text(made.model_dump_json(indent=1), encoders.CARD)
+    logger.info(
+        "%s: weighted F1 %.4f on validation, epoch %d of %s; %s",
+        corpus,
+        made.fitted[""].weighted_f1,
+        next(row["epoch"] for row in made.fitted[""].history if row["selected"]),
+        made.encoder,
+        f"{len(made.fitted) - 1} more for out-of-fold vectors" if len(made.fitted) > 1 else "no folds",
+    )
+    return made.model_dump(mode="json"), history

@@ -1,0 +1,22 @@
+"""A text encoder that knows the task, for `features.text.encoder: finetuned`."""
+
+from kedro.pipeline import Node, Pipeline
+
+from erc_kedro.pipelines import per_corpus
+from erc_kedro.pipelines.finetune.nodes import finetune_encoder
+
+
+def create_pipeline() -> Pipeline:
+    """Fine-tunes each corpus's text encoder on its training dialogues."""
+    return per_corpus(
+        Pipeline(
+            [
+                Node(
+                    finetune_encoder,
+                    ["utterances", "card", "audit", "finetuned", "params:finetune"],
+                    ["encoder_card", "encoder_history"],
+                    name="finetune_encoder",
+                )
+            ]
+        )
+    )
