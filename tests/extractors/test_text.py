@@ -9,23 +9,12 @@ from erc_kedro import extractors
 from erc_kedro.extractors import hub, text
 from erc_kedro.extractors.base import ExtractionError, Line
 from erc_kedro.parameters import TextParameters
-
-WORDS = ["oh", "no", "yes", "what", "is", "this", "i", "love", "it", "hate", "you", ".", "ada", "ben", ":"]
+from tests import tiny
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    path = tmp_path_factory.mktemp("encoder")
-    (path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]))
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=20, hidden_size=16, num_hidden_layers=5, num_attention_heads=2, intermediate_size=32
-    )
-    BertModel(config).save_pretrained(path)
-    BertTokenizerFast(vocab=str(path / "vocab.txt")).save_pretrained(path)
-    return path
+    return tiny.bert(tmp_path_factory.mktemp("encoder"))
 
 
 def extractor(folder, **options):

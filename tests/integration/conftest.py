@@ -148,16 +148,22 @@ def demo(new_project):
 
 
 @pytest.fixture(scope="session")
-def copy_of_demo(demo, store, tmp_path_factory):
-    """Makes copies of the finished demo, to change at will; their MLflow stores are empty."""
+def copy_of(store, tmp_path_factory):
+    """Makes copies of a project, to change at will; their MLflow stores are empty."""
 
-    def make() -> Project:
+    def make(project: Project) -> Project:
         folder = tmp_path_factory.mktemp("copy") / "erc"
-        shutil.copytree(demo.folder, folder, ignore=shutil.ignore_patterns("mlflow.db", "mlruns", ".git"))
+        shutil.copytree(project.folder, folder, ignore=shutil.ignore_patterns("mlflow.db", "mlruns", ".git"))
         shutil.copy(store, folder / "mlflow.db")
         return Project(folder)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def copy_of_demo(demo, copy_of):
+    """Makes copies of the finished demo, to change at will; their MLflow stores are empty."""
+    return lambda: copy_of(demo)
 
 
 @pytest.fixture

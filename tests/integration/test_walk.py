@@ -65,6 +65,8 @@ def test_every_promised_file_is_there_and_no_other(demo):
                 f"08_reporting/audit/{corpus}{n}"
                 for n in (".json", ".md", "_features.json", "_with_features.md")
             ),
+            # Without rows: the encoder is not a fine-tuned one.
+            f"07_model_output/{corpus}/encoder_alone/predictions.parquet",
             *(f"08_reporting/full/{corpus}_{n}.json" for n in ("confusion", "per_class", "learning_curves")),
         }
     assert raw

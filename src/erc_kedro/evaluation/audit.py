@@ -303,6 +303,19 @@ def audit_features(
     return audit
 
 
+def _encoder_sentence(facts: Mapping[str, Any]) -> str:
+    folds = (
+        f"Vectors of training come from {facts['folds']} encoders that did not see their dialogue."
+        if facts["folds"]
+        else "Vectors of training come from the encoder that learned from them."
+    )
+    score = f"weighted F1 {facts['val_weighted_f1']:.3f} on its {facts['selected_on']} validation dialogues"
+    return (
+        f"Text: {facts['encoder']}, fine-tuned on {facts['trained_on']} training dialogues of "
+        f"{facts['corpus']} ({score}, which chose the epoch). {folds}"
+    )
+
+
 def _encoder(made_by: Mapping[Any, Any]) -> dict[str, Any] | None:
     """What the page says of a fine-tuned encoder."""
     facts = made_by.get("encoder")
@@ -540,6 +553,8 @@ def _features_section(audit: Mapping[str, Any]) -> list[str]:
             for split, share in facts["share"].items()
         ),
     )
+    if audit.get("encoder"):
+        lines += [_encoder_sentence(audit["encoder"]), ""]
     names = {
         "not_finite": "not finite",
         "all_zero": "all zeros",

@@ -128,28 +128,26 @@ def _folds(known: pd.DataFrame, parameters: FinetuneParameters) -> list[set[str]
 
 def _fit_all(tasks: Mapping[str, Task], parameters: FinetuneParameters) -> None:
     import torch
+    from joblib import Parallel, cpu_count, delayed
 
-    cores = os.cpu_count() or 1
     gpu = torch.cuda.is_available()
+    jobs = 1 if gpu or parameters.processes > 1 else min(parameters.jobs, len(tasks), cpu_count())
+    threads = max(1, cpu_count() // max(jobs, parameters.processes))
+    threads = min(threads, int(os.environ.get("OMP_NUM_THREADS", threads)))
+    shared = [replace(task, threads=threads) for task in tasks.values()]
     if parameters.processes > 1:
         from accelerate.launchers import debug_launcher, notebook_launcher
 
-        threads = max(1, cores // parameters.processes)
-        for task in tasks.values():
-            launch = notebook_launcher if gpu else debug_launcher
-            launch(fit, (replace(task, threads=threads),), num_processes=parameters.processes)
-        return
-    jobs = 1 if gpu else min(parameters.jobs, len(tasks), cores)
-    shared = [replace(task, threads=max(1, cores // jobs)) for task in tasks.values()]
-    if jobs == 1:
+        # The one for debugging is the one that starts processes on a CPU.
+        launch = notebook_launcher if gpu else debug_launcher
+        for task in shared:
+            launch(fit, (task,), num_processes=parameters.processes)
+    elif jobs > 1:
+        work = (delayed(_fit_beside)(task, os.getpid()) for task in shared)
+        Parallel(n_jobs=jobs, inner_max_num_threads=threads)(work)
+    else:
         for task in shared:
             fit(task)
-        return
-    from joblib import Parallel, delayed
-
-    Parallel(n_jobs=jobs, inner_max_num_threads=shared[0].threads)(
-        delayed(_fit_beside)(task, os.getpid()) for task in shared
-    )
 
 
 def _fit_beside(task: Task, parent: int) -> None:
