@@ -339,8 +339,8 @@ class FinetuneParameters(Parameters):
     # 0, or how many more encoders are fitted to make training vectors that their own encoder never saw.
     folds: int = Field(default=0, ge=0)
     seed: int = Field(default=0, ge=0)
-    # bf16 and fp16 need hardware that has them; weights stay float32.
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    # Of the encoder's products; weights stay float32. auto: bf16 where the hardware has it, else no.
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     # Encoders that are fitted at once on CPU, the cores shared between them.
     jobs: int = Field(default=2, ge=1)
     # Processes that one encoder is fitted by, one a GPU.

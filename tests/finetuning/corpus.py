@@ -43,5 +43,6 @@ def parameters(encoder, **options) -> FinetuneParameters:
         "batch_utterances": 8,
         "max_tokens": 64,
         "jobs": 1,
+        "precision": "no",
     }
     return FinetuneParameters(**(quick | options))

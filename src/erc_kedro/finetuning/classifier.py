@@ -52,7 +52,9 @@ def load(name: str) -> tuple[Any, nn.Module, str, str]:
             for attribute in ATTENTION_DROPOUT:
                 if hasattr(config, attribute):
                     setattr(config, attribute, 0.0)
-            return AutoModel.from_pretrained(source, config=config, **options)
+            # The fused attention of a CPU is slow to differentiate, in bf16 most of all.
+            attention = {} if torch.cuda.is_available() else {"attn_implementation": "eager"}
+            return AutoModel.from_pretrained(source, config=config, **attention, **options)
 
     kinds: tuple[Callable[..., Any], ...] = (AutoTokenizer.from_pretrained, hub.model(Undropped))
     (tokenizer, encoder), digest, licence = hub.load(name, kinds, "finetune.encoder")

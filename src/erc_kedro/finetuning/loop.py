@@ -29,8 +29,8 @@ from erc_kedro.progress import bar as progress_bar
 FIT, CHECKPOINT = "fit.json", "checkpoint.pt"
 # A kill costs less than this, or twenty times what saving costs, if that is more.
 SAVE_EVERY_S = 60.0
-# What decides a fit's speed, or how many there are, but not what it learns.
-IDLE = {"jobs", "folds", "seed"}
+# What decides how many fits there are and how fast, or is in the key as what it comes to on this machine.
+IDLE = {"jobs", "processes", "precision", "folds", "seed"}
 # What is summed over an epoch's steps.
 NOTHING = {"loss": 0.0, "labelled": 0.0, "utterances": 0.0, "seconds": 0.0}
 
@@ -92,7 +92,7 @@ def fit(task: Task, alive: Callable[[], bool] = lambda: True) -> None:
     accelerator = _accelerator(parameters)
     torch.manual_seed(task.seed)
     tokenizer, encoder, digest, licence = classifier.load(parameters.encoder)
-    key = _key(task, digest, accelerator.num_processes)
+    key = _key(task, digest, accelerator.num_processes, accelerator.mixed_precision)
     done = outcome(task.folder)
     if done is not None and done.fitted.key == key:
         if accelerator.is_main_process and done.resumed != "done":
@@ -139,7 +139,7 @@ def _train(
     parameters, folder = task.parameters, task.folder
     groups = classifier.groups(network, parameters)
     rates = [group.pop("rate") for group in groups]
-    optimiser = torch.optim.AdamW(groups, lr=parameters.learning_rate)
+    optimiser = torch.optim.AdamW(groups, lr=parameters.learning_rate, fused=True)
     network, optimiser = accelerator.prepare(network, optimiser)
     inner = accelerator.unwrap_model(network)
     weight = _class_weight(task).to(accelerator.device)
@@ -277,19 +277,30 @@ def _validate(
     }
 
 
+def _precision(parameters: FinetuneParameters) -> str:
+    if parameters.precision != "auto":
+        return parameters.precision
+    if torch.cuda.is_available():
+        has = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        # Emulated elsewhere, it is slower than full precision.
+        has = any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
+    return "bf16" if has else "no"
+
+
 def _accelerator(parameters: FinetuneParameters) -> Any:
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
     from accelerate.utils import DistributedDataParallelKwargs
 
     if not torch.cuda.is_available() and parameters.precision == "fp16":
-        raise ValueError("finetune.precision: fp16 needs a GPU; write no, or bf16 where the CPU has it")
+        raise ValueError("finetune.precision: fp16 needs a GPU; write auto")
     # An earlier fit of this process may have had another precision.
     AcceleratorState._reset_state()
     # A pooler that an encoder brings is not used.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     return Accelerator(
-        mixed_precision=parameters.precision,
+        mixed_precision=_precision(parameters),
         gradient_accumulation_steps=parameters.accumulate,
         cpu=not torch.cuda.is_available(),
         kwargs_handlers=[unused],
@@ -330,7 +341,7 @@ def _best(history: Sequence[dict[str, float]]) -> int:
     return scores.index(max(scores))
 
 
-def _key(task: Task, digest: str, processes: int) -> str:
+def _key(task: Task, digest: str, *hardware: object) -> str:
     """A hash of all that decides what is learned."""
     import transformers
 
@@ -342,7 +353,7 @@ def _key(task: Task, digest: str, processes: int) -> str:
         task.parameters.model_dump_json(exclude=IDLE),
         task.seed,
         digest,
-        processes,
+        hardware,
         torch.__version__,
         transformers.__version__,
         sources.version("finetuning/*.py", "extractors/windows.py"),
