@@ -5,11 +5,20 @@ import sys
 from tqdm import tqdm
 
 
-def bar(total: int, title: str, unit: str, done: int = 0, silent: bool = False) -> tqdm:
+def bar(total: int, title: str, unit: str, done: int = 0, silent: bool = False, line: int = 0) -> tqdm:
     """A bar with rate and time left; into a file or a log it prints a line every ten seconds at most.
 
     Args:
         done: what an earlier run did; the rate is of this one.
+        line: of the terminal, where several processes show one each.
     """
-    interval = 0.2 if sys.stderr.isatty() else 10.0
-    return tqdm(total=total, desc=title, unit=unit, mininterval=interval, initial=done, disable=silent)
+    watched = sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        desc=title,
+        unit=unit,
+        mininterval=0.2 if watched else 10.0,
+        initial=done,
+        disable=silent,
+        position=line if watched else 0,
+    )

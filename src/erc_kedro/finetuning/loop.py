@@ -45,6 +45,7 @@ class Task:
         seed: of the head's first weights, of dropout and of batches.
         folder: where it is left.
         threads: of this process, on CPU.
+        line: of the terminal, where its progress is shown.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Task:
     seed: int
     folder: Path
     threads: int = 1
+    line: int = 0
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,7 @@ def _train(
         "utt",
         done=count * len(history) + int(sums["utterances"]),
         silent=not accelerator.is_main_process,
+        line=task.line,
     ) as bar:
         for epoch in range(len(history), parameters.epochs):
             draw = np.random.default_rng([task.seed, epoch])
