@@ -171,5 +171,4 @@ def _probabilities(folder: Path, vectors: np.ndarray) -> np.ndarray:
     from safetensors.torch import load_file
 
     head = load_file(folder / HEAD)
-    x = torch.from_numpy(vectors) * vectors.shape[1] ** 0.5
-    return (x @ head["weight"].T + head["bias"]).softmax(-1).numpy()
+    return (torch.from_numpy(vectors) @ head["weight"].T + head["bias"]).softmax(-1).numpy()

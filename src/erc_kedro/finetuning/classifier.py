@@ -19,22 +19,32 @@ ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout", "atten
 class Classifier(nn.Module):
     """Scores the targets of windows.
 
-    The head reads an utterance's vector at length √H, whatever its length was: extraction keeps vectors at
-    unit length, and the head must mean the same for them.
+    The head reads an utterance's vector at one length, whatever its own was: extraction keeps vectors at unit
+    length, and the head must mean the same for them. The length is the mean one before training: at √H the
+    head learned too fast (docs/decisions/0008-fine-tuning.md).
     """
+
+    length: Tensor
 
     def __init__(self, encoder: nn.Module, classes: int, dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(int(encoder.config.hidden_size), classes)  # type: ignore[union-attr, arg-type]
+        self.register_buffer("length", torch.ones(()))
+
+    def measure(self, tokens: dict[str, Tensor], own: Tensor) -> None:
+        """Sets the length from some windows; the arguments are those of ``forward``."""
+        with torch.no_grad():
+            vectors = pooled(self.encoder(**tokens).last_hidden_state, own).float()
+        self.length.fill_(vectors.norm(dim=1).mean())
 
     def forward(self, tokens: dict[str, Tensor], own: Tensor) -> tuple[Tensor, Tensor]:
         """Logits [T, C] and unit vectors [T, H] of targets, from tokens [B, L] and masks [T, B * L]."""
         hidden = self.encoder(**tokens).last_hidden_state
         # Lengths and products of vectors want full precision.
         unit = nn.functional.normalize(pooled(hidden, own).float(), dim=-1)
-        return self.head(self.dropout(unit * unit.shape[1] ** 0.5)), unit
+        return self.head(self.dropout(unit * self.length)), unit
 
 
 def load(name: str) -> tuple[Any, nn.Module, str, str]:

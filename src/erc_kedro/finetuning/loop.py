@@ -112,7 +112,9 @@ def fit(task: Task, alive: Callable[[], bool] = lambda: True) -> None:
     )
     if parameters.lora is not None:
         encoder = classifier.with_adapters(encoder, parameters.lora)
-    network = Classifier(encoder, len(task.classes), parameters.dropout)
+    network = Classifier(encoder, len(task.classes), parameters.dropout).to(accelerator.device)
+    some = validated.examples()[: 4 * parameters.batch_utterances]
+    network.eval().measure(*_on(accelerator.device, learned.tensors(some))[:2])
     history, resumed = _train(task, network, learned, validated, accelerator, tokenizer, key, alive)
     if accelerator.is_main_process:
         fitted = Fitted(
@@ -380,7 +382,7 @@ def _export(network: Classifier, tokenizer: Any, folder: Path) -> None:
     shutil.rmtree(beside, ignore_errors=True)
     encoder.save_pretrained(beside)
     tokenizer.save_pretrained(beside)
-    head = {"weight": network.head.weight, "bias": network.head.bias}
+    head = {"weight": network.head.weight * network.length, "bias": network.head.bias}
     save_file({name: value.detach().cpu().contiguous() for name, value in head.items()}, beside / HEAD)
     for path in beside.iterdir():
         os.replace(path, folder / path.name)
