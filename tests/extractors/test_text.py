@@ -115,6 +115,11 @@ def test_the_context_is_what_was_said_before_in_the_same_dialogue():
         Line("what is this", "ada", ()),
         Line("oh no", "ben", (("ada", "what is this"),)),
     ]
+    lettered = text.lines(dialogue(), TextParameters(context=2, speaker_names="letters"))
+    assert [line.speaker for line in lettered] == ["A", "A", "A", "B"]
+    assert lettered[0].before == (("A", "what is this"), ("B", "oh no"))
+    around = text.lines(dialogue(), TextParameters(context=1, following=2))[3]
+    assert around == Line("oh no", "", (("", "what is this"),), (("", "yes"),))
     assert text.lines(dialogue(), TextParameters(context=1))[0] == Line("yes", "", (("", "oh no"),))
     assert text.lines(dialogue(), TextParameters())[0] == Line("yes")
 
@@ -145,6 +150,14 @@ def test_with_context_the_mean_is_over_the_utterance_s_own_tokens(folder):
     # Beside a longer one, so that it is padded.
     other = Line("i love it i love it", "ben", line.before)
     np.testing.assert_allclose(encoder([line, other])[0], own / own.norm(), atol=1e-5)
+
+
+def test_what_follows_is_shown_and_cut_off_at_the_far_end(folder):
+    encoder = extractor(folder, context=1, following=2, max_tokens=10, pooling="mean")
+    line = Line("oh no", "", (("", "i hate you"),), (("", "yes"), ("", "what is this")))
+    said = ["[CLS]", "hate", "you", "[SEP]", "oh", "no", "[SEP]", "yes", "[SEP]", "what"]
+    own = states(encoder, encoder._tokenizer.convert_tokens_to_ids(said))[-1][0][4:6].mean(0)
+    np.testing.assert_allclose(encoder([line])[0], own / own.norm(), atol=1e-5)
 
 
 def test_what_does_not_fit_is_cut_off_at_the_oldest_end(folder):

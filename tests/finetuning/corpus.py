@@ -44,5 +44,6 @@ def parameters(encoder, **options) -> FinetuneParameters:
         "max_tokens": 64,
         "jobs": 1,
         "precision": "no",
+        "folds": 0,
     }
     return FinetuneParameters(**(quick | options))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -51,9 +52,8 @@ def extract(
 
 def lines(utterances: pd.DataFrame, parameters: TextParameters) -> list[Line]:
     """Each utterance with what is said around it, as far as the parameters ask, in the table's order."""
-    table = utterances[["dialogue_id", "position", "speaker", "text"]]
-    if not parameters.speaker_names:
-        table = table.assign(speaker="")
+    table = utterances[["dialogue_id", "position", "text"]]
+    table = table.assign(speaker=shown_speakers(utterances, parameters.speaker_names))
     made: dict[Any, Line] = {}
     for _, rows in table.sort_values(["dialogue_id", "position"]).groupby("dialogue_id", sort=False):
         said = list(zip(rows["speaker"], rows["text"], strict=True))
@@ -62,6 +62,20 @@ def lines(utterances: pd.DataFrame, parameters: TextParameters) -> list[Line]:
             before = tuple(said[max(0, at - parameters.context) : at])
             made[index] = Line(text, speaker, before, tuple(said[at + 1 : at + 1 + parameters.following]))
     return [made[index] for index in table.index]
+
+
+def shown_speakers(utterances: pd.DataFrame, how: bool | str) -> pd.Series:
+    """What an encoder reads as each utterance's speaker: the name, a letter, or nothing.
+
+    A letter depends on who spoke before in the dialogue, never on who speaks later.
+    """
+    if how is True:
+        return utterances["speaker"]
+    if how is False:
+        return pd.Series("", utterances.index, dtype="str")
+    ordered = utterances.sort_values(["dialogue_id", "position"])
+    place = ordered.groupby("dialogue_id", sort=False)["speaker"].transform(lambda one: pd.factorize(one)[0])
+    return place.map(lambda at: ascii_uppercase[at % 26]).reindex(utterances.index)
 
 
 def vectors(extractor: Any, spoken: Sequence[Line], folder: Path, parameters: TextParameters) -> np.ndarray:

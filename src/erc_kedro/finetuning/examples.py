@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from erc_kedro.extractors.text import shown_speakers
 from erc_kedro.extractors.windows import Window, Windows
 from erc_kedro.parameters import FinetuneParameters
 
@@ -38,7 +39,7 @@ class Dialogues:
         self._parameters = parameters
         code = {name: index for index, name in enumerate(classes)}
         table = utterances.sort_values(["dialogue_id", "position"])
-        speakers = table["speaker"] if parameters.speaker_names else [""] * len(table)
+        speakers = shown_speakers(table, parameters.speaker_names)
         tokens = [self._windows.tokens(*said) for said in zip(speakers, table["text"], strict=True)]
         labels = table["label"].map(code).fillna(-1).astype(int).to_numpy()
         self._said: dict[str, list[tuple[list[int], int]]] = {}
