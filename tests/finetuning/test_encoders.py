@@ -55,13 +55,14 @@ def vectors(tuned, table, tmp_path):
 
 def test_it_learns_what_the_words_say(tuned, tmp_path):
     found, table = tuned
-    assert found.card.fitted[""].weighted_f1 > 0.9
+    assert found.card.fitted[""].weighted_f1 > 0.75
     made, _ = vectors(found, table, tmp_path)
     predictions = found.predictions(table, made)
     schemas.predictions.validate(predictions)
     test = predictions[predictions["split"] == "test"]
     guess = test[[f"p_{name}" for name in CLASSES]].to_numpy().argmax(1)
-    assert f1_score(test["label"].map(CLASSES.index), guess, average="weighted") > 0.9
+    # A third would be right by chance.
+    assert f1_score(test["label"].map(CLASSES.index), guess, average="weighted") > 0.75
 
 
 def test_it_learns_what_only_the_context_says(base, tmp_path):
