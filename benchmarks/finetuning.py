@@ -69,7 +69,7 @@ def measure(data: Path, corpus: str, choice: str, seed: int, more: dict[str, obj
         "choice": " ".join([choice, *(f"{key}={value}" for key, value in more.items())]),
         "seed": seed,
         **scores,
-        "epoch": next(row["epoch"] for row in fitted.history if row["selected"]),
+        "epoch": fitted.epoch,
         "minutes": sum(row["seconds"] for row in fitted.history) / 60,
         "wall": wall / 60,
     }

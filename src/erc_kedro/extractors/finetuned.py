@@ -44,6 +44,11 @@ class Fitted(BaseModel):
         """Of the epoch that was kept, on validation."""
         return max(row["val_weighted_f1"] for row in self.history)
 
+    @property
+    def epoch(self) -> int:
+        """The one that was kept."""
+        return int(next(row["epoch"] for row in self.history if row["selected"]))
+
 
 class EncoderCard(BaseModel):
     """A fine-tuned encoder as its folder describes it.

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from erc_kedro import sources
 from erc_kedro.extractors.base import fingerprint
 from erc_kedro.extractors.finetuned import CARD, EncoderCard
-from erc_kedro.finetuning.loop import Outcome, Task, fit, outcome
+from erc_kedro.finetuning.loop import Outcome, Task, code_version, fit, outcome
 from erc_kedro.parameters import FinetuneParameters
+from erc_kedro.training import checkpoint
 
 
 def finetune(
@@ -69,14 +69,13 @@ def finetune(
         versions={
             "torch": torch.__version__,
             "transformers": transformers.__version__,
-            "code": sources.version("finetuning/*.py", "extractors/windows.py"),
+            "code": code_version(),
         },
     )
     if earlier is not None and earlier.fitted == made.fitted:
         made = made.model_copy(update={"run": earlier.run})
-    beside = folder / f".{CARD}.part"
-    beside.write_text(made.model_dump_json(indent=1) + "\n", "utf-8")
-    os.replace(beside, folder / CARD)
+    text = made.model_dump_json(indent=1) + "\n"
+    checkpoint.replace(folder / CARD, lambda path: path.write_text(text, "utf-8"))
     return made
 
 

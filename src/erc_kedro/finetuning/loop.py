@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickle
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -25,8 +24,10 @@ from erc_kedro.finetuning.classifier import Classifier
 from erc_kedro.finetuning.examples import Dialogues, Example, batches
 from erc_kedro.parameters import FinetuneParameters
 from erc_kedro.progress import bar as progress_bar
+from erc_kedro.training import checkpoint
+from erc_kedro.training.loop import best_epoch, mix
 
-FIT, CHECKPOINT = "fit.json", "checkpoint.pt"
+FIT = "fit.json"
 # A kill costs less than this, or twenty times what saving costs, if that is more.
 SAVE_EVERY_S = 60.0
 # What decides how many fits there are and how fast, or is in the key as what it comes to on this machine.
@@ -125,7 +126,7 @@ def fit(task: Task, alive: Callable[[], bool] = lambda: True) -> None:
             history=history,
         )
         _write(task.folder, fitted, digest, licence, resumed)
-        (task.folder / CHECKPOINT).unlink(missing_ok=True)
+        (task.folder / checkpoint.CHECKPOINT).unlink(missing_ok=True)
     accelerator.wait_for_everyone()
 
 
@@ -147,7 +148,7 @@ def _train(
     network, optimiser = accelerator.prepare(network, optimiser)
     inner = accelerator.unwrap_model(network)
     weight = _class_weight(task).to(accelerator.device)
-    state = _load(folder, key)
+    state = checkpoint.load(folder, key)
     history: list[dict[str, float]] = []
     first, resumed = 0, ""
     sums = dict(NOTHING)
@@ -161,7 +162,7 @@ def _train(
         started = time.monotonic()
         if accelerator.is_main_process:
             content = {"network": inner.state_dict(), "optimiser": optimiser.state_dict()}
-            _save(folder, {"key": key, "history": history, "step": step, "sums": sums, **content})
+            checkpoint.save(folder, key, {"history": history, "step": step, "sums": sums, **content})
         return 20 * (time.monotonic() - started)
 
     saved_at, patience = time.monotonic(), 0.0
@@ -190,7 +191,7 @@ def _train(
                 if not alive():
                     raise SystemExit("the run that started this fit is gone")
                 started = time.monotonic()
-                torch.manual_seed(_mix(task.seed, epoch, step, accelerator.process_index))
+                torch.manual_seed(mix(task.seed, epoch, step, accelerator.process_index))
                 along = (epoch + step * world / len(steps)) / parameters.epochs
                 for group, rate in zip(optimiser.param_groups, rates, strict=True):
                     group["lr"] = rate * _schedule(along, parameters.warmup)
@@ -218,13 +219,12 @@ def _train(
             row = {"epoch": epoch, "train_loss": sums["loss"] / sums["labelled"], **scores}
             history.append({**row, "seconds": sums["seconds"]})
             sums = dict(NOTHING)
-            best = _best(history)
-            if accelerator.is_main_process and best == epoch:
+            if accelerator.is_main_process and best_epoch(history) == epoch:
                 _export(inner, tokenizer, folder)
             bar.set_postfix(epoch=epoch, val_wf1=f"{row['val_weighted_f1']:.3f}")
             patience = save(0)
             saved_at = time.monotonic()
-    return [{**row, "selected": float(row["epoch"] == _best(history))} for row in history], resumed
+    return [{**row, "selected": float(row["epoch"] == best_epoch(history))} for row in history], resumed
 
 
 def _step(
@@ -340,10 +340,9 @@ def _on(device: Any, tensors: tuple[dict[str, Tensor], Tensor, Tensor]) -> Any:
     return {name: value.to(device) for name, value in tokens.items()}, own.to(device), labels.to(device)
 
 
-def _best(history: Sequence[dict[str, float]]) -> int:
-    """The first epoch with the best validation weighted F1."""
-    scores = [row["val_weighted_f1"] for row in history]
-    return scores.index(max(scores))
+def code_version() -> str:
+    """A hash of the sources that decide what is learned."""
+    return sources.version("finetuning/*.py", "extractors/windows.py", "extractors/text.py")
 
 
 def _key(task: Task, digest: str, *hardware: object) -> str:
@@ -361,7 +360,7 @@ def _key(task: Task, digest: str, *hardware: object) -> str:
         hardware,
         torch.__version__,
         transformers.__version__,
-        sources.version("finetuning/*.py", "extractors/windows.py"),
+        code_version(),
     )
 
 
@@ -389,26 +388,6 @@ def _export(network: Classifier, tokenizer: Any, folder: Path) -> None:
     beside.rmdir()
 
 
-def _save(folder: Path, state: dict[str, Any]) -> None:
-    beside = folder / f".{CHECKPOINT}.part"
-    torch.save(state, beside)
-    os.replace(beside, folder / CHECKPOINT)
-
-
-def _load(folder: Path, key: str) -> dict[str, Any] | None:
-    try:
-        state = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
-        return None
-    return state if state.get("key") == key else None
-
-
 def _write(folder: Path, fitted: Fitted, digest: str, licence: str, resumed: str) -> None:
     facts = {"fitted": fitted.model_dump(), "digest": digest, "licence": licence, "resumed": resumed}
-    beside = folder / f".{FIT}.part"
-    beside.write_text(json.dumps(facts) + "\n", "utf-8")
-    os.replace(beside, folder / FIT)
-
-
-def _mix(*parts: int) -> int:
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+    checkpoint.replace(folder / FIT, lambda path: path.write_text(json.dumps(facts) + "\n", "utf-8"))

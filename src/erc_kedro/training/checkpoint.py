@@ -63,13 +63,13 @@ def code_version(architecture: str) -> str:
 def save(folder: Path, key: str, state: dict[str, Any]) -> None:
     """Replaces the folder's checkpoint, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / CHECKPOINT, lambda path: torch.save({"key": key, **state}, path))
+    replace(folder / CHECKPOINT, lambda path: torch.save({"key": key, **state}, path))
 
 
 def load(folder: Path, key: str) -> dict[str, Any] | None:
     """The checkpoint of a fit with this key, or None; one that cannot be read counts as none."""
     try:
-        state = torch.load(folder / CHECKPOINT, weights_only=True)
+        state = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
         return None
     return state if state.get("key") == key else None
@@ -89,10 +89,10 @@ def save_result(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
-    _replace(folder / PREDICTIONS, lambda path: predictions.to_parquet(path, index=False))
-    _replace(folder / HISTORY, lambda path: history.to_parquet(path, index=False))
-    _replace(folder / WEIGHTS, lambda path: _write_weights(weights, path))
-    _replace(folder / CONFIG, lambda path: path.write_text(json.dumps(config, indent=2) + "\n"))
+    replace(folder / PREDICTIONS, lambda path: predictions.to_parquet(path, index=False))
+    replace(folder / HISTORY, lambda path: history.to_parquet(path, index=False))
+    replace(folder / WEIGHTS, lambda path: _write_weights(weights, path))
+    replace(folder / CONFIG, lambda path: path.write_text(json.dumps(config, indent=2) + "\n"))
     (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -133,7 +133,8 @@ def find(root: Path, key: str) -> tuple[Path, pd.DataFrame, pd.DataFrame] | None
     return None
 
 
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+def replace(path: Path, write: Callable[[Path], Any]) -> None:
+    """Has ``write`` make a file, which then takes the place of ``path``, whole or not at all."""
     # One name beside each file, so that what a kill leaves there is written over, not collected.
     beside = path.with_name(f".{path.name}.part")
     write(beside)

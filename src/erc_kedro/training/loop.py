@@ -108,7 +108,7 @@ def fit(
         best, history, resumed = _train(network, seen, parameters, seed, folder, key, on_epoch)
     network.load_state_dict(best)
     table = pd.DataFrame(history)
-    table["selected"] = table["epoch"] == _best_epoch(history)
+    table["selected"] = table["epoch"] == best_epoch(history)
     predictions = predict(network, seen)
     predictions.insert(0, "seed", seed)
     checkpoint.save_result(folder, config, best, predictions, table)
@@ -159,7 +159,7 @@ def _train(
         started = time.monotonic()
         epoch = len(history)
         # Each epoch draws from its own seed, so that a resumed fit repeats an uninterrupted one exactly.
-        torch.manual_seed(_mix(seed, epoch))
+        torch.manual_seed(mix(seed, epoch))
         _set_rate(optimiser, parameters, epoch)
         generator = np.random.default_rng([seed, epoch])
         row = _train_epoch(network, average, optimiser, data, parameters, class_weight, generator)
@@ -167,7 +167,7 @@ def _train(
         row = {"seed": seed, "epoch": epoch, **row, **scores}
         row |= {"learning_rate": optimiser.param_groups[0]["lr"], "seconds": time.monotonic() - started}
         history.append(row)
-        if _best_epoch(history) == epoch:
+        if best_epoch(history) == epoch:
             best = {name: value.detach().clone() for name, value in average.state_dict().items()}
         if time.monotonic() - saved_at > SAVE_EVERY_S:
             checkpoint.save(
@@ -304,7 +304,7 @@ def _validate(network: Network, data: Dialogues, size: int = 512) -> dict[str, f
     }
 
 
-def _best_epoch(history: list[dict[str, float]]) -> int:
+def best_epoch(history: list[dict[str, float]]) -> int:
     """The first epoch with the best validation weighted F1, or -1 before any."""
     scores = [row["val_weighted_f1"] for row in history]
     return scores.index(max(scores)) if scores else -1
@@ -312,7 +312,7 @@ def _best_epoch(history: list[dict[str, float]]) -> int:
 
 def _finished(history: list[dict[str, float]], parameters: TrainParameters) -> bool:
     epochs = len(history)
-    return epochs >= parameters.epochs or epochs - 1 - _best_epoch(history) >= parameters.patience
+    return epochs >= parameters.epochs or epochs - 1 - best_epoch(history) >= parameters.patience
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, parameters: TrainParameters, epoch: int) -> None:
@@ -327,5 +327,6 @@ def _set_rate(optimiser: torch.optim.Optimizer, parameters: TrainParameters, epo
         group["lr"] = parameters.learning_rate * factor
 
 
-def _mix(seed: int, epoch: int) -> int:
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
+def mix(*parts: int) -> int:
+    """One seed from several numbers."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)

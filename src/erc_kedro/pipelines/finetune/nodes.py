@@ -57,7 +57,7 @@ def finetune_encoder(
         "%s: weighted F1 %.4f on validation, epoch %d of %s; %s",
         corpus,
         made.fitted[""].weighted_f1,
-        next(row["epoch"] for row in made.fitted[""].history if row["selected"]),
+        made.fitted[""].epoch,
         made.encoder,
         f"{len(made.fitted) - 1} more for out-of-fold vectors" if len(made.fitted) > 1 else "no folds",
     )
