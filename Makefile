@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PORT_UI ?= 5000
 PORT_VIZ ?= 4141
+PORT_TUNE ?= 8080
 # What `make viz` shows: your own data once there is some, the embedded corpora before.
 ENV ?= $(if $(wildcard data/07_model_output/*/*),local,demo)
 export DO_NOT_TRACK = 1
@@ -11,10 +12,10 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export PYTHONWARNINGS = ignore::FutureWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench ui viz clean-demo
+.PHONY: help setup demo test lint bench ui viz tune-dashboard clean-demo
 
 help:  ## what can be made
-	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready  ## a virtual environment with the pinned packages of requirements.lock
 
@@ -56,6 +57,14 @@ ui: setup  ## MLflow's pages on 127.0.0.1
 viz: setup  ## Kedro-Viz on 127.0.0.1
 	@echo "Kedro-Viz: http://127.0.0.1:$(PORT_VIZ)   (environment $(ENV); Ctrl-C ends it)"
 	@$(BIN)/kedro viz run --host 127.0.0.1 --port $(PORT_VIZ) --no-browser --env $(ENV)
+
+# The storage that `kedro run --pipeline=tune` fills, if it is not the journal: STUDIES=sqlite:///tune.db
+STUDIES ?= $(if $(filter demo,$(ENV)),data/demo,data)/06_models/tuning/journal.log
+
+tune-dashboard: setup  ## hyperparameter studies in optuna-dashboard on 127.0.0.1
+	@test -n "$(findstring ://,$(STUDIES))" -o -f "$(STUDIES)" || { echo "$(STUDIES) does not exist yet; kedro run --pipeline=tune makes it (ENV=demo for the embedded corpora)"; exit 1; }
+	@echo "optuna-dashboard: http://127.0.0.1:$(PORT_TUNE)/dashboard   ($(STUDIES); Ctrl-C ends it)"
+	@$(BIN)/optuna-dashboard --host 127.0.0.1 --port $(PORT_TUNE) $(STUDIES)
 
 clean-demo:  ## removes what the demo wrote
 	@rm -rf data/demo

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from kedro.config import MissingConfigException, OmegaConfigLoader
 
-STAGES = ("ingestion", "finetune", "features", "train", "compare")
+STAGES = ("ingestion", "finetune", "features", "train", "compare", "tune")
 
 
 class ConfigError(ValueError):
@@ -122,6 +122,10 @@ class ErcConfigLoader(OmegaConfigLoader):
             expanded[corpus]["compare"]["experiments"] = {
                 name: for_stage(config, corpus, "train", experiment, typed)
                 for name, experiment in compared.items()
+            }
+            expanded[corpus]["tune"] |= {
+                "experiment": config.get("experiment"),
+                "experiment_settings": dict(chosen),
             }
         return expanded
 

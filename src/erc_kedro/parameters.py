@@ -1,9 +1,10 @@
 """Typed parameters: Kedro builds these from configuration and refuses a wrong value before any node runs."""
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 Weight = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
@@ -358,3 +359,184 @@ class FinetuneParameters(Parameters):
                 f"training, but following is {self.following}; write targets: {self.following + 1} or less"
             )
         return self
+
+
+class Dimension(Parameters):
+    """What a search may set one training parameter to: a range, or a list of choices.
+
+    ``when``: it is searched only where other parameters have these values, and is the default elsewhere.
+    """
+
+    low: int | float | None = None
+    high: int | float | None = None
+    step: int | float | None = Field(default=None, gt=0)
+    log: bool = False
+    choices: tuple[Any, ...] | None = None
+    when: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Dimension":
+        if self.choices is not None:
+            if self.low is not None or self.high is not None or self.step is not None or self.log:
+                raise ValueError("choices stand alone; leave out low, high, step and log")
+            if not self.choices:
+                raise ValueError("choices is empty; name at least one value, or write null to not search it")
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError("write low and high, or choices")
+        if self.low > self.high:
+            raise ValueError(f"low ({self.low}) is above high ({self.high})")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low is {self.low}, and a log scale begins above 0")
+        if self.log and self.step is not None:
+            raise ValueError("a log scale has no step; leave one of them out")
+        return self
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """The choices, or the ends of the range."""
+        return self.choices if self.choices is not None else (self.low, self.high)
+
+
+# They say how a fit is run, not what is learned.
+_NOT_SEARCHED = {"seeds", "threads", "jobs"}
+
+
+class TuneParameters(Parameters):
+    """A search over training parameters, judged on validation alone."""
+
+    # Trials that are finished in the end, whoever ran them; those of earlier runs count.
+    trials: int = Field(default=60, ge=1)
+    # A trial is the mean over so many seeds; they begin here, so that training's own seeds stay fresh.
+    seeds: int = Field(default=5, ge=1)
+    first_seed: int = Field(default=1000, ge=0)
+    # A second thing to be good at, which gives a Pareto front and no pruning: validation accuracy, the number
+    # of weights, or the milliseconds that one dialogue of median length takes.
+    second_objective: Literal["accuracy", "parameters", "latency"] | None = None
+    sampler: Literal["tpe", "gp", "random"] = "tpe"
+    sampler_seed: int | None = None
+    # Stop a trial by its first seed's epochs (Hyperband), and between seeds (Wilcoxon's signed-rank test
+    # against the best trial, seed by seed, with a p below this; 0: never).
+    prune_epochs: bool = True
+    prune_seeds: float = Field(default=0.15, ge=0, le=1)
+    # journal: a file in the study's folder. Or the URL of a database, or grpc://HOST:PORT.
+    storage: str = "journal"
+    # Trials at once, the cores shared between them; dask sends them to the cluster at `address`.
+    workers: int = Field(default=1, ge=1)
+    backend: Literal["loky", "dask"] = "loky"
+    address: str | None = None
+    # By dotted name of a training parameter; in YAML nested as they are under `train`.
+    space: dict[str, Dimension]
+    # Known good points: {parameter: value}, tried right after the default.
+    enqueue: tuple[dict[str, Any], ...] = ()
+    # The experiment that is tuned: its name and file, filled in.
+    experiment: str = ""
+    experiment_settings: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _by_dotted_name(cls, space: Any) -> Any:
+        return _dotted(space) if isinstance(space, Mapping) else space
+
+    @field_validator("enqueue", mode="before")
+    @classmethod
+    def _points_by_dotted_name(cls, points: Any) -> Any:
+        if not isinstance(points, list | tuple):
+            return points
+        return [_flat(point) if isinstance(point, Mapping) else point for point in points]
+
+    @model_validator(mode="after")
+    def _searchable(self) -> "TuneParameters":
+        if not self.space:
+            raise ValueError("space is empty; name at least one parameter of train")
+        for name, dimension in self.space.items():
+            for value in dimension.values:
+                _check_value(f"space.{name}", name, value, choice=dimension.choices is not None)
+            for other, wanted in dimension.when.items():
+                _check_value(f"space.{name}.when", other, wanted)
+        self._check_circles()
+        for number, point in enumerate(self.enqueue):
+            for name, value in point.items():
+                if name not in self.space:
+                    raise ValueError(f"enqueue[{number}].{name} is not in the space")
+                _check_value(f"enqueue[{number}]", name, value)
+                dimension = self.space[name]
+                if dimension.choices is not None:
+                    inside = value in dimension.choices
+                else:
+                    inside = dimension.low <= value <= dimension.high  # type: ignore[operator]
+                if not inside:
+                    raise ValueError(f"enqueue[{number}].{name}: {value} is outside of the space")
+        if self.backend == "dask" and self.address is None:
+            raise ValueError("backend: dask needs `address`, such as tcp://127.0.0.1:8786")
+        return self
+
+    def _check_circles(self) -> None:
+        def follow(name: str, way: tuple[str, ...]) -> None:
+            if name in way:
+                raise ValueError(f"space: `when` goes in a circle: {' -> '.join((*way, name))}")
+            for other in self.space[name].when if name in self.space else ():
+                follow(other, (*way, name))
+
+        for name in self.space:
+            follow(name, ())
+
+
+def _dotted(space: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dimensions by dotted name; a null, which takes one out again, is left out."""
+    flat: dict[str, Any] = {}
+    for key, value in space.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and not set(value) & set(Dimension.model_fields):
+            flat |= _dotted(value, f"{name}.")
+        elif value is not None:
+            flat[name] = (
+                {**value, "when": _flat(value.get("when") or {})} if isinstance(value, Mapping) else value
+            )
+    return flat
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted names as nested mappings."""
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        *path, last = name.split(".")
+        inner = result
+        for part in path:
+            inner = inner.setdefault(part, {})
+        inner[last] = value
+    return result
+
+
+def _check_value(where: str, name: str, value: Any, choice: bool = True) -> None:
+    """Refuses a parameter that training has not, and a value that this parameter alone cannot have."""
+    if name.partition(".")[0] in _NOT_SEARCHED:
+        raise ValueError(f"{where}: {name} does not decide what is learned")
+    try:
+        TrainParameters.model_validate(nested({name: value}))
+    except ValidationError as error:
+        path = tuple(name.split("."))
+        for found in error.errors():
+            # What does not fit together with other defaults is another trial's, or is dropped when drawn.
+            if found["type"] == "extra_forbidden":
+                raise ValueError(f"{where}: train has no parameter {name}") from error
+            at = found["loc"]
+            if at[: len(path)] == path or (path[: len(at)] == at and found["type"].endswith("_type")):
+                raise ValueError(f"{where}: {value!r} is not possible ({found['msg']})") from error
+    if not choice and (isinstance(_default(name), bool) or not isinstance(_default(name), int | float)):
+        raise ValueError(f"{where}: {name} is not a number; write choices")
+
+
+def _default(name: str) -> Any:
+    """The default of a training parameter by its dotted name; None for an entry of a mapping."""
+    value: Any = TrainParameters()
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else getattr(value, part, None)
+    return value

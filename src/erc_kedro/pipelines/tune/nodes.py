@@ -1,0 +1,100 @@
+"""Nodes of the tune pipeline."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from erc_kedro.parameters import TrainParameters, TuneParameters
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from plotly.graph_objects import Figure
+else:
+    DataFrame = Figure = Any
+
+logger = logging.getLogger(__name__)
+
+
+def tune_corpus(
+    utterances: DataFrame,
+    text: DataFrame,
+    audio: DataFrame,
+    visual: DataFrame,
+    card: dict[str, Any],
+    audit: dict[str, Any],
+    features_audit: dict[str, Any],
+    folder: Path,
+    train: TrainParameters,
+    parameters: TuneParameters,
+) -> tuple[DataFrame, dict[str, Any], str, Figure, Figure, Figure, Figure, Figure]:
+    """Runs the trials that the corpus's study still wants; the test split has no part in it.
+
+    Returns:
+        A row a trial; what came of the search; the best trial as an experiment's file; and figures.
+    """
+    from erc_kedro import tracking
+    from erc_kedro.evaluation.audit import refuse, text_errors
+    from erc_kedro.figures import tuning as figures
+    from erc_kedro.tuning.results import best_experiment, outcome, trials_table
+    from erc_kedro.tuning.search import search
+    from erc_kedro.tuning.trial import prepare
+
+    corpus = folder.name
+    refuse(audit)
+    refuse(features_audit)
+    errors = text_errors(text.attrs, utterances, corpus, train.model.causal)
+    refuse({"name": f"{corpus} tune", "errors": errors})
+    known = utterances[utterances["split"] != "test"]
+    given = prepare(
+        corpus,
+        known,
+        {"text": text, "audio": audio, "visual": visual},
+        card["labels"],
+        train,
+        parameters,
+        folder,
+    )
+    tags = {"corpus": corpus, "experiment": parameters.experiment, "study": given.name}
+    with tracking.child(f"{corpus} tune", {**tags, "level": "tune"}) as run:
+        run.parameters({"tune": parameters, "train": train})
+        found = search(given, lambda trial: _log_trial(trial, given.name, tags), corpus=corpus)
+        table, result = trials_table(found), outcome(found, given)
+        drawn = figures.of_study(found)
+        run.metrics(
+            {"best.val_weighted_f1": result["search"], "default.val_weighted_f1": result["default"]}
+            | {f"importance.{name}": value for name, value in result["importances"].items()}
+        )
+        run.parameters({"best": result["values"]})
+        run.text(table.drop(columns="history").to_csv(index=False), "trials.csv")
+        for name, figure in drawn.items():
+            run.text(figure.to_html(include_plotlyjs=True), f"{name}.html")
+    logger.info(
+        "%s: best of %d trials %.4f, default %.4f on validation (optimistic; train it afresh with "
+        "`kedro run --pipeline=train --namespaces=%s --params=experiment=%s`)",
+        corpus,
+        result["trials"],
+        result["search"],
+        result["default"],
+        corpus,
+        result["experiment"],
+    )
+    return table, result, best_experiment(result, parameters), *drawn.values()  # type: ignore[return-value]
+
+
+def _log_trial(trial: Any, study: str, tags: dict[str, Any]) -> None:
+    import pandas as pd
+
+    from erc_kedro import tracking
+    from erc_kedro.tuning.space import of_trial
+
+    own = {"level": "trial", "state": trial.state.name, "reason": trial.user_attrs.get("reason", "")}
+    with tracking.child(f"{study} trial {trial.number}", {**tags, **own}) as run:
+        run.parameters({"trial": trial.number, **of_trial(trial)})
+        history = pd.DataFrame(trial.user_attrs.get("history", []))
+        for seed, rows in history.groupby("seed") if len(history) else ():
+            curves = rows.set_index("epoch").drop(columns="seed").add_suffix(f".seed{seed:g}")
+            run.curves(curves.reset_index())
+        scores = trial.user_attrs.get("scores", [])
+        run.metrics({f"score.seed{at}": score for at, score in enumerate(scores)})
+        if trial.values is not None:
+            run.metrics({"val.weighted_f1": trial.values[0]})

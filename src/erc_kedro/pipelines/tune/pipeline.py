@@ -1,0 +1,31 @@
+"""Search for training parameters, judged on validation alone."""
+
+from kedro.pipeline import Node, Pipeline
+
+from erc_kedro.pipelines import CORPUS, per_corpus
+from erc_kedro.pipelines.tune.nodes import tune_corpus
+
+FIGURES = ("history", "importances", "parallel", "slices", "front")
+
+
+def create_pipeline() -> Pipeline:
+    """Fills each corpus's study to its budget, and writes the best trial as an experiment."""
+    return per_corpus(
+        Pipeline(
+            [
+                Node(
+                    tune_corpus,
+                    {
+                        **CORPUS,
+                        "audit": "audit",
+                        "features_audit": "features_audit",
+                        "folder": "studies",
+                        "train": "params:train",
+                        "parameters": "params:tune",
+                    },
+                    ["trials", "tuning", "best_experiment", *(f"{name}_search" for name in FIGURES)],
+                    name="tune",
+                )
+            ]
+        )
+    )

@@ -1,0 +1,1 @@
+"""Hyperparameter search: a space, a study that survives, and the trials that fill it."""

@@ -1,0 +1,100 @@
+"""What a study came to: a table, the winner, and an experiment's file."""
+
+import json
+import warnings
+from typing import Any
+
+import optuna
+import pandas as pd
+import yaml
+from optuna.trial import FrozenTrial, TrialState
+
+from erc_kedro.config import merge
+from erc_kedro.parameters import TuneParameters, nested
+from erc_kedro.tuning import study as studies
+from erc_kedro.tuning.pruner import DEFAULT
+from erc_kedro.tuning.space import of_trial
+from erc_kedro.tuning.trial import Search
+
+
+def trials_table(study: optuna.Study) -> pd.DataFrame:
+    """A row a trial: number, state, reason, value(s), scores of seeds, seconds, history, and its values."""
+    lost = studies.lost(study)
+    rows = []
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state == TrialState.WAITING:
+            continue
+        attributes = trial.user_attrs
+        rows.append(
+            {
+                "trial": trial.number,
+                "state": "LOST" if trial.number in lost else trial.state.name,
+                "reason": lost.get(trial.number, attributes.get("reason", "")),
+                "point": attributes.get("point", ""),
+                "value": trial.values[0] if trial.values else None,
+                "second_value": trial.values[1] if trial.values and len(trial.values) > 1 else None,
+                "scores": json.dumps(attributes.get("scores", [])),
+                "seconds": attributes.get("seconds"),
+                "values": json.dumps(of_trial(trial)),
+                "history": json.dumps(attributes.get("history", [])),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def winner(study: optuna.Study) -> FrozenTrial:
+    """The complete trial with the best validation weighted F1, the earliest of equal ones."""
+    complete = [trial for trial in studies.finished(study) if trial.state == TrialState.COMPLETE]
+    return max(complete, key=lambda trial: (trial.values[0], -trial.number))
+
+
+def outcome(study: optuna.Study, search: Search) -> dict[str, Any]:
+    """What the report and the card of the search say, JSON-able."""
+    best = winner(study)
+    done = studies.finished(study)
+    tune = search.parameters
+    first = next(trial for trial in done if trial.user_attrs.get("point") == DEFAULT)
+    return {
+        "experiment": f"{search.corpus}_best",
+        "tuned": tune.experiment,
+        "study": search.name,
+        "storage": tune.storage,
+        "trials": len(done),
+        "states": pd.Series([trial.state.name for trial in done]).value_counts().to_dict(),
+        "seconds": sum(trial.user_attrs.get("seconds", 0.0) for trial in done),
+        "trial": best.number,
+        # The best of many is too good by chance; training on other seeds says how good it is.
+        "search": best.values[0],
+        "default": first.values[0],
+        "seeds": [tune.first_seed + number for number in range(tune.seeds)],
+        "second_objective": tune.second_objective,
+        "front": [{"trial": trial.number, "values": trial.values} for trial in study.best_trials]
+        if tune.second_objective
+        else [],
+        "values": of_trial(best),
+        "importances": importances(study),
+    }
+
+
+def importances(study: optuna.Study) -> dict[str, float]:
+    """How much of the objective's variance each parameter explains; empty where too few trials say it."""
+    target = (lambda trial: trial.values[0]) if len(study.directions) > 1 else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = optuna.importance.get_param_importances(study, target=target)
+        except (ValueError, RuntimeError):
+            return {}
+    return {name: float(value) for name, value in found.items()}
+
+
+def best_experiment(result: dict[str, Any], parameters: TuneParameters) -> str:
+    """The winner as a file of ``conf/<env>/experiments``."""
+    content = merge(parameters.experiment_settings, {"train": nested(result["values"])})
+    page = yaml.safe_dump({result["experiment"]: content}, sort_keys=False, allow_unicode=True)
+    return (
+        f"# Written by `kedro run --pipeline=tune`: trial {result['trial']} of {result['trials']}\n"
+        f"# of the study {result['study']!r}, over {result['tuned']}.\n"
+        f"# Validation weighted F1 in the search {result['search']:.4f}, which is optimistic; "
+        f"of the default {result['default']:.4f}.\n" + page
+    )

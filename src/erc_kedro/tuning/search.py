@@ -1,0 +1,152 @@
+"""A study filled to its budget, by this process or by workers."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import optuna
+from joblib import cpu_count
+from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
+from optuna.trial import FrozenTrial
+
+from erc_kedro.config import ConfigError
+from erc_kedro.progress import bar as progress_bar
+from erc_kedro.tuning import space
+from erc_kedro.tuning import study as studies
+from erc_kedro.tuning.pruner import DEFAULT
+from erc_kedro.tuning.trial import Search, run_next
+
+logger = logging.getLogger(__name__)
+
+Send = Callable[[], Future]
+
+
+def search(
+    given: Search, on_trial: Callable[[FrozenTrial], None] = lambda trial: None, **facts: Any
+) -> optuna.Study:
+    """Runs trials until the study has as many as its budget, whoever ran them.
+
+    Args:
+        on_trial: called with each trial that this run finished.
+        facts: kept with the study.
+    Raises:
+        ValueError: the default configuration cannot be trained.
+    """
+    tune, base = given.parameters, given.base
+    study = given.open(**facts)
+    points = [(DEFAULT, space.defaults(tune.space, base))]
+    points += [(f"enqueued {number}", point) for number, point in enumerate(tune.enqueue)]
+    kept = [(name, space.fixed(tune.space, values)) for name, values in points]
+    with (
+        progress_bar(tune.trials, f"Tuning {given.name}", "trial", done=len(studies.finished(study))) as bar,
+        _workers(given) as senders,
+    ):
+        running: dict[Future, Send] = {}
+        while True:
+            studies.bury(study)
+            studies.queue(study, kept, tune.trials)
+            done = studies.finished(study)
+            bar.update(len(done) - bar.n)
+            bar.set_postfix_str(_best(study, done))
+            if len(done) >= tune.trials and not running:
+                return study
+            # What is running elsewhere may yet be lost and queued again.
+            idle = [send for send in senders if send not in running.values()]
+            for send in idle[: studies.waiting(study, tune)]:
+                running[send()] = send
+            for future in _done(running):
+                del running[future]
+                number = _result(future)
+                if number is not None:
+                    on_trial(study.trials[number])
+
+
+def _result(future: Future) -> int | None:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        logger.warning("a worker was killed in the middle of a trial; the trial is queued again")
+        return None
+
+
+def _done(running: dict[Future, Send]) -> list[Future]:
+    until = time.monotonic() + 1
+    while not (done := [future for future in running if future.done()]) and time.monotonic() < until:
+        time.sleep(0.05)
+    return done
+
+
+@contextmanager
+def _workers(given: Search) -> Iterator[list[Send]]:
+    """One sender a worker; each has at most one trial at a time."""
+    tune = given.parameters
+    if tune.backend == "dask":
+        with _dask(tune.address) as client:
+            share = replace(given, threads=1)
+
+            def remote() -> Future:
+                return client.submit(run_next, share, pure=False)
+
+            # Each its own object, so that it is known which ones wait.
+            yield [lambda: remote() for _ in range(tune.workers)]
+        return
+    if tune.workers == 1:
+        yield [lambda: _here(given)]
+        return
+    share = replace(given, threads=max(1, cpu_count() // tune.workers), parent=os.getpid())
+    with ExitStack() as stack:
+        yield [stack.enter_context(_Worker(share)) for _ in range(tune.workers)]
+
+
+def _here(given: Search) -> Future:
+    future: Future = Future()
+    future.set_result(run_next(given))
+    return future
+
+
+class _Worker:
+    """A process of its own: one that is killed takes no other's trial with it, as it would in a pool."""
+
+    def __init__(self, given: Search) -> None:
+        self._given = given
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "_Worker":
+        return self
+
+    def __call__(self) -> Future:
+        if self._pool is None or self._pool._flags.broken:
+            threads = {"OMP_NUM_THREADS": str(self._given.threads)}
+            self._pool = ProcessPoolExecutor(max_workers=1, env=threads)
+        return self._pool.submit(run_next, self._given)
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(kill_workers=error[0] is not None)
+
+
+@contextmanager
+def _dask(address: str | None) -> Iterator[Any]:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ConfigError('tune.backend: dask is not installed; pip install -e ".[dask]"') from error
+    try:
+        client = Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"tune.address: no Dask scheduler answers at {address} ({error}); start one with "
+            "`dask scheduler` and workers with `dask worker`"
+        ) from error
+    with client:
+        yield client
+
+
+def _best(study: optuna.Study, done: list[FrozenTrial]) -> str:
+    complete = [trial.values[0] for trial in done if trial.state == optuna.trial.TrialState.COMPLETE]
+    return f"best={max(complete):.4f}" if complete else ""

@@ -1,0 +1,98 @@
+"""From a search space to the parameters of a trial."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+
+from erc_kedro.parameters import Dimension, TrainParameters, nested
+
+Space = Mapping[str, Dimension]
+
+
+def defaults(space: Space, base: TrainParameters) -> dict[str, Any]:
+    """What the base has, of the parameters that are searched."""
+    return {name: value_of(base, name) for name in space}
+
+
+def value_of(base: TrainParameters, name: str) -> Any:
+    """A training parameter by its dotted name; None for an entry that a mapping lacks."""
+    value: Any = base.model_dump(mode="json")
+    for part in name.split("."):
+        value = value.get(part)
+    return value
+
+
+def with_values(base: TrainParameters, values: Mapping[str, Any]) -> TrainParameters:
+    """The base with some parameters changed, by dotted name.
+
+    Raises:
+        pydantic.ValidationError: they do not fit together.
+    """
+    from erc_kedro.config import merge
+
+    return TrainParameters.model_validate(merge(base.model_dump(), nested(values)))
+
+
+def fixed(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A point as Optuna keeps one: what lies in the space, lists as text."""
+    return {name: _kept(value) for name, value in values.items() if _inside(space[name], value)}
+
+
+def suggest(
+    trial: optuna.trial.Trial, space: Space, base: TrainParameters, whole: bool = False
+) -> dict[str, Any]:
+    """A value for every dimension whose conditions hold.
+
+    Args:
+        whole: the trial is a whole point; what lies outside of the space stays as the base has it.
+    """
+    values: dict[str, Any] = {}
+
+    def value(name: str) -> Any:
+        own = value_of(base, name)
+        if name not in space or (whole and not _inside(space[name], own)):
+            return own
+        if name not in values:
+            dimension = space[name]
+            if any(value(other) != wanted for other, wanted in dimension.when.items()):
+                return own
+            values[name] = _drawn(trial, name, dimension, base)
+        return values[name]
+
+    for name in space:
+        value(name)
+    return values
+
+
+def of_trial(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+    """A trial's values by dotted name."""
+    return {name: _given(value) for name, value in trial.params.items()}
+
+
+def _drawn(trial: optuna.trial.Trial, name: str, dimension: Dimension, base: TrainParameters) -> Any:
+    if dimension.choices is not None:
+        return _given(trial.suggest_categorical(name, [_kept(choice) for choice in dimension.choices]))
+    low, high, step = dimension.low, dimension.high, dimension.step
+    assert low is not None
+    assert high is not None
+    if isinstance(value_of(base, name), int):
+        return trial.suggest_int(name, int(low), int(high), step=int(step or 1), log=dimension.log)
+    return trial.suggest_float(name, float(low), float(high), step=step, log=dimension.log)
+
+
+def _inside(dimension: Dimension, value: Any) -> bool:
+    if dimension.choices is not None:
+        return value in [json.loads(json.dumps(choice)) for choice in dimension.choices]
+    low, high = dimension.low, dimension.high
+    return value is not None and low is not None and high is not None and low <= value <= high
+
+
+def _kept(value: Any) -> Any:
+    """Optuna keeps numbers, texts, booleans and None; a list becomes text."""
+    return json.dumps(value) if isinstance(value, list | tuple) else value
+
+
+def _given(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) and value.startswith("[") else value

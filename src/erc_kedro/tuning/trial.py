@@ -1,0 +1,239 @@
+"""One trial: parameters from the study, a fit a seed, and what came of it."""
+
+import itertools
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+from optuna.trial import Trial, TrialState
+from pydantic import ValidationError
+
+from erc_kedro.extractors.base import fingerprint
+from erc_kedro.parameters import TrainParameters, TuneParameters
+from erc_kedro.training import checkpoint
+from erc_kedro.training.batches import Dialogues, assemble, batch_of
+from erc_kedro.training.loop import fit, load_network
+from erc_kedro.tuning import study as studies
+from erc_kedro.tuning.pruner import DEFAULT, SEEDS
+from erc_kedro.tuning.space import suggest, with_values
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What every process that takes part in a study knows of it.
+
+    Attributes:
+        name: of the study.
+        corpus: that it is for.
+        data: training and validation dialogues, by how they are scaled (``scaled_by``); no others.
+        folder: where fits live while they run; the journal lies beside it.
+        threads: of each fit.
+        parent: the process that sent the worker; it ends when that is gone. None for no such tie.
+    """
+
+    name: str
+    corpus: str
+    parameters: TuneParameters
+    base: TrainParameters
+    data: dict[str, Dialogues]
+    folder: Path
+    threads: int
+    parent: int | None = None
+
+    def open(self, **facts: Any) -> optuna.Study:
+        """Its study."""
+        epochs = self.parameters.space.get("epochs")
+        highest = max(epochs.values) if epochs else self.base.epochs
+        return studies.open_study(self.name, self.parameters, self.folder.parent, highest, facts)
+
+
+def prepare(
+    corpus: str,
+    utterances: pd.DataFrame,
+    features: Mapping[str, pd.DataFrame],
+    classes: Sequence[str],
+    base: TrainParameters,
+    parameters: TuneParameters,
+    folder: Path,
+) -> Search:
+    """A search whose study is named after all that decides what a trial scores.
+
+    Other data, another space or another base are another study; another budget, sampler or number of workers
+    go on with the same one.
+
+    Args:
+        utterances: of training and validation; no others.
+        folder: the corpus's own; the journal lies beside it.
+    """
+    scaled = [name for name in parameters.space if name.startswith("scaling.")]
+    data = {}
+    for chosen in itertools.product(*(_choices(parameters, base, name) for name in scaled)):
+        variant = with_values(base, dict(zip(scaled, chosen, strict=True)))
+        data[scaled_by(variant)] = assemble(utterances, features, classes, variant.scaling)
+    decides = {"space", "seeds", "first_seed", "second_objective", "prune_epochs", "prune_seeds"}
+    digest = fingerprint(
+        data[scaled_by(base)].fingerprint,
+        base.model_dump_json(exclude={"seeds", "threads", "jobs"}),
+        parameters.model_dump_json(include=decides),
+        checkpoint.code_version(base.model.architecture),
+    )
+    name = f"{corpus} {parameters.experiment} {digest[:8]}"
+    return Search(name, corpus, parameters, base, data, folder, base.threads)
+
+
+def _choices(parameters: TuneParameters, base: TrainParameters, name: str) -> set[str]:
+    own = base.scaling.get(name.partition(".")[2])  # type: ignore[call-overload]
+    return {*(parameters.space[name].choices or ()), own or "train"}
+
+
+def scaled_by(parameters: TrainParameters) -> str:
+    """The key of ``Search.data`` for these parameters."""
+    how = {name: how for name, how in parameters.scaling.items() if how != "train"}
+    return repr(sorted(how.items()))
+
+
+def run_next(search: Search) -> int | None:
+    """Runs the next queued trial and returns its number, or None where none is queued.
+
+    What cannot be trained is noted with its reason and counts as a trial.
+
+    Raises:
+        ValueError: the default configuration cannot be trained.
+    """
+    study = search.open()
+    trial = studies.claim(study, search.parameters)
+    if trial is None:
+        return None
+    with _given_back(study, trial):
+        try:
+            values = _run(search, trial)
+        except optuna.TrialPruned as pruned:
+            trial.set_user_attr("reason", str(pruned))
+            study.tell(trial, state=TrialState.PRUNED)
+        except (ValidationError, FloatingPointError) as error:
+            _refuse_default(trial, error)
+            why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            trial.set_user_attr("reason", why)
+            study.tell(trial, state=TrialState.PRUNED)
+        except Exception as error:
+            _refuse_default(trial, error)
+            trial.set_user_attr("reason", f"{type(error).__name__}: {error}"[:500])
+            study.tell(trial, state=TrialState.FAIL)
+        else:
+            study.tell(trial, values)
+    shutil.rmtree(_folder(search, trial), ignore_errors=True)
+    return trial.number
+
+
+@contextmanager
+def _given_back(study: optuna.Study, trial: Trial) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        # Interrupted: another process, or a later run, takes the point up.
+        studies.give_back(study, study.trials[trial.number], "its run was interrupted")
+        raise
+
+
+def _refuse_default(trial: Trial, error: Exception) -> None:
+    if trial.user_attrs.get("point") == DEFAULT:
+        raise ValueError(f"tune: the default configuration cannot be trained: {error}") from error
+
+
+def _run(search: Search, trial: Trial) -> float | list[float]:
+    """The objectives' values.
+
+    Raises:
+        optuna.TrialPruned: it looks worse than others.
+        pydantic.ValidationError: what was drawn does not fit together.
+    """
+    tune = search.parameters
+    is_default = trial.user_attrs.get("point") == DEFAULT
+    values = suggest(trial, tune.space, search.base, whole=is_default)
+    parameters = with_values(search.base, values).model_copy(update={"threads": search.threads})
+    data = search.data[scaled_by(parameters)]
+    scores: list[float] = []
+    accuracies: list[float] = []
+    history: list[dict[str, float]] = []
+    started = time.monotonic()
+    beaten = 0.0
+
+    def on_epoch(row: dict[str, float]) -> None:
+        nonlocal beaten
+        if search.parent is not None and os.getppid() != search.parent:
+            raise SystemExit("the run that started this trial is gone")
+        if time.monotonic() - beaten > studies.BEAT_EVERY_S:
+            studies.beat(trial)
+            beaten = time.monotonic()
+        _keep(history, row)
+        if not scores and tune.second_objective is None:
+            best = max(one["val_weighted_f1"] for one in history)
+            epoch = int(row["epoch"]) + 1
+            trial.report(best, epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned(f"epoch {epoch}: {best:.4f} is behind other trials (Hyperband)")
+
+    try:
+        for number in range(tune.seeds):
+            seed = tune.first_seed + number
+            made = fit(data, parameters, seed, _folder(search, trial) / f"seed{seed}", on_epoch)
+            # An interrupted fit that was taken up tells its earlier epochs only here.
+            history[:] = [row for row in history if row["seed"] != seed]
+            for row in made.history.to_dict("records"):
+                _keep(history, row)
+            best = made.history.loc[made.history["selected"]].iloc[0]
+            scores.append(float(best["val_weighted_f1"]))
+            accuracies.append(float(best["val_accuracy"]))
+            if tune.second_objective is None:
+                trial.report(scores[-1], SEEDS + number)
+                if number + 1 < tune.seeds and trial.should_prune():
+                    raise optuna.TrialPruned(
+                        f"after {number + 1} seeds: {np.mean(scores):.4f} is behind the best trial (Wilcoxon)"
+                    )
+    finally:
+        trial.set_user_attr("scores", scores)
+        trial.set_user_attr("history", history)
+        trial.set_user_attr("seconds", time.monotonic() - started)
+    score = float(np.mean(scores))
+    if tune.second_objective is None:
+        return score
+    if tune.second_objective == "accuracy":
+        return [score, float(np.mean(accuracies))]
+    network = load_network(made.folder)
+    if tune.second_objective == "parameters":
+        return [score, float(sum(weight.numel() for weight in network.parameters()))]
+    return [score, _latency_ms(network, data)]
+
+
+def _keep(history: list[dict[str, float]], row: Mapping[Any, Any]) -> None:
+    names = ("seed", "epoch", "train_loss", "val_loss", "val_weighted_f1", "val_accuracy")
+    history.append({name: round(float(row[name]), 6) for name in names if name in row})
+
+
+def _latency_ms(network: Any, data: Dialogues) -> float:
+    """Milliseconds for one dialogue of median length: the median of twenty."""
+    import torch
+
+    median = int(np.argsort(data.length)[len(data.length) // 2])
+    batch = batch_of(data, np.array([median]))
+    times = []
+    with torch.inference_mode():
+        for _ in range(20):
+            started = time.perf_counter()
+            network(batch)
+            times.append(time.perf_counter() - started)
+    return float(np.median(times)) * 1e3
+
+
+def _folder(search: Search, trial: Trial) -> Path:
+    # A retried trial goes on where the interrupted one was.
+    number = trial.user_attrs.get("origin", trial.number)
+    return search.folder / "fits" / search.name.replace(" ", "_") / str(number)
