@@ -79,7 +79,7 @@ class TrackingHooks:
         project = self._context.project_path
         names = run_params.get("pipeline_names") or [run_params.get("pipeline_name") or "__default__"]
         pipeline = "+".join(name or "__default__" for name in names)
-        parameters = _without_comparison(self._context.params)
+        parameters = _without_own_runs(self._context.params)
         corpora = run_params.get("namespaces") or []
         command = " ".join(["kedro", *sys.argv[1:]])
         tracking.start(
@@ -117,10 +117,10 @@ class TrackingHooks:
         tracking.finish("FAILED")
 
 
-def _without_comparison(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Each experiment's parameters are logged with its own run."""
+def _without_own_runs(parameters: dict[str, Any]) -> dict[str, Any]:
+    """What a corpus compares or searches is logged with the runs that do it."""
     return {
-        key: {k: v for k, v in value.items() if k != "compare"} if isinstance(value, dict) else value
+        key: {k: v for k, v in value.items() if k not in ("compare", "tune")} if isinstance(value, dict) else value
         for key, value in parameters.items()
     }
 

@@ -408,7 +408,7 @@ class TuneParameters(Parameters):
     # Trials that are finished in the end, whoever ran them; those of earlier runs count.
     trials: int = Field(default=60, ge=1)
     # A trial is the mean over so many seeds; they begin here, so that training's own seeds stay fresh.
-    seeds: int = Field(default=5, ge=1)
+    seeds: int = Field(default=3, ge=1)
     first_seed: int = Field(default=1000, ge=0)
     # A second thing to be good at, which gives a Pareto front and no pruning: validation accuracy, the number
     # of weights, or the milliseconds that one dialogue of median length takes.
@@ -416,9 +416,10 @@ class TuneParameters(Parameters):
     sampler: Literal["tpe", "gp", "random"] = "tpe"
     sampler_seed: int | None = None
     # Stop a trial by its first seed's epochs (Hyperband), and between seeds (Wilcoxon's signed-rank test
-    # against the best trial, seed by seed, with a p below this; 0: never).
+    # against the best trial, seed by seed, with a p below this; 0: never). Two seeds that are both worse
+    # have p = .25, three .125.
     prune_epochs: bool = True
-    prune_seeds: float = Field(default=0.15, ge=0, le=1)
+    prune_seeds: float = Field(default=0.3, ge=0, le=1)
     # journal: a file in the study's folder. Or the URL of a database, or grpc://HOST:PORT.
     storage: str = "journal"
     # Trials at once, the cores shared between them; dask sends them to the cluster at `address`.

@@ -52,7 +52,7 @@ def search(
             studies.queue(study, kept, tune.trials)
             done = studies.finished(study)
             bar.update(len(done) - bar.n)
-            bar.set_postfix_str(_best(study, done))
+            bar.set_postfix_str(_best(done), refresh=False)
             if len(done) >= tune.trials and not running:
                 return study
             # What is running elsewhere may yet be lost and queued again.
@@ -147,6 +147,6 @@ def _dask(address: str | None) -> Iterator[Any]:
         yield client
 
 
-def _best(study: optuna.Study, done: list[FrozenTrial]) -> str:
+def _best(done: list[FrozenTrial]) -> str:
     complete = [trial.values[0] for trial in done if trial.state == optuna.trial.TrialState.COMPLETE]
     return f"best={max(complete):.4f}" if complete else ""

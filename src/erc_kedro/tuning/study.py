@@ -8,7 +8,8 @@ import os
 import platform
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ def storage(where: str, folder: Path) -> BaseStorage:
             return optuna.storages.JournalStorage(backend)
         if where.startswith("grpc://"):
             host, _, port = where.removeprefix("grpc://").partition(":")
-            proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port or 13000))
+            with _quiet():
+                proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port or 13000))
             proxy.wait_server_ready(timeout=10)
             return proxy
         return optuna.storages.get_storage(where)
@@ -102,10 +104,8 @@ def open_study(
 
 def sampler(parameters: TuneParameters, number: int) -> BaseSampler:
     """What draws the trial of this number; with ``sampler_seed`` the same from the same earlier trials."""
-    seed = None if parameters.sampler_seed is None else mix(parameters.sampler_seed, number)
-    with warnings.catch_warnings():
-        for kind in (optuna.exceptions.ExperimentalWarning, FutureWarning):
-            warnings.simplefilter("ignore", kind)
+    seed = None if parameters.sampler_seed is None else mix(parameters.sampler_seed, number) % 2**32
+    with _quiet():
         if parameters.sampler == "gp":
             return optuna.samplers.GPSampler(seed=seed)
         if parameters.sampler == "random":
@@ -114,6 +114,15 @@ def sampler(parameters: TuneParameters, number: int) -> BaseSampler:
         return optuna.samplers.TPESampler(
             multivariate=True, group=True, seed=seed, warn_independent_sampling=False
         )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Optuna's words on what is experimental, or will be gone in its next version."""
+    with warnings.catch_warnings():
+        for kind in (optuna.exceptions.ExperimentalWarning, FutureWarning):
+            warnings.simplefilter("ignore", kind)
+        yield
 
 
 def queue(study: optuna.Study, points: list[tuple[str, dict[str, Any]]], budget: int) -> None:
@@ -134,8 +143,8 @@ def waiting(study: optuna.Study, parameters: TuneParameters) -> int:
 def claim(study: optuna.Study, parameters: TuneParameters) -> Trial | None:
     """The next queued trial, which is this process's alone from now on; None if there is none."""
     for trial in _waiting(study, parameters):
+        study.sampler = sampler(parameters, trial.number)
         if _taken(study, trial):
-            study.sampler = sampler(parameters, trial.number)
             mine = Trial(study, trial._trial_id)
             mine.set_user_attr("worker", f"{platform.node()}:{os.getpid()}")
             beat(mine)

@@ -23,6 +23,12 @@ SCALED_BY_SPEAKER = (
     "Each speaker's {} features are scaled by that speaker's own mean and deviation. No label is read, but "
     "all that the speaker says in the split is, later utterances too."
 )
+SEARCHED = (
+    "These settings are trial {trial} of a search of {trials} trials, picked by validation. Its score there, "
+    "{search:.4f} weighted F1 (seeds {first} to {last}; the configuration before it had {default:.4f}), is "
+    "optimistic, since it is the best of many. Trained afresh on {fresh} other seeds, validation is "
+    "{retrained:.4f}. Only the retrained models have seen the test split."
+)
 PACKAGES = ("erc-kedro", "kedro", "torch", "transformers", "mlflow", "pandas", "scikit-learn")
 
 
@@ -35,6 +41,7 @@ def gather_results(
     metrics: DataFrame | None,
     history: DataFrame | None,
     training_card: dict[str, Any] | None,
+    tuning: dict[str, Any] | None,
 ) -> Results:
     """What the page shows of one corpus, and the parameters behind it."""
     from erc_kedro.figures.report import CorpusSection
@@ -54,6 +61,8 @@ def gather_results(
     ]
     if by_speaker and predictions is not None:
         card["notes"] = [*card.get("notes", []), SCALED_BY_SPEAKER.format(" and ".join(by_speaker))]
+    if tuning is not None and metrics is not None and _tuned(training, tuning):
+        card["notes"] = [*card.get("notes", []), _search_and_retrained(tuning, metrics)]
     section = CorpusSection("", card, predictions, metrics, history, audit, features_audit, utterances)
     return section, training.get("parameters")
 
@@ -97,6 +106,27 @@ def _same(predictions: DataFrame, utterances: DataFrame) -> bool:
     then = predictions[columns].drop_duplicates().sort_values("utterance_id").fillna("").astype(str)
     now = utterances[columns].sort_values("utterance_id").fillna("").astype(str)
     return bool((then.to_numpy().tolist()) == now.to_numpy().tolist())
+
+
+def _tuned(training: dict[str, Any], tuning: dict[str, Any]) -> bool:
+    """Whether the experiment was trained with what the search found."""
+    from erc_kedro.tracking import flatten
+
+    used = flatten(training.get("parameters") or {})
+    return all(used.get(name) == value for name, value in tuning["values"].items())
+
+
+def _search_and_retrained(tuning: dict[str, Any], metrics: DataFrame) -> str:
+    from erc_kedro.evaluation.metrics import summary
+
+    rows = summary(metrics).query("split == 'val' and head == 'tav' and metric == 'weighted_f1'")
+    return SEARCHED.format(
+        **tuning,
+        first=min(tuning["seeds"]),
+        last=max(tuning["seeds"]),
+        fresh=metrics["seed"].nunique(),
+        retrained=float(rows["mean"].iloc[0]),
+    )
 
 
 def _facts(experiment: str, parameters: dict[str, Any]) -> dict[str, Any]:

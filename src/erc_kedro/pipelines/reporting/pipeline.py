@@ -24,6 +24,7 @@ def create_pipeline() -> Pipeline:
                     "metrics",
                     "history",
                     "training_card",
+                    "tuning",
                 ],
                 "results",
                 name="gather_results",

@@ -1,0 +1,327 @@
+"""A study is filled to its budget, exactly, whatever happens to those who fill it."""
+
+import multiprocessing
+import os
+import signal
+import time
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+import yaml
+from optuna.trial import TrialState
+
+from erc_kedro.config import ConfigError
+from erc_kedro.parameters import TrainParameters, TuneParameters
+from erc_kedro.training import loop
+from erc_kedro.tuning import study as studies
+from erc_kedro.tuning import trial as trials
+from erc_kedro.tuning.results import best_experiment, outcome, trials_table, winner
+from erc_kedro.tuning.search import search
+from tests.conftest import CLASSES, make_corpus
+
+BASE = TrainParameters(
+    epochs=2, patience=2, batch_utterances=32, learning_rate=0.002, model={"hidden": 16, "heads": 2}
+)
+SPACE = {
+    "learning_rate": {"low": 1e-3, "high": 1e-2, "log": True},
+    "model": {"dropout": {"low": 0.0, "high": 0.5}, "context": {"choices": ["gru", "transformer"]}},
+}
+
+
+def given(folder, base=BASE, corpus=None, **parameters):
+    table, features = corpus or make_corpus(12)
+    options = {"trials": 4, "seeds": 2, "workers": 1, "sampler_seed": 0, "space": SPACE, "experiment": "full"}
+    tune = TuneParameters(**options | parameters)
+    known = table[table["split"] != "test"]
+    return trials.prepare("meld", known, features, CLASSES, base, tune, folder / "meld")
+
+
+def states(study):
+    return pd.Series([trial.state.name for trial in study.trials]).value_counts().to_dict()
+
+
+def test_the_default_is_first_and_the_best_is_no_worse(tmp_path):
+    chosen = given(tmp_path, trials=5)
+    study = search(chosen)
+    assert len(studies.finished(study)) == 5
+    first = study.trials[0]
+    assert first.params == {"learning_rate": 0.002, "model.dropout": 0.3, "model.context": "gru"}
+    result = outcome(study, chosen)
+    assert result["default"] == first.values[0]
+    assert result["search"] >= result["default"]
+    complete = [t.values[0] for t in study.trials if t.state == TrialState.COMPLETE]
+    assert result["search"] == max(complete)
+    # Weights of trials are not kept.
+    assert not list((tmp_path / "meld").rglob("*.safetensors"))
+
+
+def test_a_score_is_the_mean_over_seeds_that_training_does_not_use(tmp_path):
+    chosen = given(tmp_path, trials=1)
+    study = search(chosen)
+    scores = []
+    for seed in (1000, 1001):
+        made = loop.fit(next(iter(chosen.data.values())), BASE, seed, tmp_path / f"own{seed}")
+        scores.append(made.history["val_weighted_f1"].max())
+    assert study.trials[0].values[0] == pytest.approx(np.mean(scores))
+    assert study.trials[0].user_attrs["scores"] == pytest.approx(scores)
+
+
+def test_a_second_run_goes_on_and_repeats_nothing(tmp_path):
+    ran = []
+    search(given(tmp_path, trials=2), lambda trial: ran.append(trial.number))
+    search(given(tmp_path, trials=2), lambda trial: ran.append(trial.number))
+    study = search(given(tmp_path, trials=4), lambda trial: ran.append(trial.number))
+    assert ran == [0, 1, 2, 3]
+    assert len(study.trials) == 4
+
+
+@pytest.mark.parametrize(
+    "change", [{"seeds": 1}, {"space": {**SPACE, "weight_decay": {"low": 0.0, "high": 0.1}}}]
+)
+def test_what_changes_scores_is_another_study(tmp_path, change):
+    assert given(tmp_path, **change).name != given(tmp_path).name
+    assert given(tmp_path, trials=9, workers=3, sampler="random").name == given(tmp_path).name
+    table, features = make_corpus(12, seed=1)
+    assert given(tmp_path, corpus=(table, features)).name != given(tmp_path).name
+
+
+def test_the_same_seed_draws_the_same_points(tmp_path):
+    drawn = [search(given(tmp_path / name, trials=4)) for name in ("a", "b")]
+    assert [t.params for t in drawn[0].trials] == [t.params for t in drawn[1].trials]
+    assert len({repr(t.params) for t in drawn[0].trials}) == 4
+
+
+@pytest.mark.parametrize("sampler", ["gp", "random"])
+def test_other_samplers(tmp_path, sampler):
+    study = search(given(tmp_path, sampler=sampler, trials=3, seeds=1))
+    assert len({repr(trial.params) for trial in study.trials}) == 3
+
+
+def test_known_points_come_right_after_the_default(tmp_path):
+    point = {"learning_rate": 0.004, "model": {"context": "transformer"}}
+    study = search(given(tmp_path, enqueue=[point], trials=2, seeds=1))
+    second = study.trials[1].params
+    assert (second["learning_rate"], second["model.context"]) == (0.004, "transformer")
+
+
+@pytest.mark.parametrize("second", ["accuracy", "parameters", "latency"])
+def test_a_second_objective_gives_a_front(tmp_path, second):
+    space = {"model": {"hidden": {"choices": [16, 32]}}}
+    chosen = given(tmp_path, second_objective=second, trials=4, seeds=1, space=space)
+    study = search(chosen)
+    assert states(study) == {"COMPLETE": 4}
+    result = outcome(study, chosen)
+    assert result["search"] == max(trial.values[0] for trial in study.trials)
+    front = {one["trial"] for one in result["front"]}
+    assert front == {trial.number for trial in study.best_trials}
+    if second == "parameters":
+        by_size = {trial.params["model.hidden"]: trial.values[1] for trial in study.trials}
+        assert by_size.get(16, 0) < by_size.get(32, np.inf)
+
+
+def test_what_does_not_fit_together_is_pruned_with_its_reason(tmp_path):
+    # 24 is no multiple of twice 5 heads.
+    space = {"model": {"heads": {"choices": [5]}}}
+    study = search(given(tmp_path, space=space, trials=2, seeds=1))
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED"]
+    assert "must be a multiple" in study.trials[1].user_attrs["reason"]
+
+
+def test_a_default_that_cannot_be_trained_is_said(tmp_path):
+    table, features = make_corpus(12)
+    table.loc[table["split"] == "val", "label"] = None
+    with pytest.raises(ValueError, match="default configuration cannot be trained"):
+        search(given(tmp_path, corpus=(table, features)))
+
+
+def test_an_error_costs_its_trial_alone(tmp_path, monkeypatch):
+    whole = trials.fit
+
+    def broken(data, parameters, *rest):
+        if parameters.learning_rate != BASE.learning_rate:
+            raise MemoryError("no room")
+        return whole(data, parameters, *rest)
+
+    monkeypatch.setattr(trials, "fit", broken)
+    study = search(given(tmp_path, trials=3))
+    assert states(study) == {"COMPLETE": 1, "FAIL": 2}
+    assert "no room" in study.trials[1].user_attrs["reason"]
+    assert winner(study).number == 0
+
+
+def test_an_interrupted_trial_is_taken_up_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
+    epochs = []
+
+    def stop(trial, *_):
+        epochs.append(trial.number)
+        if len(epochs) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(optuna.trial.Trial, "report", stop)
+    with pytest.raises(KeyboardInterrupt):
+        search(given(tmp_path, trials=1, seeds=1))
+    monkeypatch.undo()
+    resumed = []
+    real = trials.fit
+
+    def fit(*words):
+        made = real(*words)
+        resumed.append(made.resumed)
+        return made
+
+    monkeypatch.setattr(trials, "fit", fit)
+    study = search(given(tmp_path, trials=1, seeds=1))
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
+    assert resumed == ["epoch 2"]
+    assert study.trials[1].user_attrs["point"] == "default"
+    table = trials_table(study)
+    assert table["state"].tolist() == ["LOST", "COMPLETE"]
+    assert "interrupted" in table["reason"][0]
+    assert len({row["epoch"] for row in study.trials[1].user_attrs["history"]}) == 2
+
+
+def slowly(chosen, started, sign):
+    """A process of a search whose second trial does not end by itself."""
+    whole = trials.fit
+
+    def fit(data, parameters, seed, folder, on_epoch):
+        if parameters.learning_rate != BASE.learning_rate:
+            started.set()
+            sign.wait(60)
+        return whole(data, parameters, seed, folder, on_epoch)
+
+    trials.fit = fit
+    search(chosen)
+
+
+def test_a_process_that_is_killed_costs_only_its_trial(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    started, sign = context.Event(), context.Event()
+    process = context.Process(target=slowly, args=(given(tmp_path, trials=4), started, sign))
+    process.start()
+    assert started.wait(60)
+    process.kill()
+    process.join()
+    study = search(given(tmp_path, trials=4))
+    assert states(study) == {"COMPLETE": 4, "FAIL": 1} or states(study).get("PRUNED")
+    assert len(studies.finished(study)) == 4
+    assert list(studies.lost(study).values()) == ["its process was killed"]
+    number = next(iter(studies.lost(study)))
+    again = next(t for t in study.trials if t.user_attrs.get("retry_of") == number)
+    assert again.params == study.trials[number].params
+
+
+def test_a_point_that_kills_its_process_each_time_is_given_up(tmp_path):
+    study = given(tmp_path).open()
+    study.enqueue_trial({"learning_rate": 0.005}, user_attrs={"point": "enqueued 0"})
+    for _ in range(studies.ATTEMPTS):
+        trial = studies.claim(study, given(tmp_path).parameters)
+        assert trial.suggest_float("learning_rate", 1e-3, 1e-2, log=True) == 0.005
+        assert studies.give_back(study, study.trials[trial.number], "killed")
+        # A second process that sees the same does nothing.
+        assert not studies.give_back(study, study.trials[trial.number], "killed")
+    assert studies.claim(study, given(tmp_path).parameters) is None
+    assert len(study.trials) == studies.ATTEMPTS
+
+
+def test_silence_on_another_machine_is_a_death(tmp_path, monkeypatch):
+    study = given(tmp_path).open()
+    study.enqueue_trial({})
+    trial = studies.claim(study, given(tmp_path).parameters)
+    trial.set_user_attr("worker", "elsewhere:1")
+    assert studies.bury(study) == 0
+    later = time.time() + studies.SILENT_S + 1
+    monkeypatch.setattr(studies.time, "time", lambda: later)
+    assert studies.bury(study) == 1
+
+
+def take_part(chosen, out):
+    numbers = []
+    search(chosen, lambda trial: numbers.append(trial.number))
+    out.put((os.getpid(), numbers))
+
+
+def test_two_processes_fill_one_journal_to_the_budget(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    out = context.Queue()
+    both = [context.Process(target=take_part, args=(given(tmp_path, trials=7), out)) for _ in range(2)]
+    for process in both:
+        process.start()
+    ran = [out.get(timeout=120) for _ in both]
+    for process in both:
+        process.join()
+    numbers = sorted(number for _, own in ran for number in own)
+    # None twice, none left out.
+    assert numbers == list(range(7))
+    study = given(tmp_path).open()
+    assert len(studies.finished(study)) == 7
+    assert sum(trial.user_attrs.get("point") == "default" for trial in studies.finished(study)) == 1
+
+
+def test_a_worker_that_is_killed_is_replaced(tmp_path):
+    slow = BASE.model_copy(update={"epochs": 30, "patience": 30})
+    chosen = given(tmp_path, base=slow, trials=6, workers=2, prune_epochs=False)
+    killed = []
+
+    def kill(trial):
+        others = chosen.open().get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if others and not killed:
+            os.kill(int(others[0].user_attrs["worker"].rpartition(":")[2]), signal.SIGKILL)
+            killed.append(others[0].number)
+
+    study = search(chosen, kill)
+    assert killed
+    assert len(studies.finished(study)) == 6
+    assert list(studies.lost(study)) == killed
+
+
+@pytest.mark.parametrize("storage", ["sqlite:///{folder}/study.db", "grpc"])
+def test_other_storage(tmp_path, storage):
+    if storage == "grpc":
+        import socket
+        import threading
+
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        behind = studies.storage("journal", tmp_path / "behind")
+        serve = optuna.storages.run_grpc_proxy_server
+        options = {"host": "127.0.0.1", "port": port}
+        threading.Thread(target=serve, args=(behind,), kwargs=options, daemon=True).start()
+        where = f"grpc://127.0.0.1:{port}"
+    else:
+        where = storage.format(folder=tmp_path)
+    study = search(given(tmp_path, storage=where, trials=2, seeds=1))
+    assert len(studies.finished(study)) == 2
+    assert search(given(tmp_path, storage=where, trials=2, seeds=1)).trials == study.trials
+    assert not (tmp_path / studies.JOURNAL).exists()
+
+
+def test_storage_that_cannot_be_opened_is_said(tmp_path):
+    with pytest.raises(ConfigError, match=r"tune\.storage: nosuch://x cannot be opened"):
+        search(given(tmp_path, storage="nosuch://x"))
+
+
+def test_a_line_that_a_crash_cut_short_spoils_nothing(tmp_path):
+    search(given(tmp_path, trials=1, seeds=1))
+    journal = tmp_path / studies.JOURNAL
+    with journal.open("ab") as file:
+        file.write(b'{"op_code":4,"wor')
+    studies.storage.cache_clear()
+    study = search(given(tmp_path, trials=2, seeds=1))
+    assert len(studies.finished(study)) == 2
+
+
+def test_the_winner_is_an_experiment(tmp_path):
+    chosen = given(tmp_path, trials=3, experiment_settings={"features": {"text": {"encoder": "finetuned"}}})
+    study = search(chosen)
+    page = best_experiment(outcome(study, chosen), chosen.parameters)
+    content = yaml.safe_load(page)["meld_best"]
+    assert content["features"] == {"text": {"encoder": "finetuned"}}
+    assert set(content["train"]) == {"learning_rate", "model"}
+    best = winner(study).params
+    assert content["train"]["model"]["dropout"] == best["model.dropout"]
+    assert "optimistic" in page
