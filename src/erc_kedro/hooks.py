@@ -119,8 +119,9 @@ class TrackingHooks:
 
 def _without_own_runs(parameters: dict[str, Any]) -> dict[str, Any]:
     """What a corpus compares or searches is logged with the runs that do it."""
+    own = ("compare", "tune")
     return {
-        key: {k: v for k, v in value.items() if k not in ("compare", "tune")} if isinstance(value, dict) else value
+        key: {k: v for k, v in value.items() if k not in own} if isinstance(value, dict) else value
         for key, value in parameters.items()
     }
 

@@ -16,6 +16,9 @@ tune:
   seeds: 2
   sampler_seed: 0
   workers: 1
+  space:
+    model:
+      hidden: {choices: [16, 32]}
 """
 
 
@@ -49,7 +52,7 @@ def test_every_corpus_is_searched_from_its_default_on(tuned, corpus):
     assert len(table) == 4
     first = json.loads(table.loc[0, "values"])
     # As conf/demo/parameters_train.yml has it.
-    assert first["model.hidden"] == 16 or "model.hidden" not in first
+    assert first["model.hidden"] == 16
     assert first["learning_rate"] == 0.0005
     assert table["state"].isin(["COMPLETE", "PRUNED"]).all()
     assert (table.loc[table["state"] == "PRUNED", "reason"] != "").all()

@@ -300,6 +300,21 @@ def test_other_storage(tmp_path, storage):
     assert not (tmp_path / studies.JOURNAL).exists()
 
 
+def test_a_dask_cluster(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    cluster = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    )
+    with cluster:
+        chosen = given(tmp_path, trials=2, seeds=1, backend="dask", address=cluster.scheduler_address)
+        assert len(studies.finished(search(chosen))) == 2
+
+
+def test_a_dask_cluster_that_does_not_answer_is_said(tmp_path):
+    with pytest.raises(ConfigError, match=r"tune\.address: no Dask scheduler answers"):
+        search(given(tmp_path, backend="dask", address="tcp://127.0.0.1:9"))
+
+
 def test_storage_that_cannot_be_opened_is_said(tmp_path):
     with pytest.raises(ConfigError, match=r"tune\.storage: nosuch://x cannot be opened"):
         search(given(tmp_path, storage="nosuch://x"))

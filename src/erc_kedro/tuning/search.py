@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 from joblib import cpu_count
 from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from erc_kedro.config import ConfigError
 from erc_kedro.progress import bar as progress_bar
@@ -63,7 +63,10 @@ def search(
                 del running[future]
                 number = _result(future)
                 if number is not None:
-                    on_trial(study.trials[number])
+                    trial = study.trials[number]
+                    if trial.state == TrialState.FAIL:
+                        logger.warning("trial %d failed: %s", number, trial.user_attrs.get("reason"))
+                    on_trial(trial)
 
 
 def _result(future: Future) -> int | None:
@@ -148,5 +151,5 @@ def _dask(address: str | None) -> Iterator[Any]:
 
 
 def _best(done: list[FrozenTrial]) -> str:
-    complete = [trial.values[0] for trial in done if trial.state == optuna.trial.TrialState.COMPLETE]
+    complete = [trial.values[0] for trial in done if trial.state == TrialState.COMPLETE]
     return f"best={max(complete):.4f}" if complete else ""

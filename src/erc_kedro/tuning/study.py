@@ -6,6 +6,7 @@ part. A trial whose process is gone is marked as failed, and its point is queued
 
 import os
 import platform
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -29,7 +30,7 @@ from erc_kedro.tuning.pruner import ByEpochAndSeed
 JOURNAL = "journal.log"
 # A process that says nothing for so long is taken for gone, where it cannot be looked up.
 SILENT_S = 600.0
-BEAT_EVERY_S = 20.0
+BEAT_EVERY_S = 60.0
 # A point whose processes die this often is not tried again.
 ATTEMPTS = 3
 
@@ -147,7 +148,7 @@ def claim(study: optuna.Study, parameters: TuneParameters) -> Trial | None:
         if _taken(study, trial):
             mine = Trial(study, trial._trial_id)
             mine.set_user_attr("worker", f"{platform.node()}:{os.getpid()}")
-            beat(mine)
+            mine.set_user_attr("beat", time.time())
             return mine
     return None
 
@@ -166,9 +167,22 @@ def _taken(study: optuna.Study, trial: FrozenTrial) -> bool:
         return False
 
 
-def beat(trial: Trial) -> None:
-    """Says that the trial's process lives."""
-    trial.set_user_attr("beat", time.time())
+@contextmanager
+def beating(trial: Trial) -> Iterator[None]:
+    """Says now and then that the trial's process lives: other machines cannot look it up."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT_EVERY_S):
+            trial.set_user_attr("beat", time.time())
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def bury(study: optuna.Study) -> int:
@@ -223,9 +237,7 @@ def _counted(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def _alive(trial: FrozenTrial) -> bool:
-    if time.time() - trial.user_attrs.get("beat", time.time()) > SILENT_S:
-        return False
     host, _, pid = trial.user_attrs.get("worker", "").rpartition(":")
-    if host != platform.node():
-        return True
-    return alive(int(pid))
+    if host == platform.node():
+        return alive(int(pid))
+    return time.time() - trial.user_attrs.get("beat", time.time()) < SILENT_S

@@ -114,7 +114,8 @@ def run_next(search: Search) -> int | None:
         return None
     with _given_back(study, trial):
         try:
-            values = _run(search, trial)
+            with studies.beating(trial):
+                values = _run(search, trial)
         except optuna.TrialPruned as pruned:
             trial.set_user_attr("reason", str(pruned))
             study.tell(trial, state=TrialState.PRUNED)
@@ -164,15 +165,10 @@ def _run(search: Search, trial: Trial) -> float | list[float]:
     accuracies: list[float] = []
     history: list[dict[str, float]] = []
     started = time.monotonic()
-    beaten = 0.0
 
     def on_epoch(row: dict[str, float]) -> None:
-        nonlocal beaten
         if search.parent is not None and os.getppid() != search.parent:
             raise SystemExit("the run that started this trial is gone")
-        if time.monotonic() - beaten > studies.BEAT_EVERY_S:
-            studies.beat(trial)
-            beaten = time.monotonic()
         _keep(history, row)
         if not scores and tune.second_objective is None:
             best = max(one["val_weighted_f1"] for one in history)
