@@ -22,6 +22,8 @@ finetune:
   max_tokens: 64
   folds: 2
   jobs: 1
+# As every corpus's own file says what is best for it.
+meld: {{finetune: {{folds: 2}}}}
 """
 
 

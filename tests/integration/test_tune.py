@@ -12,7 +12,7 @@ import yaml
 
 TUNE = """
 tune:
-  trials: 4
+  trials: 20
   seeds: 2
   sampler_seed: 0
   workers: 1
@@ -49,13 +49,16 @@ def tuning(project, corpus="meld"):
 @pytest.mark.parametrize("corpus", ["meld", "iemocap"])
 def test_every_corpus_is_searched_from_its_default_on(tuned, corpus):
     table = trials(tuned, corpus)
-    assert len(table) == 4
+    assert len(table) == 20
     first = json.loads(table.loc[0, "values"])
     # As conf/demo/parameters_train.yml has it.
     assert first["model.hidden"] == 16
     assert first["learning_rate"] == 0.0005
     assert table["state"].isin(["COMPLETE", "PRUNED"]).all()
     assert (table.loc[table["state"] == "PRUNED", "reason"] != "").all()
+    found = tuning(tuned, corpus)
+    assert found["default"] == table.loc[0, "value"]
+    assert found["search"] > found["default"]
 
 
 def test_the_winner_is_trained_afresh_and_told_apart(tuned):
@@ -137,9 +140,9 @@ def test_the_same_command_again_runs_no_trial(tuned, copy_of):
     assert not any(" trial " in name for name in names)
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_search_goes_on(demo_copy, sign):
-    demo_copy.write("conf/demo/parameters_tune.yml", TUNE.replace("trials: 4", "trials: 3"))
+    demo_copy.write("conf/demo/parameters_tune.yml", TUNE.replace("trials: 20", "trials: 3"))
     demo_copy.write(
         "conf/demo/parameters_train.yml",
         "train: {epochs: 60, patience: 60, model: {hidden: 16, heads: 2}}",

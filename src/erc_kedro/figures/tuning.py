@@ -8,14 +8,12 @@ from plotly.graph_objects import Figure
 
 from erc_kedro.figures import sentence
 
-SCORE = "validation weighted F1"
-
 
 def of_study(study: optuna.Study) -> dict[str, Figure]:
     """History, importances, parallel coordinates, slices and Pareto front; a sentence where there is none."""
     draw = optuna.visualization
-    several = len(study.directions) > 1
-    target = {"target": lambda trial: trial.values[0]} if several else {}
+    names = study.metric_names or ["score"]
+    target = {"target": lambda trial: trial.values[0]} if len(names) > 1 else {}
     made = {}
     plots: dict[str, Callable[..., Figure]] = {
         "history": draw.plot_optimization_history,
@@ -27,12 +25,11 @@ def of_study(study: optuna.Study) -> dict[str, Figure]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                made[name] = plot(study, **target, target_name=SCORE)
+                made[name] = plot(study, **target, target_name=names[0])
             except (ValueError, RuntimeError) as error:
                 made[name] = sentence(f"Too few complete trials for this figure ({error})")
-    if several:
-        second = study.user_attrs.get("second_objective", "second objective")
-        made["front"] = draw.plot_pareto_front(study, target_names=[SCORE, second])
+    if len(names) > 1:
+        made["front"] = draw.plot_pareto_front(study)
     else:
         made["front"] = sentence("One objective only: tune.second_objective gives a Pareto front")
     return made

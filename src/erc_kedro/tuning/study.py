@@ -28,6 +28,8 @@ from erc_kedro.training.loop import mix
 from erc_kedro.tuning.pruner import ByEpochAndSeed
 
 JOURNAL = "journal.log"
+# What a trial is judged by, in figures.
+SCORE = "validation weighted F1"
 # A process that says nothing for so long is taken for gone, where it cannot be looked up.
 SILENT_S = 600.0
 BEAT_EVERY_S = 60.0
@@ -88,8 +90,10 @@ def open_study(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     second = {"accuracy": "maximize", "parameters": "minimize", "latency": "minimize"}
     directions: list[Any] = ["maximize"]
+    names = [SCORE]
     if parameters.second_objective is not None:
         directions.append(second[parameters.second_objective])
+        names.append(parameters.second_objective)
     study = optuna.create_study(
         study_name=name,
         storage=storage(parameters.storage, folder),
@@ -97,6 +101,9 @@ def open_study(
         directions=directions,
         load_if_exists=True,
     )
+    if study.metric_names is None:
+        with _quiet():
+            study.set_metric_names(names)
     for key, value in (facts or {}).items():
         if study.user_attrs.get(key) != value:
             study.set_user_attr(key, value)
