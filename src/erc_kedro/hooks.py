@@ -123,6 +123,7 @@ def _without_own_runs(parameters: dict[str, Any]) -> dict[str, Any]:
     return {
         key: {k: v for k, v in value.items() if k not in own} if isinstance(value, dict) else value
         for key, value in parameters.items()
+        if key != "tune"
     }
 
 

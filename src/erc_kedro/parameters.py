@@ -4,7 +4,15 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 Weight = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
@@ -367,9 +375,9 @@ class Dimension(Parameters):
     ``when``: it is searched only where other parameters have these values, and is the default elsewhere.
     """
 
-    low: int | float | None = None
-    high: int | float | None = None
-    step: int | float | None = Field(default=None, gt=0)
+    low: int | float | None = Field(default=None, allow_inf_nan=False)
+    high: int | float | None = Field(default=None, allow_inf_nan=False)
+    step: int | float | None = Field(default=None, gt=0, allow_inf_nan=False)
     log: bool = False
     choices: tuple[Any, ...] | None = None
     when: dict[str, Any] = Field(default_factory=dict)
@@ -391,6 +399,13 @@ class Dimension(Parameters):
         if self.log and self.step is not None:
             raise ValueError("a log scale has no step; leave one of them out")
         return self
+
+    def holds(self, value: Any) -> bool:
+        """Whether a search may come to this value."""
+        if self.choices is not None:
+            return value in self.choices
+        number = isinstance(value, int | float) and self.low is not None and self.high is not None
+        return number and self.low <= value <= self.high  # type: ignore[operator]
 
     @property
     def values(self) -> tuple[Any, ...]:
@@ -434,6 +449,11 @@ class TuneParameters(Parameters):
     experiment: str = ""
     experiment_settings: dict[str, Any] = Field(default_factory=dict)
 
+    @field_serializer("storage")
+    def _without_password(self, storage: str) -> str:
+        # What is logged is read by others.
+        return re.sub(r"://[^/@]+@", "://…@", storage)
+
     @field_validator("space", mode="before")
     @classmethod
     def _by_dotted_name(cls, space: Any) -> Any:
@@ -453,8 +473,13 @@ class TuneParameters(Parameters):
         for name, dimension in self.space.items():
             for value in dimension.values:
                 _check_value(f"space.{name}", name, value, choice=dimension.choices is not None)
+            if isinstance(_default(name), int) and dimension.step is not None and dimension.step % 1:
+                raise ValueError(f"space.{name}.step: {dimension.step} is no whole number, as {name} is")
             for other, wanted in dimension.when.items():
                 _check_value(f"space.{name}.when", other, wanted)
+                choices = self.space[other].choices if other in self.space else None
+                if choices is not None and wanted not in choices:
+                    raise ValueError(f"space.{name}.when: {wanted!r} is not among the choices of {other}")
         self._check_circles()
         for number, point in enumerate(self.enqueue):
             for name, value in point.items():
@@ -462,11 +487,7 @@ class TuneParameters(Parameters):
                     raise ValueError(f"enqueue[{number}].{name} is not in the space")
                 _check_value(f"enqueue[{number}]", name, value)
                 dimension = self.space[name]
-                if dimension.choices is not None:
-                    inside = value in dimension.choices
-                else:
-                    inside = dimension.low <= value <= dimension.high  # type: ignore[operator]
-                if not inside:
+                if not dimension.holds(value):
                     raise ValueError(f"enqueue[{number}].{name}: {value} is outside of the space")
         if self.backend == "dask" and self.address is None:
             raise ValueError("backend: dask needs `address`, such as tcp://127.0.0.1:8786")
@@ -490,10 +511,10 @@ def _dotted(space: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         name = f"{prefix}{key}"
         if isinstance(value, Mapping) and not set(value) & set(Dimension.model_fields):
             flat |= _dotted(value, f"{name}.")
+        elif isinstance(value, Mapping) and isinstance(value.get("when"), Mapping):
+            flat[name] = {**value, "when": _flat(value["when"])}
         elif value is not None:
-            flat[name] = (
-                {**value, "when": _flat(value.get("when") or {})} if isinstance(value, Mapping) else value
-            )
+            flat[name] = value
     return flat
 
 
@@ -518,6 +539,8 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_value(where: str, name: str, value: Any, choice: bool = True) -> None:
     """Refuses a parameter that training has not, and a value that this parameter alone cannot have."""
+    if isinstance(value, Mapping):
+        raise ValueError(f"{where}: {value} is several parameters; search each by its own name")
     if name.partition(".")[0] in _NOT_SEARCHED:
         raise ValueError(f"{where}: {name} does not decide what is learned")
     try:

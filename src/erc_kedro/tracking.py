@@ -231,12 +231,11 @@ def _bury(client: "MlflowClient", experiment_id: str) -> None:
     """A process that was killed outright could not end its runs; they end here."""
     for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'", max_results=1000):
         host, _, pid = run.data.tags.get("process", "").rpartition(":")
-        if host == platform.node() and pid.isdigit() and not alive(int(pid)):
+        if host == platform.node() and pid.isdigit() and not _alive(int(pid)):
             client.set_terminated(run.info.run_id, "KILLED")
 
 
-def alive(pid: int) -> bool:
-    """Whether this machine has a process of that number."""
+def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

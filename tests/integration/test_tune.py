@@ -64,7 +64,7 @@ def test_every_corpus_is_searched_from_its_default_on(tuned, corpus):
 def test_the_winner_is_trained_afresh_and_told_apart(tuned):
     found = tuning(tuned)
     page = (tuned.folder / "conf/demo/experiments/meld_best.yml").read_text("utf-8")
-    train = yaml.safe_load(page)["meld_best"]["train"]
+    train = yaml.safe_load(page)["meld_best"]["meld"]["train"]
     assert train["learning_rate"] == found["values"]["learning_rate"]
     card = json.loads(
         (tuned.folder / "data/demo/07_model_output/meld/meld_best/training.json").read_text("utf-8")
@@ -105,7 +105,7 @@ def test_every_trial_is_a_run_under_the_search(tuned, runs):
 
 def test_figures_are_there_for_kedro_viz(tuned):
     folder = tuned.folder / "data/demo/08_reporting/tuning"
-    for name in ("history", "parallel", "slices"):
+    for name in ("history", "importances", "parallel", "slices"):
         assert json.loads((folder / f"meld_{name}.json").read_text("utf-8"))["data"], name
 
 

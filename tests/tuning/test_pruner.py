@@ -41,8 +41,9 @@ def test_a_hopeless_trial_ends_at_an_early_epoch():
 
 def test_seeds_that_are_all_worse_end_a_trial_early():
     study = study_with(prune_epochs=False, prune_seeds=0.15)
-    trial_of(study, [0.5] * EPOCHS, [0.60, 0.61, 0.62, 0.63, 0.64])
-    assert trial_of(study, [0.9] * EPOCHS, [0.50, 0.52, 0.51, 0.5, 0.5]) == SEEDS + 2
+    rising = [0.02 * epoch for epoch in range(EPOCHS)]
+    trial_of(study, rising, [0.60, 0.61, 0.62, 0.63, 0.64])
+    assert trial_of(study, rising, [0.57, 0.58, 0.585, 0.59, 0.59]) == SEEDS + 2
     sooner = study_with(prune_epochs=False, prune_seeds=0.3)
     trial_of(sooner, seeds=[0.60, 0.61, 0.62])
     assert trial_of(sooner, seeds=[0.50, 0.52, 0.7]) == SEEDS + 1

@@ -12,18 +12,20 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
-from erc_kedro.config import ConfigError
+from erc_kedro.config import ConfigError, for_stage
 from erc_kedro.parameters import TrainParameters, TuneParameters
 from erc_kedro.training import loop
 from erc_kedro.tuning import study as studies
 from erc_kedro.tuning import trial as trials
 from erc_kedro.tuning.results import best_experiment, outcome, trials_table, winner
 from erc_kedro.tuning.search import search
+from erc_kedro.tuning.space import of_trial, with_values
 from tests.conftest import CLASSES, make_corpus
 
 BASE = TrainParameters(
     epochs=2, patience=2, batch_utterances=32, learning_rate=0.002, model={"hidden": 16, "heads": 2}
 )
+QUICK = BASE.model_copy(update={"epochs": 1, "patience": 1})
 SPACE = {
     "learning_rate": {"low": 1e-3, "high": 1e-2, "log": True},
     "model": {"dropout": {"low": 0.0, "high": 0.5}, "context": {"choices": ["gru", "transformer"]}},
@@ -93,10 +95,11 @@ def test_the_same_seed_draws_the_same_points(tmp_path):
     assert len({repr(t.params) for t in drawn[0].trials}) == 4
 
 
-@pytest.mark.parametrize("sampler", ["gp", "random"])
-def test_other_samplers(tmp_path, sampler):
-    study = search(given(tmp_path, sampler=sampler, trials=3, seeds=1))
-    assert len({repr(trial.params) for trial in study.trials}) == 3
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "random"])
+def test_samplers(tmp_path, sampler):
+    # Past the first ten, which any sampler draws at random.
+    study = search(given(tmp_path, sampler=sampler, trials=13, seeds=1, base=QUICK))
+    assert len({repr(trial.params) for trial in study.trials}) == 13
 
 
 def test_known_points_come_right_after_the_default(tmp_path):
@@ -179,7 +182,7 @@ def test_an_interrupted_trial_is_taken_up_where_it_was(tmp_path, monkeypatch):
     assert study.trials[1].user_attrs["point"] == "default"
     table = trials_table(study)
     assert table["state"].tolist() == ["LOST", "COMPLETE"]
-    assert "interrupted" in table["reason"][0]
+    assert "another trial repeats it" in table["reason"][0]
     assert len({row["epoch"] for row in study.trials[1].user_attrs["history"]}) == 2
 
 
@@ -206,36 +209,96 @@ def test_a_process_that_is_killed_costs_only_its_trial(tmp_path):
     process.kill()
     process.join()
     study = search(given(tmp_path, trials=4))
-    assert states(study) == {"COMPLETE": 4, "FAIL": 1} or states(study).get("PRUNED")
     assert len(studies.finished(study)) == 4
-    assert list(studies.lost(study).values()) == ["its process was killed"]
-    number = next(iter(studies.lost(study)))
-    again = next(t for t in study.trials if t.user_attrs.get("retry_of") == number)
-    assert again.params == study.trials[number].params
+    (lost,) = studies.lost(study)
+    again = next(t for t in study.trials if t.user_attrs.get("retry_of") == lost.number)
+    assert again.params == lost.params
+    # The queue that stood behind it did not go before it.
+    waited = [t.datetime_start for t in study.trials if t.number not in (0, lost.number, again.number)]
+    assert all(again.datetime_start < start for start in waited)
 
 
-def test_a_point_that_kills_its_process_each_time_is_given_up(tmp_path):
-    study = given(tmp_path).open()
-    study.enqueue_trial({"learning_rate": 0.005}, user_attrs={"point": "enqueued 0"})
-    for _ in range(studies.ATTEMPTS):
-        trial = studies.claim(study, given(tmp_path).parameters)
-        assert trial.suggest_float("learning_rate", 1e-3, 1e-2, log=True) == 0.005
-        assert studies.give_back(study, study.trials[trial.number], "killed")
-        # A second process that sees the same does nothing.
-        assert not studies.give_back(study, study.trials[trial.number], "killed")
-    assert studies.claim(study, given(tmp_path).parameters) is None
-    assert len(study.trials) == studies.ATTEMPTS
+def test_a_point_that_kills_its_process_each_time_is_given_up(tmp_path, monkeypatch):
+    chosen = given(tmp_path, trials=1)
+    study = chosen.open()
+    point = [("default", {"learning_rate": 0.005})]
+    began = 0
+    monkeypatch.setattr(studies.processes, "alive", lambda pid, started: False)
+    for _ in range(studies.ATTEMPTS + 2):
+        studies.queue(study, point, 1)
+        trial = studies.claim(study, chosen.parameters)
+        if trial is not None:
+            began += 1
+            assert trial.suggest_float("learning_rate", 1e-3, 1e-2, log=True) == 0.005
+    assert began == studies.ATTEMPTS
+    (counted,) = studies.finished(study)
+    assert counted.user_attrs["reason"] == "its process was killed 3 times"
+    with pytest.raises(ValueError, match="default configuration was not trained: its process was killed"):
+        outcome(study, chosen)
+
+
+def test_interruptions_by_hand_never_give_a_point_up(tmp_path):
+    chosen = given(tmp_path, trials=1)
+    study = chosen.open()
+    for _ in range(studies.ATTEMPTS + 2):
+        studies.queue(study, [("default", {})], 1)
+        trial = studies.claim(study, chosen.parameters)
+        assert trial.user_attrs["point"] == "default"
+        studies.give_back(study, trial.number)
+
+
+def test_an_interrupted_default_is_still_the_first_trial(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trials, "fit", stop)
+    with pytest.raises(KeyboardInterrupt):
+        search(given(tmp_path, trials=5))
+    monkeypatch.undo()
+    # Even where the queue is longer than what is asked for now.
+    chosen = given(tmp_path, trials=2)
+    study = search(chosen)
+    done = studies.finished(study)
+    assert min(done, key=lambda t: t.datetime_start).user_attrs["point"] == "default"
+    assert len(done) == 2
+    assert outcome(study, chosen)["search"] >= outcome(study, chosen)["default"]
+
+
+def test_points_that_are_added_later_go_before_the_rest(tmp_path):
+    search(given(tmp_path, trials=2, seeds=1))
+    point = {"learning_rate": 0.004}
+    study = search(given(tmp_path, trials=3, seeds=1, enqueue=[point]))
+    assert study.trials[2].params["learning_rate"] == 0.004
 
 
 def test_silence_on_another_machine_is_a_death(tmp_path, monkeypatch):
-    study = given(tmp_path).open()
-    study.enqueue_trial({})
-    trial = studies.claim(study, given(tmp_path).parameters)
-    trial.set_user_attr("worker", "elsewhere:1")
-    assert studies.bury(study) == 0
+    chosen = given(tmp_path, trials=1)
+    study = chosen.open()
+    studies.queue(study, [], 1)
+    trial = studies.claim(study, chosen.parameters)
+    trial.set_user_attr("worker", ["elsewhere", 1, 0.0])
+    studies.queue(study, [], 1)
+    assert not studies.lost(study)
     later = time.time() + studies.SILENT_S + 1
     monkeypatch.setattr(studies.time, "time", lambda: later)
-    assert studies.bury(study) == 1
+    studies.queue(study, [], 1)
+    assert [lost.number for lost in studies.lost(study)] == [trial.number]
+
+
+def test_who_was_taken_for_lost_goes_on_with_another_trial(tmp_path, monkeypatch):
+    whole = trials.fit
+    taken = []
+
+    def fit(data, parameters, seed, folder, on_epoch):
+        if not taken:
+            taken.append(True)
+            given(tmp_path, trials=2).open().tell(0, state=TrialState.FAIL)
+        return whole(data, parameters, seed, folder, on_epoch)
+
+    monkeypatch.setattr(trials, "fit", fit)
+    study = search(given(tmp_path, trials=2))
+    assert len(studies.finished(study)) == 2
+    assert len(studies.lost(study)) == 1
 
 
 def take_part(chosen, out):
@@ -269,13 +332,13 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path):
     def kill(trial):
         others = chosen.open().get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         if others and not killed:
-            os.kill(int(others[0].user_attrs["worker"].rpartition(":")[2]), signal.SIGKILL)
+            os.kill(others[0].user_attrs["worker"][1], signal.SIGKILL)
             killed.append(others[0].number)
 
     study = search(chosen, kill)
     assert killed
     assert len(studies.finished(study)) == 6
-    assert list(studies.lost(study)) == killed
+    assert [lost.number for lost in studies.lost(study)] == killed
 
 
 @pytest.mark.parametrize("storage", ["sqlite:///{folder}/study.db", "grpc"])
@@ -331,12 +394,32 @@ def test_a_line_that_a_crash_cut_short_spoils_nothing(tmp_path):
 
 
 def test_the_winner_is_an_experiment(tmp_path):
-    chosen = given(tmp_path, trials=3, experiment_settings={"features": {"text": {"encoder": "finetuned"}}})
+    # The tuned experiment has a section for the corpus, which goes before its own parameters.
+    settings = {"features": {"text": {"encoder": "finetuned"}}, "meld": {"train": {"epochs": 9}}}
+    chosen = given(tmp_path, trials=3, experiment_settings=settings)
     study = search(chosen)
-    page = best_experiment(outcome(study, chosen), chosen.parameters)
-    content = yaml.safe_load(page)["meld_best"]
+    content = yaml.safe_load(best_experiment(outcome(study, chosen), chosen.parameters))["meld_best"]
     assert content["features"] == {"text": {"encoder": "finetuned"}}
-    assert set(content["train"]) == {"learning_rate", "model"}
-    best = winner(study).params
-    assert content["train"]["model"]["dropout"] == best["model.dropout"]
-    assert "optimistic" in page
+    written = TrainParameters(**for_stage({"train": {"patience": 7}}, "meld", "train", content, {}))
+    found = with_values(BASE, of_trial(winner(study)))
+    assert written == found.model_copy(update={"seeds": written.seeds})
+
+
+def test_a_search_does_not_use_training_s_seeds(tmp_path):
+    with pytest.raises(ConfigError, match="first_seed is 3, but the seeds 0 to 4"):
+        given(tmp_path, first_seed=3)
+
+
+def test_every_trial_is_told_whichever_run_it_was_of(tmp_path):
+    told = []
+
+    def tell(trial):
+        told.append(trial.number)
+        if len(told) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(given(tmp_path, trials=4), tell)
+    search(given(tmp_path, trials=4), lambda trial: told.append(trial.number))
+    # The second was being told when the run ended.
+    assert told == [0, 1, 1, 2, 3]

@@ -29,6 +29,10 @@ RATE = {"low": 1e-4, "high": 1e-2, "log": True}
         ({"learning_rate": {**RATE, "hgih": 1}}, "learning_rate.hgih", "not permitted"),
         ({"learning_rate": {**RATE, "step": 0.1}}, "learning_rate", "no step"),
         ({"learning_rate": {**RATE, "when": {"model": {"kontext": "gru"}}}}, "model.kontext", "no parameter"),
+        ({"learning_rate": {**RATE, "when": "gru"}}, "learning_rate", "valid dictionary"),
+        ({"model": {"layers": {"low": 1, "high": 3, "step": 0.5}}}, "model.layers.step", "no whole number"),
+        ({"learning_rate": {"low": 0.1, "high": float("inf")}}, "learning_rate.high", "finite"),
+        ({"scaling": {"choices": [{"audio": "speaker"}]}}, "scaling", "search each by its own name"),
         ({"learning_rate": 0.1}, "learning_rate", "valid dictionary"),
         ({"seeds": {"low": 1, "high": 3}}, "seeds", "does not decide"),
         ({}, "space", "is empty"),
@@ -52,11 +56,28 @@ def test_conditions_in_a_circle_are_refused():
 
 @pytest.mark.parametrize(
     ("point", "says"),
-    [({"epochs": 3}, "epochs is not in the space"), ({"learning_rate": 0.5}, "outside of the space")],
+    [
+        ({"epochs": 3}, "epochs is not in the space"),
+        ({"learning_rate": 0.5}, "outside of the space"),
+        ({"learning_rate": "0.001"}, "outside of the space"),
+    ],
 )
 def test_known_points_lie_in_the_space(point, says):
     with pytest.raises(ValidationError, match=says):
         TuneParameters(space={"learning_rate": RATE}, enqueue=[point])
+
+
+def test_a_condition_that_never_holds_is_refused():
+    layers = {"low": 1, "high": 2, "when": {"model": {"context": "gru"}}}
+    model = {"context": {"choices": ["transformer"]}, "layers": layers}
+    with pytest.raises(ValidationError, match=r"'gru' is not among the choices of model\.context"):
+        TuneParameters(space={"model": model})
+
+
+def test_what_is_logged_has_no_password():
+    kept = TuneParameters(space={"learning_rate": RATE}, storage="postgresql://me:secret@host/db")
+    assert "secret" not in kept.model_dump_json()
+    assert kept.storage == "postgresql://me:secret@host/db"
 
 
 def test_an_environment_can_take_a_dimension_out():

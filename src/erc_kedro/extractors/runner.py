@@ -4,8 +4,6 @@ import itertools
 import logging
 import multiprocessing
 import os
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +18,7 @@ from joblib.externals.loky import ProcessPoolExecutor, get_reusable_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 from threadpoolctl import threadpool_limits
 
-from erc_kedro import extractors
+from erc_kedro import extractors, processes
 from erc_kedro.extractors import media
 from erc_kedro.extractors.base import Card, ExtractionError, fingerprint
 from erc_kedro.extractors.cache import Cache, Result, status
@@ -284,15 +282,7 @@ def _numbered(number: int, job: _Job, settings: Settings) -> tuple[int, Results]
 def _settle_as_worker() -> None:
     # What we say once, such as a licence, each worker need not say again.
     logging.getLogger("erc_kedro").setLevel(logging.ERROR)
-    parent = os.getppid()
-
-    def watch() -> None:
-        # Killed, the parent cannot tell its workers to end.
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    processes.end_with_parent()
 
 
 def _work(job: _Job, settings: Settings, tools: _Tools) -> Results:

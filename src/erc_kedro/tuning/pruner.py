@@ -45,9 +45,24 @@ class ByEpochAndSeed(optuna.pruners.BasePruner):
         pruner = self._seeds if between else self._epochs
         if pruner is None:
             return False
-        part = copy.copy(trial)
-        part.intermediate_values = {
-            step: value for step, value in trial.intermediate_values.items() if (step >= SEEDS) == between
-        }
-        worse = bool(pruner.prune(study, part))
+        worse = bool(pruner.prune(_Seeds(study) if between else study, _part(trial, between)))
         return worse and trial.user_attrs.get("point") != DEFAULT
+
+
+def _part(trial: FrozenTrial, seeds: bool) -> FrozenTrial:
+    part = copy.copy(trial)
+    values = trial.intermediate_values.items()
+    part.intermediate_values = {step: value for step, value in values if (step >= SEEDS) == seeds}
+    return part
+
+
+class _Seeds(optuna.Study):
+    """A study whose best trial shows only what Wilcoxon's test is to compare: its seeds' scores."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self.__dict__.update(study.__dict__)
+
+    @property
+    def best_trial(self) -> FrozenTrial:
+        """Of the study."""
+        return _part(super().best_trial, seeds=True)

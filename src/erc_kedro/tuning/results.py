@@ -10,36 +10,39 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 
 from erc_kedro.config import merge
-from erc_kedro.parameters import TuneParameters, nested
+from erc_kedro.parameters import TuneParameters
 from erc_kedro.tuning import study as studies
 from erc_kedro.tuning.pruner import DEFAULT
-from erc_kedro.tuning.space import of_trial
+from erc_kedro.tuning.space import of_trial, with_values
 from erc_kedro.tuning.trial import Search
+
+LOST = "its process ended before it; another trial repeats it"
+# How a fit is run is not part of what was found.
+RUN = {"seeds", "threads", "jobs"}
 
 
 def trials_table(study: optuna.Study) -> pd.DataFrame:
-    """A row a trial: number, state, reason, value(s), scores of seeds, seconds, history, and its values."""
-    lost = studies.lost(study)
-    rows = []
-    for trial in study.get_trials(deepcopy=False):
-        if trial.state == TrialState.WAITING:
-            continue
-        attributes = trial.user_attrs
-        rows.append(
-            {
-                "trial": trial.number,
-                "state": "LOST" if trial.number in lost else trial.state.name,
-                "reason": lost.get(trial.number, attributes.get("reason", "")),
-                "point": attributes.get("point", ""),
-                "value": trial.values[0] if trial.values else None,
-                "second_value": trial.values[1] if trial.values and len(trial.values) > 1 else None,
-                "scores": json.dumps(attributes.get("scores", [])),
-                "seconds": attributes.get("seconds"),
-                "values": json.dumps(of_trial(trial)),
-                "history": json.dumps(attributes.get("history", [])),
-            }
-        )
-    return pd.DataFrame(rows)
+    """A row a trial that has begun (``trial_row``)."""
+    begun = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+    return pd.DataFrame([trial_row(trial) for trial in begun])
+
+
+def trial_row(trial: FrozenTrial) -> dict[str, Any]:
+    """Number, state, reason, point, value(s), scores of seeds, seconds, values by parameter, and history."""
+    attributes = trial.user_attrs
+    lost = trial.state == TrialState.FAIL and "reason" not in attributes
+    return {
+        "trial": trial.number,
+        "state": "LOST" if lost else trial.state.name,
+        "reason": LOST if lost else attributes.get("reason", ""),
+        "point": attributes.get("point", ""),
+        "value": trial.values[0] if trial.values else None,
+        "second_value": trial.values[1] if trial.values and len(trial.values) > 1 else None,
+        "scores": json.dumps(attributes.get("scores", [])),
+        "seconds": attributes.get("seconds"),
+        "values": json.dumps(of_trial(trial)),
+        "history": json.dumps(attributes.get("history", [])),
+    }
 
 
 def winner(study: optuna.Study) -> FrozenTrial:
@@ -49,16 +52,22 @@ def winner(study: optuna.Study) -> FrozenTrial:
 
 
 def outcome(study: optuna.Study, search: Search) -> dict[str, Any]:
-    """What the report and the card of the search say, JSON-able."""
-    best = winner(study)
+    """What the report and the card of the search say, JSON-able.
+
+    Raises:
+        ValueError: the default configuration was not trained.
+    """
     done = studies.finished(study)
     tune = search.parameters
     first = next(trial for trial in done if trial.user_attrs.get("point") == DEFAULT)
+    if first.state != TrialState.COMPLETE:
+        raise ValueError(f"tune: the default configuration was not trained: {first.user_attrs['reason']}")
+    best = winner(study)
     return {
+        "corpus": search.corpus,
         "experiment": f"{search.corpus}_best",
         "tuned": tune.experiment,
         "study": search.name,
-        "storage": tune.storage,
         "trials": len(done),
         "states": pd.Series([trial.state.name for trial in done]).value_counts().to_dict(),
         "seconds": sum(trial.user_attrs.get("seconds", 0.0) for trial in done),
@@ -72,6 +81,7 @@ def outcome(study: optuna.Study, search: Search) -> dict[str, Any]:
         if tune.second_objective
         else [],
         "values": of_trial(best),
+        "train": with_values(search.base, of_trial(best)).model_dump(mode="json", exclude=RUN),
         "importances": importances(study),
     }
 
@@ -90,7 +100,9 @@ def importances(study: optuna.Study) -> dict[str, float]:
 
 def best_experiment(result: dict[str, Any], parameters: TuneParameters) -> str:
     """The winner as a file of ``conf/<env>/experiments``."""
-    content = merge(parameters.experiment_settings, {"train": nested(result["values"])})
+    # The whole configuration, in the corpus's own section, which goes before what others say of it.
+    found = {result["corpus"]: {"train": result["train"]}}
+    content = merge(parameters.experiment_settings, found)
     page = yaml.safe_dump({result["experiment"]: content}, sort_keys=False, allow_unicode=True)
     return (
         f"# Written by `kedro run --pipeline=tune`: trial {result['trial']} of {result['trials']}\n"

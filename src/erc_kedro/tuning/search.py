@@ -1,7 +1,7 @@
 """A study filled to its budget, by this process or by workers."""
 
 import logging
-import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -11,10 +11,12 @@ from typing import Any
 
 import optuna
 from joblib import cpu_count
-from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
+from joblib.externals.loky.process_executor import ProcessPoolExecutor
 from optuna.trial import FrozenTrial, TrialState
 
+from erc_kedro import processes
 from erc_kedro.config import ConfigError
+from erc_kedro.extractors.base import fingerprint
 from erc_kedro.progress import bar as progress_bar
 from erc_kedro.tuning import space
 from erc_kedro.tuning import study as studies
@@ -24,6 +26,15 @@ from erc_kedro.tuning.trial import Search, run_next
 logger = logging.getLogger(__name__)
 
 Send = Callable[[], Future]
+# By name: joblib's, and Dask's, which need not be installed.
+KILLED = {
+    "BrokenProcessPool",
+    "TerminatedWorkerError",
+    "KilledWorker",
+    "FutureCancelledError",
+    "CancelledError",
+}
+MOST_DEATHS = 10
 
 
 def search(
@@ -32,49 +43,76 @@ def search(
     """Runs trials until the study has as many as its budget, whoever ran them.
 
     Args:
-        on_trial: called with each trial that this run finished.
+        on_trial: called once with each trial that has ended, those that an interrupted run did not tell of
+            included.
         facts: kept with the study.
     Raises:
         ValueError: the default configuration cannot be trained.
+        RuntimeError: worker processes die one after the other.
     """
-    tune, base = given.parameters, given.base
+    tune = given.parameters
     study = given.open(**facts)
-    points = [(DEFAULT, space.defaults(tune.space, base))]
-    points += [(f"enqueued {number}", point) for number, point in enumerate(tune.enqueue)]
-    kept = [(name, space.fixed(tune.space, values)) for name, values in points]
+    points = _points(given)
+    deaths = 0
+    _tell(study, studies.ended(study), on_trial)
     with (
         progress_bar(tune.trials, f"Tuning {given.name}", "trial", done=len(studies.finished(study))) as bar,
         _workers(given) as senders,
     ):
         running: dict[Future, Send] = {}
         while True:
-            studies.bury(study)
-            studies.queue(study, kept, tune.trials)
+            studies.queue(study, points, tune.trials)
             done = studies.finished(study)
             bar.update(len(done) - bar.n)
             bar.set_postfix_str(_best(done), refresh=False)
-            if len(done) >= tune.trials and not running:
+            queued = studies.waiting(study, tune)
+            if len(done) >= tune.trials and not running and not queued:
+                _tell(study, studies.ended(study), on_trial)
+                shutil.rmtree(given.fits, ignore_errors=True)
                 return study
             # What is running elsewhere may yet be lost and queued again.
             idle = [send for send in senders if send not in running.values()]
-            for send in idle[: studies.waiting(study, tune)]:
+            for send in idle[:queued]:
                 running[send()] = send
             for future in _done(running):
                 del running[future]
-                number = _result(future)
-                if number is not None:
-                    trial = study.trials[number]
-                    if trial.state == TrialState.FAIL:
-                        logger.warning("trial %d failed: %s", number, trial.user_attrs.get("reason"))
-                    on_trial(trial)
+                try:
+                    number = future.result()
+                except Exception as error:
+                    if type(error).__name__ not in KILLED:
+                        raise
+                    logger.warning("a worker was killed; the trial that it had is queued again")
+                    deaths += 1
+                    if deaths >= MOST_DEATHS:
+                        raise RuntimeError(
+                            f"tune: {deaths} workers died one after the other; is there memory for so many?"
+                        ) from error
+                else:
+                    deaths = 0
+                    if number is not None:
+                        _tell(study, [study.trials[number]], on_trial)
 
 
-def _result(future: Future) -> int | None:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        logger.warning("a worker was killed in the middle of a trial; the trial is queued again")
-        return None
+def _points(given: Search) -> list[tuple[str, dict[str, Any]]]:
+    """The default and the known good points, by name."""
+    tune = given.parameters
+    own = space.defaults(tune.space, given.base)
+    default = space.fixed(tune.space, own)
+    for name in sorted(set(own) - set(default)):
+        logger.warning("%s: the default of %s, %s, lies outside of the space", given.corpus, name, own[name])
+    known = [(f"enqueued {fingerprint(sorted(point.items()))[:8]}", point) for point in tune.enqueue]
+    return [(DEFAULT, default), *((name, space.fixed(tune.space, point)) for name, point in known)]
+
+
+def _tell(study: optuna.Study, trials: list[FrozenTrial], on_trial: Callable[[FrozenTrial], None]) -> None:
+    told = study.user_attrs
+    for trial in trials:
+        if f"told:{trial.number}" not in told:
+            if trial.state == TrialState.FAIL:
+                why = trial.user_attrs.get("reason", "its process ended before it")
+                logger.warning("trial %d failed: %s", trial.number, why)
+            on_trial(trial)
+            study.set_user_attr(f"told:{trial.number}", True)
 
 
 def _done(running: dict[Future, Send]) -> list[Future]:
@@ -101,7 +139,7 @@ def _workers(given: Search) -> Iterator[list[Send]]:
     if tune.workers == 1:
         yield [lambda: _here(given)]
         return
-    share = replace(given, threads=max(1, cpu_count() // tune.workers), parent=os.getpid())
+    share = replace(given, threads=max(1, cpu_count() // tune.workers))
     with ExitStack() as stack:
         yield [stack.enter_context(_Worker(share)) for _ in range(tune.workers)]
 
@@ -126,11 +164,16 @@ class _Worker:
         if self._pool is None or self._pool._flags.broken:
             threads = {"OMP_NUM_THREADS": str(self._given.threads)}
             self._pool = ProcessPoolExecutor(max_workers=1, env=threads)
-        return self._pool.submit(run_next, self._given)
+        return self._pool.submit(_in_worker, self._given)
 
     def __exit__(self, *error: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(kill_workers=error[0] is not None)
+
+
+def _in_worker(given: Search) -> int | None:
+    processes.end_with_parent()
+    return run_next(given)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def with_values(base: TrainParameters, values: Mapping[str, Any]) -> TrainParame
 
 def fixed(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
     """A point as Optuna keeps one: what lies in the space, lists as text."""
-    return {name: _kept(value) for name, value in values.items() if _inside(space[name], value)}
+    return {name: _kept(value) for name, value in values.items() if _holds(space[name], value)}
 
 
 def suggest(
@@ -52,7 +52,7 @@ def suggest(
 
     def value(name: str) -> Any:
         own = value_of(base, name)
-        if name not in space or (whole and not _inside(space[name], own)):
+        if name not in space or (whole and not _holds(space[name], own)):
             return own
         if name not in values:
             dimension = space[name]
@@ -82,11 +82,10 @@ def _drawn(trial: optuna.trial.Trial, name: str, dimension: Dimension, base: Tra
     return trial.suggest_float(name, float(low), float(high), step=step, log=dimension.log)
 
 
-def _inside(dimension: Dimension, value: Any) -> bool:
-    if dimension.choices is not None:
-        return value in [json.loads(json.dumps(choice)) for choice in dimension.choices]
-    low, high = dimension.low, dimension.high
-    return value is not None and low is not None and high is not None and low <= value <= high
+def _holds(dimension: Dimension, value: Any) -> bool:
+    # A base's tuple comes as a list.
+    choices = dimension.choices or ()
+    return dimension.holds(value) or value in [json.loads(json.dumps(choice)) for choice in choices]
 
 
 def _kept(value: Any) -> Any:

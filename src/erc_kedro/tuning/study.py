@@ -1,16 +1,16 @@
 """A study in storage that survives, which any number of processes fill together.
 
 Trials are queued first and claimed one by one, so that a budget is met exactly however many processes take
-part. A trial whose process is gone is marked as failed, and its point is queued again.
+part. A trial that fails without a reason was lost with its process; its point is queued again. All that is
+decided here is derived from the trials themselves, so that a process may be killed between any two steps.
 """
 
-import os
-import platform
+import re
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,22 +18,22 @@ from typing import Any
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from erc_kedro import processes
 from erc_kedro.config import ConfigError
 from erc_kedro.parameters import TuneParameters
-from erc_kedro.tracking import alive
 from erc_kedro.training.loop import mix
-from erc_kedro.tuning.pruner import ByEpochAndSeed
+from erc_kedro.tuning.pruner import DEFAULT, ByEpochAndSeed
 
 JOURNAL = "journal.log"
 # What a trial is judged by, in figures.
 SCORE = "validation weighted F1"
-# A process that says nothing for so long is taken for gone, where it cannot be looked up.
+# A process on another machine that says nothing for so long is taken for gone.
 SILENT_S = 600.0
 BEAT_EVERY_S = 60.0
-# A point whose processes die this often is not tried again.
+# A point whose processes are killed this often is not tried again.
 ATTEMPTS = 3
 
 
@@ -49,8 +49,7 @@ def storage(where: str, folder: Path) -> BaseStorage:
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / JOURNAL
             _mend(path)
-            backend = JournalFileBackend(str(path))
-            return optuna.storages.JournalStorage(backend)
+            return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
         if where.startswith("grpc://"):
             host, _, port = where.removeprefix("grpc://").partition(":")
             with _quiet():
@@ -59,27 +58,31 @@ def storage(where: str, folder: Path) -> BaseStorage:
             return proxy
         return optuna.storages.get_storage(where)
     except Exception as error:
+        why = re.sub(r"://\S+@", "://…@", (str(error) or repr(error)).splitlines()[0])
         raise ConfigError(
-            f"tune.storage: {where} cannot be opened ({(str(error) or repr(error)).splitlines()[0]}); "
+            f"tune.storage: {re.sub('://[^/]+@', '://…@', where)} cannot be opened ({why}); "
             "write journal, the URL of a database such as sqlite:///tune.db, or grpc://HOST:PORT"
         ) from error
 
 
 def _mend(path: Path) -> None:
     """Ends a last line that a crash of the machine cut short, which would spoil the one after it."""
-    if not path.exists() or not path.stat().st_size:
+    if not path.exists():
         return
-    with path.open("rb+") as file:
-        file.seek(-1, os.SEEK_END)
-        if file.read(1) == b"\n":
-            return
-        file.seek(0)
-        whole = file.read().rpartition(b"\n")
-        file.truncate(len(whole[0]) + len(whole[1]))
+    lock = JournalFileSymlinkLock(str(path))
+    # Others may be in the middle of writing.
+    lock.acquire()
+    try:
+        with path.open("rb+") as file:
+            content = file.read()
+            if content and not content.endswith(b"\n"):
+                file.truncate(content.rfind(b"\n") + 1)
+    finally:
+        lock.release()
 
 
 def open_study(
-    name: str, parameters: TuneParameters, folder: Path, epochs: int, facts: Mapping[str, Any] | None = None
+    name: str, parameters: TuneParameters, folder: Path, epochs: int, **facts: Any
 ) -> optuna.Study:
     """The study of this name, made if it is not there.
 
@@ -104,7 +107,7 @@ def open_study(
     if study.metric_names is None:
         with _quiet():
             study.set_metric_names(names)
-    for key, value in (facts or {}).items():
+    for key, value in facts.items():
         if study.user_attrs.get(key) != value:
             study.set_user_attr(key, value)
     return study
@@ -134,8 +137,9 @@ def _quiet() -> Iterator[None]:
 
 
 def queue(study: optuna.Study, points: list[tuple[str, dict[str, Any]]], budget: int) -> None:
-    """Queues the points that the study lacks, and as many blank trials as the budget still wants."""
-    known = {trial.user_attrs.get("point") for trial in _counted(study)}
+    """Queues what was lost, the points that the study lacks, and the blank trials that the budget wants."""
+    _bury(study)
+    known = {trial.user_attrs.get("point") for trial in study.get_trials(deepcopy=False)}
     for point, values in points:
         if point not in known:
             study.enqueue_trial(values, user_attrs={"point": point})
@@ -154,15 +158,17 @@ def claim(study: optuna.Study, parameters: TuneParameters) -> Trial | None:
         study.sampler = sampler(parameters, trial.number)
         if _taken(study, trial):
             mine = Trial(study, trial._trial_id)
-            mine.set_user_attr("worker", f"{platform.node()}:{os.getpid()}")
-            mine.set_user_attr("beat", time.time())
+            mine.set_user_attr("worker", [processes.machine(), *processes.identity()])
             return mine
     return None
 
 
 def _waiting(study: optuna.Study, parameters: TuneParameters) -> list[FrozenTrial]:
     # Where two runs queued at once there are more than the budget: the last ones stay queued.
-    within = _counted(study)[: parameters.trials]
+    counted = _counted(study)
+    within = counted[: parameters.trials]
+    # Whatever the budget, there is something to compare with.
+    within += [trial for trial in counted[parameters.trials :] if trial.user_attrs.get("point") == DEFAULT]
     return [trial for trial in within if trial.state == TrialState.WAITING]
 
 
@@ -181,7 +187,9 @@ def beating(trial: Trial) -> Iterator[None]:
 
     def beat() -> None:
         while not over.wait(BEAT_EVERY_S):
-            trial.set_user_attr("beat", time.time())
+            # Storage that does not answer now may answer in a minute.
+            with suppress(Exception):
+                trial.set_user_attr("beat", time.time())
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
@@ -192,28 +200,46 @@ def beating(trial: Trial) -> Iterator[None]:
         thread.join()
 
 
-def bury(study: optuna.Study) -> int:
-    """Marks trials whose process is gone, queues their points again, and says how many there were."""
-    gone = [t for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)) if not _alive(t)]
-    return sum(give_back(study, trial, "its process was killed") for trial in gone)
+def give_back(study: optuna.Study, number: int) -> None:
+    """Ends this process's own trial, unfinished, for another one to take up."""
+    trial = study.trials[number]
+    with suppress(optuna.exceptions.UpdateFinishedTrialError):
+        # Not the point's fault.
+        study._storage.set_trial_user_attr(trial._trial_id, "interrupted", True)
+        study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
 
-def give_back(study: optuna.Study, trial: FrozenTrial, reason: str) -> bool:
-    """Fails an interrupted trial and queues its point again; False if another process was first."""
-    try:
-        study.tell(trial.number, state=TrialState.FAIL)
-    except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
-        return False
-    attempt = trial.user_attrs.get("attempt", 1) + 1
-    retried = attempt <= ATTEMPTS
-    study.set_user_attr(f"lost:{trial.number}", reason if retried else f"{reason}, {ATTEMPTS} times")
-    if retried:
-        kept = {k: v for k, v in trial.user_attrs.items() if k in ("point", "origin")}
-        study.enqueue_trial(
-            {**trial.system_attrs.get("fixed_params", {}), **trial.params},
-            user_attrs={"origin": trial.number, **kept, "attempt": attempt, "retry_of": trial.number},
-        )
-    return True
+def _bury(study: optuna.Study) -> None:
+    """Fails trials whose process is gone, and queues every lost trial's point again."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if not _alive(trial):
+            with suppress(optuna.exceptions.UpdateFinishedTrialError):
+                if trial.user_attrs.get("attempt", 1) >= ATTEMPTS and "reason" not in trial.user_attrs:
+                    why = f"its process was killed {ATTEMPTS} times"
+                    study._storage.set_trial_user_attr(trial._trial_id, "reason", why)
+                study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+    again = {trial.user_attrs.get("retry_of") for trial in study.get_trials(deepcopy=False)}
+    for trial in lost(study):
+        if trial.number not in again:
+            kept: dict[str, Any] = {
+                key: trial.user_attrs[key] for key in ("point", "origin") if key in trial.user_attrs
+            }
+            attempt = trial.user_attrs.get("attempt", 1) + ("interrupted" not in trial.user_attrs)
+            study.enqueue_trial(
+                {**trial.system_attrs.get("fixed_params", {}), **trial.params},
+                user_attrs={"origin": trial.number, **kept, "attempt": attempt, "retry_of": trial.number},
+            )
+
+
+def lost(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials that ended with their process; another one repeats each."""
+    failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+    return [trial for trial in failed if "reason" not in trial.user_attrs]
+
+
+def ended(study: optuna.Study) -> list[FrozenTrial]:
+    """All trials that have ended, lost ones too."""
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
@@ -221,30 +247,30 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
     return [trial for trial in _counted(study) if trial.state.is_finished()]
 
 
-def lost(study: optuna.Study) -> dict[int, str]:
-    """Trials that were interrupted, which another one repeats, with the reason."""
-    return {
-        int(key.removeprefix("lost:")): why
-        for key, why in study.user_attrs.items()
-        if key.startswith("lost:")
-    }
-
-
 def _counted(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials of the budget, by number, without those that were lost."""
+    """Trials of the budget, without those that were lost: begun ones first, then the queue in its order."""
+    gone = {trial.number for trial in lost(study)}
+    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.number not in gone]
+
+    def order(trial: FrozenTrial) -> tuple[bool, bool, bool, int]:
+        of = trial.user_attrs
+        queued = trial.state == TrialState.WAITING
+        return queued, queued and "point" not in of, queued and "retry_of" not in of, trial.number
+
     counted: list[FrozenTrial] = []
-    points = set()
-    for trial in study.get_trials(deepcopy=False):
-        point = trial.user_attrs.get("point")
-        # Two runs that begin at once may both queue a point; a failure of its own says its reason first.
-        if point not in points and (trial.state != TrialState.FAIL or "reason" in trial.user_attrs):
+    seen: set[tuple[str, Any]] = set()
+    for trial in sorted(trials, key=order):
+        # Two runs that begin at once may both queue a point, or a lost trial's.
+        same = [(key, trial.user_attrs[key]) for key in ("point", "retry_of") if key in trial.user_attrs]
+        if not seen & set(same):
             counted.append(trial)
-            points |= {point} - {None}
+        seen |= set(same)
     return counted
 
 
 def _alive(trial: FrozenTrial) -> bool:
-    host, _, pid = trial.user_attrs.get("worker", "").rpartition(":")
-    if host == platform.node():
-        return alive(int(pid))
-    return time.time() - trial.user_attrs.get("beat", time.time()) < SILENT_S
+    began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+    where, pid, started = trial.user_attrs.get("worker", (None, 0, 0.0))
+    if where == processes.machine():
+        return processes.alive(pid, started)
+    return time.time() - trial.user_attrs.get("beat", began) < SILENT_S

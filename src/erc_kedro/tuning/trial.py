@@ -1,11 +1,9 @@
 """One trial: parameters from the study, a fit a seed, and what came of it."""
 
 import itertools
-import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import pandas as pd
 from optuna.trial import Trial, TrialState
 from pydantic import ValidationError
 
+from erc_kedro.config import ConfigError
 from erc_kedro.extractors.base import fingerprint
 from erc_kedro.parameters import TrainParameters, TuneParameters
 from erc_kedro.training import checkpoint
@@ -36,7 +35,6 @@ class Search:
         data: training and validation dialogues, by how they are scaled (``scaled_by``); no others.
         folder: where fits live while they run; the journal lies beside it.
         threads: of each fit.
-        parent: the process that sent the worker; it ends when that is gone. None for no such tie.
     """
 
     name: str
@@ -46,13 +44,17 @@ class Search:
     data: dict[str, Dialogues]
     folder: Path
     threads: int
-    parent: int | None = None
+
+    @property
+    def fits(self) -> Path:
+        """Where its trials' fits live while they run."""
+        return self.folder / "fits" / self.name.replace(" ", "_")
 
     def open(self, **facts: Any) -> optuna.Study:
         """Its study."""
         epochs = self.parameters.space.get("epochs")
         highest = max(epochs.values) if epochs else self.base.epochs
-        return studies.open_study(self.name, self.parameters, self.folder.parent, highest, facts)
+        return studies.open_study(self.name, self.parameters, self.folder.parent, highest, **facts)
 
 
 def prepare(
@@ -72,18 +74,27 @@ def prepare(
     Args:
         utterances: of training and validation; no others.
         folder: the corpus's own; the journal lies beside it.
+    Raises:
+        ConfigError: the search would use training's seeds.
     """
+    if parameters.first_seed < base.seeds:
+        raise ConfigError(
+            f"tune.first_seed is {parameters.first_seed}, but the seeds 0 to {base.seeds - 1} are for "
+            "training and must stay fresh; write 1000"
+        )
     scaled = [name for name in parameters.space if name.startswith("scaling.")]
     data = {}
     for chosen in itertools.product(*(_choices(parameters, base, name) for name in scaled)):
         variant = with_values(base, dict(zip(scaled, chosen, strict=True)))
         data[scaled_by(variant)] = assemble(utterances, features, classes, variant.scaling)
+    searched = parameters.space.get("model.architecture")
+    architectures = (searched and searched.choices) or (base.model.architecture,)
     decides = {"space", "seeds", "first_seed", "second_objective", "prune_epochs", "prune_seeds"}
     digest = fingerprint(
         data[scaled_by(base)].fingerprint,
         base.model_dump_json(exclude={"seeds", "threads", "jobs"}),
         parameters.model_dump_json(include=decides),
-        checkpoint.code_version(base.model.architecture),
+        *(checkpoint.code_version(architecture) for architecture in architectures),
     )
     name = f"{corpus} {parameters.experiment} {digest[:8]}"
     return Search(name, corpus, parameters, base, data, folder, base.threads)
@@ -112,36 +123,36 @@ def run_next(search: Search) -> int | None:
     trial = studies.claim(study, search.parameters)
     if trial is None:
         return None
-    with _given_back(study, trial):
-        try:
-            with studies.beating(trial):
-                values = _run(search, trial)
-        except optuna.TrialPruned as pruned:
-            trial.set_user_attr("reason", str(pruned))
-            study.tell(trial, state=TrialState.PRUNED)
-        except (ValidationError, FloatingPointError) as error:
-            _refuse_default(trial, error)
-            why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            trial.set_user_attr("reason", why)
-            study.tell(trial, state=TrialState.PRUNED)
-        except Exception as error:
-            _refuse_default(trial, error)
-            trial.set_user_attr("reason", f"{type(error).__name__}: {error}"[:500])
-            study.tell(trial, state=TrialState.FAIL)
-        else:
-            study.tell(trial, values)
+    try:
+        with studies.beating(trial):
+            state, values = _judged(search, trial)
+        study.tell(trial, values, state=state, skip_if_finished=True)
+    except optuna.exceptions.UpdateFinishedTrialError:
+        # Silent for too long (a suspended laptop), it was taken for lost and is repeated elsewhere.
+        return None
+    except BaseException:
+        studies.give_back(study, trial.number)
+        raise
     shutil.rmtree(_folder(search, trial), ignore_errors=True)
     return trial.number
 
 
-@contextmanager
-def _given_back(study: optuna.Study, trial: Trial) -> Iterator[None]:
+def _judged(search: Search, trial: Trial) -> tuple[TrialState, float | list[float] | None]:
     try:
-        yield
-    except BaseException:
-        # Interrupted: another process, or a later run, takes the point up.
-        studies.give_back(study, study.trials[trial.number], "its run was interrupted")
+        return TrialState.COMPLETE, _run(search, trial)
+    except optuna.exceptions.UpdateFinishedTrialError:
         raise
+    except optuna.TrialPruned as pruned:
+        state, why = TrialState.PRUNED, str(pruned)
+    except (ValidationError, FloatingPointError) as error:
+        _refuse_default(trial, error)
+        state = TrialState.PRUNED
+        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+    except Exception as error:
+        _refuse_default(trial, error)
+        state, why = TrialState.FAIL, f"{type(error).__name__}: {error}"[:500]
+    trial.set_user_attr("reason", why)
+    return state, None
 
 
 def _refuse_default(trial: Trial, error: Exception) -> None:
@@ -167,10 +178,10 @@ def _run(search: Search, trial: Trial) -> float | list[float]:
     started = time.monotonic()
 
     def on_epoch(row: dict[str, float]) -> None:
-        if search.parent is not None and os.getppid() != search.parent:
-            raise SystemExit("the run that started this trial is gone")
         _keep(history, row)
-        if not scores and tune.second_objective is None:
+        # A fit that was taken up tells its earlier epochs only at its end: too little to judge it by.
+        whole = len(history) == int(row["epoch"]) + 1
+        if not scores and whole and tune.second_objective is None:
             best = max(one["val_weighted_f1"] for one in history)
             epoch = int(row["epoch"]) + 1
             trial.report(best, epoch)
@@ -231,5 +242,4 @@ def _latency_ms(network: Any, data: Dialogues) -> float:
 
 def _folder(search: Search, trial: Trial) -> Path:
     # A retried trial goes on where the interrupted one was.
-    number = trial.user_attrs.get("origin", trial.number)
-    return search.folder / "fits" / search.name.replace(" ", "_") / str(number)
+    return search.fits / str(trial.user_attrs.get("origin", trial.number))

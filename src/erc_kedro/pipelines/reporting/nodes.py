@@ -110,10 +110,8 @@ def _same(predictions: DataFrame, utterances: DataFrame) -> bool:
 
 def _tuned(training: dict[str, Any], tuning: dict[str, Any]) -> bool:
     """Whether the experiment was trained with what the search found."""
-    from erc_kedro.tracking import flatten
-
-    used = flatten(training.get("parameters") or {})
-    return all(used.get(name) == value for name, value in tuning["values"].items())
+    used = training.get("parameters") or {}
+    return training.get("experiment") == tuning["experiment"] and tuning["train"].items() <= used.items()
 
 
 def _search_and_retrained(tuning: dict[str, Any], metrics: DataFrame) -> str:

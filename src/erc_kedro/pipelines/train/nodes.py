@@ -45,7 +45,8 @@ def train_corpus(
     facts = facts_of(data, parameters, tables)
     fits = fit_seeds(data, parameters, models, f"{corpus} {experiment}")
     predictions, metrics, history = tracked(corpus, experiment, card, data, parameters, facts, fits)
-    return predictions, metrics, history, {**facts, "parameters": parameters.model_dump(mode="json")}
+    own = {"experiment": experiment, "parameters": parameters.model_dump(mode="json")}
+    return predictions, metrics, history, {**facts, **own}
 
 
 def facts_of(

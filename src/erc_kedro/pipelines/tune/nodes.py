@@ -85,9 +85,11 @@ def _log_trial(trial: Any, study: str, tags: dict[str, Any]) -> None:
     import pandas as pd
 
     from erc_kedro import tracking
+    from erc_kedro.tuning.results import trial_row
     from erc_kedro.tuning.space import of_trial
 
-    own = {"level": "trial", "state": trial.state.name, "reason": trial.user_attrs.get("reason", "")}
+    row = trial_row(trial)
+    own = {"level": "trial", "state": row["state"], "reason": row["reason"]}
     with tracking.child(f"{study} trial {trial.number}", {**tags, **own}) as run:
         run.parameters({"trial": trial.number, **of_trial(trial)})
         history = pd.DataFrame(trial.user_attrs.get("history", []))

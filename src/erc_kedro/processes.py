@@ -1,0 +1,52 @@
+"""Processes that are known again, and workers that end with their parent."""
+
+import os
+import platform
+import threading
+import time
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def machine() -> str:
+    """A name for where process numbers mean something: this boot of this host or container."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{platform.node()} {boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return platform.node()
+
+
+def identity() -> tuple[int, float]:
+    """This process's number and when it was started, since numbers are used again."""
+    return os.getpid(), _started(os.getpid()) or 0.0
+
+
+def alive(pid: int, started: float) -> bool:
+    """Whether the process of this number on this machine is the one that was started then."""
+    found = _started(pid)
+    return found is not None and abs(found - started) < 2
+
+
+def _started(pid: int) -> float | None:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None
+
+
+@cache
+def end_with_parent() -> None:
+    """From now on this worker ends when its parent does: killed, a parent cannot tell its workers."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
