@@ -24,6 +24,7 @@ finetune:
   jobs: 1
 # As every corpus's own file says what is best for it.
 meld: {{finetune: {{folds: 2}}}}
+iemocap: {{finetune: {{epochs: 2}}}}
 """
 
 

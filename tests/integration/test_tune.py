@@ -161,8 +161,8 @@ def test_an_interrupted_search_goes_on(demo_copy, sign):
     while time.monotonic() < until and not (journal.exists() and journal.read_text().count('"worker"') > 1):
         time.sleep(0.05)
     os.kill(process.pid, sign)
-    process.communicate(timeout=60)
-    assert process.returncode != 0
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode != 0, printed
     demo_copy.kedro(*words)
     table = trials(demo_copy)
     assert (table["state"] == "LOST").sum() == 1
