@@ -186,6 +186,20 @@ def test_an_interrupted_trial_is_taken_up_where_it_was(tmp_path, monkeypatch):
     assert len({row["epoch"] for row in study.trials[1].user_attrs["history"]}) == 2
 
 
+def test_an_interruption_that_comes_as_an_error_is_one(tmp_path, monkeypatch):
+    def stop(*_):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            # As Optuna's lock does.
+            raise RuntimeError("did not possess lock")
+
+    monkeypatch.setattr(trials, "fit", stop)
+    with pytest.raises(KeyboardInterrupt):
+        search(given(tmp_path))
+    assert len(studies.lost(given(tmp_path).open())) == 1
+
+
 def slowly(chosen, started, sign):
     """A process of a search whose second trial does not end by itself."""
     whole = trials.fit

@@ -149,10 +149,22 @@ def _judged(search: Search, trial: Trial) -> tuple[TrialState, float | list[floa
         state = TrialState.PRUNED
         why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
     except Exception as error:
+        interruption = _interruption(error)
+        if interruption is not None:
+            raise interruption from error
         _refuse_default(trial, error)
         state, why = TrialState.FAIL, f"{type(error).__name__}: {error}"[:500]
     trial.set_user_attr("reason", why)
     return state, None
+
+
+def _interruption(error: BaseException) -> BaseException | None:
+    """The Ctrl-C that an error came of: the journal's lock turns one that it is hit by into an error."""
+    while error.__context__ is not None:
+        error = error.__context__
+        if not isinstance(error, Exception):
+            return error
+    return None
 
 
 def _refuse_default(trial: Trial, error: Exception) -> None:
