@@ -414,7 +414,7 @@ class Dimension(Parameters):
 
 
 # They say how a fit is run, not what is learned.
-_NOT_SEARCHED = {"seeds", "threads", "jobs"}
+NOT_LEARNED = {"seeds", "threads", "jobs"}
 
 
 class TuneParameters(Parameters):
@@ -473,7 +473,8 @@ class TuneParameters(Parameters):
         for name, dimension in self.space.items():
             for value in dimension.values:
                 _check_value(f"space.{name}", name, value, choice=dimension.choices is not None)
-            if isinstance(_default(name), int) and dimension.step is not None and dimension.step % 1:
+            whole = isinstance(value_of(TrainParameters(), name), int)
+            if whole and dimension.step is not None and dimension.step % 1:
                 raise ValueError(f"space.{name}.step: {dimension.step} is no whole number, as {name} is")
             for other, wanted in dimension.when.items():
                 _check_value(f"space.{name}.when", other, wanted)
@@ -541,7 +542,7 @@ def _check_value(where: str, name: str, value: Any, choice: bool = True) -> None
     """Refuses a parameter that training has not, and a value that this parameter alone cannot have."""
     if isinstance(value, Mapping):
         raise ValueError(f"{where}: {value} is several parameters; search each by its own name")
-    if name.partition(".")[0] in _NOT_SEARCHED:
+    if name.partition(".")[0] in NOT_LEARNED:
         raise ValueError(f"{where}: {name} does not decide what is learned")
     try:
         TrainParameters.model_validate(nested({name: value}))
@@ -554,13 +555,14 @@ def _check_value(where: str, name: str, value: Any, choice: bool = True) -> None
             at = found["loc"]
             if at[: len(path)] == path or (path[: len(at)] == at and found["type"].endswith("_type")):
                 raise ValueError(f"{where}: {value!r} is not possible ({found['msg']})") from error
-    if not choice and (isinstance(_default(name), bool) or not isinstance(_default(name), int | float)):
+    default = value_of(TrainParameters(), name)
+    if not choice and (isinstance(default, bool) or not isinstance(default, int | float)):
         raise ValueError(f"{where}: {name} is not a number; write choices")
 
 
-def _default(name: str) -> Any:
-    """The default of a training parameter by its dotted name; None for an entry of a mapping."""
-    value: Any = TrainParameters()
+def value_of(parameters: TrainParameters, name: str) -> Any:
+    """A training parameter by its dotted name; None for an entry that a mapping lacks."""
+    value: Any = parameters.model_dump(mode="json")
     for part in name.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else getattr(value, part, None)
+        value = value.get(part)
     return value

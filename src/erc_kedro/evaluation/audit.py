@@ -253,6 +253,20 @@ def refuse(audit: Mapping[str, Any]) -> None:
         raise AuditError(f"{name}: {' '.join(audit['errors'])} Mend this, then run again.")
 
 
+def admit(
+    name: str,
+    audits: Iterable[Mapping[str, Any]],
+    made_by: Mapping[Any, Any],
+    utterances: pd.DataFrame,
+    corpus: str,
+    causal: bool,
+) -> None:
+    """Raise AuditError unless a model of this name may be trained: ``refuse`` and ``text_errors``."""
+    for audit in audits:
+        refuse(audit)
+    refuse({"name": f"{corpus} {name}", "errors": text_errors(made_by, utterances, corpus, causal)})
+
+
 def audit_features(
     features: Mapping[str, pd.DataFrame],
     utterances: pd.DataFrame,

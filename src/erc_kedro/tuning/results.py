@@ -10,15 +10,13 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 
 from erc_kedro.config import merge
-from erc_kedro.parameters import TuneParameters
+from erc_kedro.parameters import NOT_LEARNED, TuneParameters
 from erc_kedro.tuning import study as studies
 from erc_kedro.tuning.pruner import DEFAULT
 from erc_kedro.tuning.space import of_trial, with_values
 from erc_kedro.tuning.trial import Search
 
 LOST = "its process ended before it; another trial repeats it"
-# How a fit is run is not part of what was found.
-RUN = {"seeds", "threads", "jobs"}
 
 
 def trials_table(study: optuna.Study) -> pd.DataFrame:
@@ -81,7 +79,7 @@ def outcome(study: optuna.Study, search: Search) -> dict[str, Any]:
         if tune.second_objective
         else [],
         "values": of_trial(best),
-        "train": with_values(search.base, of_trial(best)).model_dump(mode="json", exclude=RUN),
+        "train": with_values(search.base, of_trial(best)).model_dump(mode="json", exclude=NOT_LEARNED),
         "importances": importances(study),
     }
 

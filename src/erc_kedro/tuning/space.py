@@ -6,7 +6,8 @@ from typing import Any
 
 import optuna
 
-from erc_kedro.parameters import Dimension, TrainParameters, nested
+from erc_kedro.config import merge
+from erc_kedro.parameters import Dimension, TrainParameters, nested, value_of
 
 Space = Mapping[str, Dimension]
 
@@ -16,22 +17,12 @@ def defaults(space: Space, base: TrainParameters) -> dict[str, Any]:
     return {name: value_of(base, name) for name in space}
 
 
-def value_of(base: TrainParameters, name: str) -> Any:
-    """A training parameter by its dotted name; None for an entry that a mapping lacks."""
-    value: Any = base.model_dump(mode="json")
-    for part in name.split("."):
-        value = value.get(part)
-    return value
-
-
 def with_values(base: TrainParameters, values: Mapping[str, Any]) -> TrainParameters:
     """The base with some parameters changed, by dotted name.
 
     Raises:
         pydantic.ValidationError: they do not fit together.
     """
-    from erc_kedro.config import merge
-
     return TrainParameters.model_validate(merge(base.model_dump(), nested(values)))
 
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from erc_kedro.config import ConfigError
 from erc_kedro.extractors.base import fingerprint
-from erc_kedro.parameters import TrainParameters, TuneParameters
+from erc_kedro.parameters import NOT_LEARNED, TrainParameters, TuneParameters
 from erc_kedro.training import checkpoint
 from erc_kedro.training.batches import Dialogues, assemble, batch_of
 from erc_kedro.training.loop import fit, load_network
@@ -92,7 +92,7 @@ def prepare(
     decides = {"space", "seeds", "first_seed", "second_objective", "prune_epochs", "prune_seeds"}
     digest = fingerprint(
         data[scaled_by(base)].fingerprint,
-        base.model_dump_json(exclude={"seeds", "threads", "jobs"}),
+        base.model_dump_json(exclude=NOT_LEARNED),
         parameters.model_dump_json(include=decides),
         *(checkpoint.code_version(architecture) for architecture in architectures),
     )

@@ -35,22 +35,19 @@ def train_experiments(
     """
     import pandas as pd
 
-    from erc_kedro.evaluation.audit import refuse, text_errors
+    from erc_kedro.evaluation.audit import admit
     from erc_kedro.pipelines.train.nodes import facts_of, tracked
     from erc_kedro.training.batches import assemble
     from erc_kedro.training.checkpoint import key
     from erc_kedro.training.seeds import Task, fit_all
 
-    refuse(audit)
-    refuse(features_audit)
     tables = {"text": text, "audio": audio, "visual": visual}
     corpus = models.name
     scaled: dict[str, Any] = {}
     tasks, possible = [], {}
     experiments: dict[str, dict[str, Any]] = {}
     for name, train in parameters.experiments.items():
-        errors = text_errors(text.attrs, utterances, corpus, train.model.causal)
-        refuse({"name": f"{corpus} {name}", "errors": errors})
+        admit(name, (audit, features_audit), text.attrs, utterances, corpus, train.model.causal)
         scaling = repr(sorted(train.scaling.items()))
         if scaling not in scaled:
             scaled[scaling] = assemble(utterances, tables, card["labels"], train.scaling)

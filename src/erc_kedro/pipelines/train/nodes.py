@@ -31,15 +31,12 @@ def train_corpus(
     parameters: TrainParameters,
 ) -> tuple[DataFrame, DataFrame, DataFrame, dict[str, Any]]:
     """Fits every seed; the test split is scored once by each, after its epoch was chosen on validation."""
-    from erc_kedro.evaluation.audit import refuse, text_errors
+    from erc_kedro.evaluation.audit import admit
     from erc_kedro.training.batches import assemble
     from erc_kedro.training.seeds import fit_seeds
 
     corpus, experiment = models.parent.name, models.name
-    refuse(audit)
-    refuse(features_audit)
-    errors = text_errors(text.attrs, utterances, corpus, parameters.model.causal)
-    refuse({"name": f"{corpus} {experiment}", "errors": errors})
+    admit(experiment, (audit, features_audit), text.attrs, utterances, corpus, parameters.model.causal)
     tables = {"text": text, "audio": audio, "visual": visual}
     data = assemble(utterances, tables, card["labels"], parameters.scaling)
     facts = facts_of(data, parameters, tables)

@@ -14,6 +14,9 @@ else:
 
 logger = logging.getLogger(__name__)
 
+# In the order of the node's outputs.
+FIGURES = ("history", "importances", "parallel", "slices", "front")
+
 
 def tune_corpus(
     utterances: DataFrame,
@@ -33,27 +36,17 @@ def tune_corpus(
         A row a trial; what came of the search; the best trial as an experiment's file; and figures.
     """
     from erc_kedro import tracking
-    from erc_kedro.evaluation.audit import refuse, text_errors
+    from erc_kedro.evaluation.audit import admit
     from erc_kedro.figures import tuning as figures
     from erc_kedro.tuning.results import best_experiment, outcome, trials_table
     from erc_kedro.tuning.search import search
     from erc_kedro.tuning.trial import prepare
 
     corpus = folder.name
-    refuse(audit)
-    refuse(features_audit)
-    errors = text_errors(text.attrs, utterances, corpus, train.model.causal)
-    refuse({"name": f"{corpus} tune", "errors": errors})
+    admit("tune", (audit, features_audit), text.attrs, utterances, corpus, train.model.causal)
     known = utterances[utterances["split"] != "test"]
-    given = prepare(
-        corpus,
-        known,
-        {"text": text, "audio": audio, "visual": visual},
-        card["labels"],
-        train,
-        parameters,
-        folder,
-    )
+    tables = {"text": text, "audio": audio, "visual": visual}
+    given = prepare(corpus, known, tables, card["labels"], train, parameters, folder)
     tags = {"corpus": corpus, "experiment": parameters.experiment, "study": given.name}
     with tracking.child(f"{corpus} tune", {**tags, "level": "tune"}) as run:
         run.parameters({"tune": parameters, "train": train})
@@ -78,7 +71,8 @@ def tune_corpus(
         corpus,
         result["experiment"],
     )
-    return table, result, best_experiment(result, parameters), *drawn.values()  # type: ignore[return-value]
+    figures_in_order = (drawn[name] for name in FIGURES)
+    return table, result, best_experiment(result, parameters), *figures_in_order  # type: ignore[return-value]
 
 
 def _log_trial(trial: Any, study: str, tags: dict[str, Any]) -> None:
@@ -96,7 +90,5 @@ def _log_trial(trial: Any, study: str, tags: dict[str, Any]) -> None:
         for seed, rows in history.groupby("seed") if len(history) else ():
             curves = rows.set_index("epoch").drop(columns="seed").add_suffix(f".seed{seed:g}")
             run.curves(curves.reset_index())
-        scores = trial.user_attrs.get("scores", [])
-        run.metrics({f"score.seed{at}": score for at, score in enumerate(scores)})
-        if trial.values is not None:
-            run.metrics({"val.weighted_f1": trial.values[0]})
+        scores = {f"score.seed{at}": score for at, score in enumerate(trial.user_attrs.get("scores", []))}
+        run.metrics(scores | ({"val.weighted_f1": trial.values[0]} if trial.values else {}))

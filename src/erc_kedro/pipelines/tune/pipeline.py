@@ -3,9 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from erc_kedro.pipelines import CORPUS, per_corpus
-from erc_kedro.pipelines.tune.nodes import tune_corpus
-
-FIGURES = ("history", "importances", "parallel", "slices", "front")
+from erc_kedro.pipelines.tune.nodes import FIGURES, tune_corpus
 
 
 def create_pipeline() -> Pipeline:
