@@ -101,6 +101,8 @@ def test_the_default_pipeline_is_the_walk_without_demo():
         "draw_figures",
         "gather_results",
         "write_report",
+        "inspect_networks",
+        "compare_runs",
     }
     one = pipelines["train"].only_nodes_with_namespaces(["iemocap"])
     assert {node.namespace for node in one.nodes} == {"iemocap"}

@@ -23,6 +23,7 @@ PLAIN_ERRORS = (
     "DatasetError",
     "ExtractionError",
     "ParameterValidationError",
+    "UnknownRunError",
 )
 
 

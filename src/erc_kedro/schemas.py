@@ -3,7 +3,9 @@
 The catalog names these schemas as ``validator``; Kedro checks a table whenever it is saved.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -19,6 +21,11 @@ def heads_of(modalities: Iterable[str]) -> list[str]:
     """The heads that rest on at least one of these modalities."""
     letters = {modality[0] for modality in modalities}
     return [head for head in HEADS if letters & set(head)]
+
+
+def empty(schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """A table of that schema without rows."""
+    return pd.DataFrame({name: pd.Series(dtype=column.dtype.type) for name, column in schema.columns.items()})
 
 
 def _positions_count_from_zero(table: pd.DataFrame) -> bool:
@@ -145,6 +152,35 @@ contributions = pa.DataFrameSchema(
     name="contributions",
 )
 
+degraded = pa.DataFrameSchema(
+    {
+        "seed": pa.Column("int64"),
+        # missing: `amount` is the share of test utterances that lose the modality. noise: `amount` is the
+        # deviation of the added noise, in those of the training features.
+        "kind": _text(checks=pa.Check.isin(("missing", "noise"))),
+        "modality": _text(checks=pa.Check.isin(MODALITIES)),
+        "amount": pa.Column("float64", pa.Check.ge(0)),
+        "utterance_id": _text(),
+        "label": _text(nullable=True),
+        "predicted": _text(),
+    },
+    strict=True,
+    name="degraded",
+)
+
+layout = pa.DataFrameSchema(
+    {
+        "utterance_id": _text(),
+        "head": _text(checks=pa.Check.isin(HEADS)),
+        "label": _text(),
+        "x": pa.Column("float32"),
+        "y": pa.Column("float32"),
+    },
+    strict=True,
+    unique=["utterance_id", "head"],
+    name="layout",
+)
+
 
 def _share(regex: bool = False) -> pa.Column:
     return pa.Column("float64", pa.Check.in_range(0, 1), nullable=True, regex=regex)
@@ -164,6 +200,10 @@ comparison = pa.DataFrameSchema(
         "val_weighted_f1": _share(),
         # Against the reference: weighted F1, paired permutation test over dialogues, Holm's correction.
         "difference": pa.Column("float64", nullable=True),
+        # The difference's 95 % bootstrap interval over dialogues, and in pooled deviations over seeds
+        # (Cohen's d; null for fewer than two seeds).
+        "difference_(low|high)": pa.Column("float64", nullable=True, regex=True),
+        "effect": pa.Column("float64", nullable=True),
         "p": _share(),
         "p_corrected": _share(),
         "note": _text(),
@@ -171,3 +211,22 @@ comparison = pa.DataFrameSchema(
     strict=True,
     name="comparison",
 )
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """An ended MLflow run of one experiment on one corpus.
+
+    Attributes:
+        started: in UTC.
+        predictions: the test predictions table that the run keeps, None where it keeps none.
+    """
+
+    id: str
+    name: str
+    started: datetime
+    status: str
+    tags: Mapping[str, str]
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    predictions: pd.DataFrame | None

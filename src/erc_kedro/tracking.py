@@ -5,19 +5,26 @@ and nested runs cannot open strays. Where no run was started (a notebook, a unit
 """
 
 import json
+import logging
 import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from erc_kedro.schemas import TrackedRun
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
+
+logger = logging.getLogger(__name__)
 
 # Names the open run to worker processes, which inherit it: a JSON list [uri, experiment id, run id].
 VARIABLE = "ERC_KEDRO_RUN"
@@ -41,6 +48,9 @@ _VIEW_STATE = {
         *(f"tags.`{name}`" for name in ("corpus", "experiment", "protocol", "synthetic")),
     ],
 }
+
+# How many runs a page shows where none were chosen, and the file of a run's predictions.
+LATEST, PREDICTIONS = 20, "test/predictions.parquet"
 
 _current: ContextVar[str | None] = ContextVar("current", default=None)
 _clients: dict[str, "MlflowClient"] = {}
@@ -182,6 +192,90 @@ def child(name: str, tags: Mapping[str, Any]) -> Iterator[Run]:
         client.set_terminated(run_id, status)
 
 
+class UnknownRunError(ValueError):
+    """No such MLflow run; the message names it and those there are."""
+
+
+def runs(chosen: Sequence[str]) -> list[TrackedRun]:
+    """Runs of a corpus and experiment, by id or name; one of a whole ``kedro run`` stands for its corpora.
+
+    Args:
+        chosen: ids (or their first eight signs or more) or names, in the order to show them; for none, the
+            latest ``LATEST`` runs, the newest first.
+
+    Raises:
+        UnknownRunError: nothing tracked is called so.
+    """
+    opened = os.environ.get(VARIABLE)
+    if opened is None:
+        if chosen:
+            raise UnknownRunError(
+                f"runs: {list(chosen)}: nothing is tracked here (globals mlflow.uri is empty)"
+            )
+        return []
+    uri, experiment_id, _ = json.loads(opened)
+    client = _client(uri)
+    known = [
+        run
+        for run in client.search_runs([experiment_id], "tags.level = 'corpus'", max_results=50_000)
+        if run.info.status != "RUNNING"
+    ]
+    if not chosen:
+        return [_past(client, run) for run in known[:LATEST]]
+    found = []
+    for name in chosen:
+        own = [run for run in known if _is_called(run, name)]
+        if not own:
+            latest = ", ".join(f"{run.info.run_id[:8]} ({run.info.run_name})" for run in known[:5])
+            raise UnknownRunError(
+                f"runs: no MLflow run is called {name!r}; the latest are {latest or 'none'}"
+            )
+        # A name may be that of many runs: the newest is meant. An id of a whole run means all its corpora.
+        found += own if own[0].info.run_name != name else own[:1]
+    return [_past(client, run) for run in {run.info.run_id: run for run in found}.values()]
+
+
+def _is_called(run: "MlflowRun", name: str) -> bool:
+    tags = run.data.tags
+    ids = (run.info.run_id, tags.get("mlflow.parentRunId", ""), tags.get("mlflow.rootRunId", ""))
+    return run.info.run_name == name or (len(name) >= 8 and any(own.startswith(name) for own in ids))
+
+
+def _past(client: "MlflowClient", run: "MlflowRun") -> TrackedRun:
+    import pandas as pd
+    from mlflow.exceptions import MlflowException
+
+    predictions = None
+    try:
+        if any(file.path == PREDICTIONS for file in client.list_artifacts(run.info.run_id, "test")):
+            predictions = pd.read_parquet(client.download_artifacts(run.info.run_id, PREDICTIONS))
+    except (OSError, MlflowException) as error:
+        logger.warning("run %s: its predictions cannot be read (%s)", run.info.run_id, error)
+    return TrackedRun(
+        run.info.run_id,
+        run.info.run_name,
+        datetime.fromtimestamp(run.info.start_time / 1000, UTC),
+        run.info.status,
+        run.data.tags,
+        run.data.params,
+        run.data.metrics,
+        predictions,
+    )
+
+
+def attach(text: str, name: str, tags: Mapping[str, str], parameters: Mapping[str, str]) -> None:
+    """Keeps a text with every run that has these tags and parameters, such as a card with its model."""
+    opened = os.environ.get(VARIABLE)
+    if opened is None:
+        return
+    uri, experiment_id, _ = json.loads(opened)
+    client = _client(uri)
+    terms = [f"tags.`{key}` = '{value}'" for key, value in tags.items()]
+    terms += [f"params.`{key}` = '{value}'" for key, value in parameters.items()]
+    for run in client.search_runs([experiment_id], " and ".join(terms), max_results=1000):
+        client.log_text(run.info.run_id, text, name)
+
+
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one level of dotted names."""
     flat: dict[str, Any] = {}
@@ -211,8 +305,6 @@ def _client(uri: str) -> "MlflowClient":
     if uri not in _clients:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         # Schema migrations announce each step; a first run would print dozens of lines.
-        import logging
-
         for name in ("alembic", "mlflow.store.db.utils"):
             logging.getLogger(name).setLevel(logging.WARNING)
         from mlflow import MlflowClient

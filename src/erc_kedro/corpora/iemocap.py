@@ -133,6 +133,13 @@ def read(
             "synthetic": synthetic,
             "raw": str(raw),
             "notes": notes,
+            "groups": {
+                "name": "speaker's sex",
+                "of": {
+                    speaker: "female" if speaker.endswith("F") else "male"
+                    for speaker in sorted({row["speaker"] for row in rows})
+                },
+            },
         },
     )
 

@@ -31,10 +31,9 @@ def read(raw: Path) -> Corpus:
 
     Args:
         raw: a ``.csv`` or ``.parquet`` file with the columns dialogue_id, position, speaker and text, and,
-        where
-            known, utterance_id (else ``{dialogue_id}_{position}``), label, split, clip, wav, start_s and
-            end_s
-            (seconds). Cells of these may be empty, except split. Relative media paths start at the manifest's
+            where known, utterance_id (else ``{dialogue_id}_{position}``), label, split, clip, wav, start_s
+            and end_s (seconds), and group (of the speaker, such as an age band: reports show scores by
+            it). Cells of these may be empty, except split. Relative media paths start at the manifest's
             folder. Without a split column, each dialogue goes by a hash of its id to train, val or test,
             70:15:15.
 
@@ -64,6 +63,7 @@ def read(raw: Path) -> Corpus:
     rows.sort(key=lambda row: (row["dialogue_id"], row["position"]))
     _recount(raw, rows, found)
     own = _spans(rows, found)
+    groups = _groups(rows, found)
     if own:
         notes.append(
             f"{own} utterances have a clip of their own, all of which is used: their start_s and end_s say "
@@ -86,6 +86,7 @@ def read(raw: Path) -> Corpus:
             "synthetic": is_synthetic(raw.parent),
             "raw": str(raw),
             "notes": notes,
+            "groups": {"name": "group", "of": groups},
         },
     )
 
@@ -155,6 +156,7 @@ def _row(raw: Path, line: int, cells: dict[str, str]) -> dict[str, Any]:
         "text": cells["text"],
         "label": cells.get("label") or None,
         "split": split,
+        "group": cells.get("group"),
         **times,
         **media,
         "line": line,
@@ -222,6 +224,18 @@ def _recount(raw: Path, rows: list[dict[str, Any]], found: list[tuple[str, str, 
         if given != list(range(len(turns))):
             detail = f"{len(turns)} positions from {given[0]} to {given[-1]} were recounted from 0"
             found.append(("positions_recounted", dialogue_id, detail))
+
+
+def _groups(rows: list[dict[str, Any]], found: list[tuple[str, str, str]]) -> dict[str, str]:
+    """Speaker to group; one who is said to be in two is listed, and in none."""
+    named: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row["group"]:
+            named[row["speaker"]].add(row["group"])
+    for speaker, groups in named.items():
+        if len(groups) > 1:
+            found.append(("several_groups", speaker, f"in {', '.join(sorted(groups))}; counted in none"))
+    return {speaker: groups.pop() for speaker, groups in sorted(named.items()) if len(groups) == 1}
 
 
 def _spans(rows: list[dict[str, Any]], found: list[tuple[str, str, str]]) -> int:

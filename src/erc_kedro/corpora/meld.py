@@ -24,6 +24,7 @@ from erc_kedro.corpora.tables import csv_rows, irregularity_table, is_synthetic,
 LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
 
 _SPLITS = {"train": "train", "dev": "val", "test": "test"}
+_MAIN = ("Chandler", "Joey", "Monica", "Phoebe", "Rachel", "Ross")
 _COLUMNS = (
     "utterance",
     "speaker",
@@ -90,6 +91,13 @@ def read(raw: Path) -> Corpus:
             "synthetic": is_synthetic(raw),
             "raw": str(raw),
             "notes": notes,
+            "groups": {
+                "name": "role",
+                "of": {
+                    speaker: "main character" if speaker in _MAIN else "other"
+                    for speaker in sorted({row["speaker"] for row in rows})
+                },
+            },
         },
     )
 

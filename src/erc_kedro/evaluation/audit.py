@@ -65,6 +65,7 @@ _MEANINGS = {
     "missing_avi": "A dialogue without a video.",
     "no_wav": "No wav was found at all.",
     "no_avi": "No video was found at all.",
+    "several_groups": "A speaker is said to be in several groups; scores by group leave the speaker out.",
     "positions_recounted": "Positions did not count 0, 1, 2, …; they were recounted.",
     "shared_wav": "Rows share a sound file beside a clip: all of it is used for each; leave the cell empty.",
     "shared_clip_without_times": "Rows share a clip, and this one has no times: all of the clip is used.",

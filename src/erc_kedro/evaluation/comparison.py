@@ -5,7 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from erc_kedro.evaluation.intervals import Metric, bootstrap_interval, dialogue_counts, metric_from_counts
+from erc_kedro.evaluation.intervals import (
+    Metric,
+    bootstrap_interval,
+    dialogue_counts,
+    metric_from_counts,
+    resampled_scores,
+)
 from erc_kedro.evaluation.metrics import metrics_table, summary
 
 SCORES = ("accuracy", "weighted_f1", "macro_f1", "uar", "ece")
@@ -50,6 +56,46 @@ def paired_test(
     # Draws that exchange nothing that matters differ from the observed by rounding alone.
     as_large = int((np.abs(chance) >= abs(observed) - 1e-12).sum())
     return observed, (as_large + 1) / (draws + 1)
+
+
+def difference_interval(
+    first: np.ndarray,
+    second: np.ndarray,
+    metric: Metric = "weighted_f1",
+    level: float = 0.95,
+    draws: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval, over dialogues, of how much two models differ.
+
+    Args:
+        first, second, metric: as :func:`paired_test` has them.
+        level, draws, seed: as ``intervals.bootstrap_interval`` has them.
+
+    Returns:
+        The low and high end; both NaN for fewer than two dialogues.
+    """
+    if first.shape[1] < 2:
+        return float("nan"), float("nan")
+    scores = [resampled_scores(counts, metric, draws, seed) for counts in (first, second)]
+    low, high = np.quantile(scores[0] - scores[1], [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def effect_size(first: np.ndarray, second: np.ndarray, metric: Metric = "weighted_f1") -> float:
+    """Cohen's d over seeds: the difference of the means in pooled standard deviations (Cohen 1988).
+
+    Args:
+        first, second, metric: as :func:`paired_test` has them.
+
+    Returns:
+        NaN for fewer than two seeds, and where no seed differs from another.
+    """
+    a, b = (metric_from_counts(counts.sum(axis=1), metric) for counts in (first, second))
+    if len(a) < 2:
+        return float("nan")
+    pooled = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
+    return float((a.mean() - b.mean()) / pooled) if pooled > 0 else float("nan")
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -101,7 +147,7 @@ def comparison_table(
         )
         scored = ("val", "weighted_f1") in spread.index
         row["val_weighted_f1"] = spread.loc[("val", "weighted_f1"), "mean"] if scored else np.nan
-        row |= {"difference": np.nan, "p": np.nan}
+        row |= dict.fromkeys(("difference", "difference_low", "difference_high", "effect", "p"), np.nan)
         if len(test):
             # Rows in the order of utterances, so that every experiment's dialogues come in the same order.
             counts[experiment] = dialogue_counts(test.sort_values(["seed", "utterance_id"]), dialogue_of)
@@ -113,9 +159,11 @@ def comparison_table(
             seeds = min(len(counts[name]), len(counts[reference]))
             pair = counts[name][:seeds], counts[reference][:seeds]
             row["difference"], row["p"] = paired_test(*pair, draws=draws)
+            row["difference_low"], row["difference_high"] = difference_interval(*pair, draws=draws)
+            row["effect"] = effect_size(*pair)
     table = pd.DataFrame(rows)
     table["p_corrected"] = holm(table["p"].tolist())
-    tests = ["difference", "p", "p_corrected"]
+    tests = ["difference", "difference_low", "difference_high", "effect", "p", "p_corrected"]
     for name, first in same_as.items():
         original = table.loc[table["experiment"] == first, tests].to_numpy()
         table.loc[table["experiment"] == name, tests] = original

@@ -75,6 +75,25 @@ def metric_from_counts(counts: np.ndarray, metric: Metric) -> np.ndarray:
     raise ValueError(f"unknown metric {metric!r}: weighted_f1, accuracy or macro_f1")
 
 
+def resampled_scores(counts: np.ndarray, metric: Metric, draws: int, seed: int) -> np.ndarray:
+    """A metric's mean over seeds for each draw of as many dialogues as there are, with replacement.
+
+    Args:
+        counts: [S seeds, D dialogues, C, C] (:func:`dialogue_counts`).
+        metric, draws, seed: as :func:`bootstrap_interval` has them; equal ``draws``, ``seed`` and D draw
+            the same dialogues.
+
+    Returns:
+        [draws].
+    """
+    seeds, dialogues, size, _ = counts.shape
+    drawn = np.random.default_rng(seed).multinomial(dialogues, [1 / dialogues] * dialogues, size=draws)
+    # Whole numbers below 2**53 are exact in float64, whose product runs through BLAS; integers' does not.
+    flat = counts.transpose(1, 0, 2, 3).reshape(dialogues, -1).astype(float)
+    resampled = (drawn.astype(float) @ flat).reshape(draws, seeds, size, size)
+    return metric_from_counts(resampled, metric).mean(axis=1)
+
+
 def bootstrap_interval(
     predictions_of_one_split_and_head: pd.DataFrame,
     dialogue_of: "pd.Series[str] | Mapping[str, str]",
@@ -106,13 +125,8 @@ def bootstrap_interval(
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, not {level}")
     counts = dialogue_counts(predictions_of_one_split_and_head, dialogue_of)
-    seeds, dialogues, size, _ = counts.shape
-    if dialogues < 2:
+    if counts.shape[1] < 2:
         return float("nan"), float("nan")
-    drawn = np.random.default_rng(seed).multinomial(dialogues, [1 / dialogues] * dialogues, size=draws)
-    # Whole numbers below 2**53 are exact in float64, whose product runs through BLAS; integers' does not.
-    flat = counts.transpose(1, 0, 2, 3).reshape(dialogues, -1).astype(float)
-    resampled = (drawn.astype(float) @ flat).reshape(draws, seeds, size, size)
-    scores = metric_from_counts(resampled, metric).mean(axis=1)
+    scores = resampled_scores(counts, metric, draws, seed)
     low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

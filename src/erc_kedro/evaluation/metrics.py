@@ -45,6 +45,11 @@ def class_codes(labels: Sequence[str] | pd.Series, classes: Sequence[str]) -> np
     return codes
 
 
+def confidence_bins(confidence: np.ndarray, bins: int = ECE_BINS) -> np.ndarray:
+    """Which of the equal-width bins ``(k/bins, (k+1)/bins]`` each confidence lies in: integers [N]."""
+    return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+
+
 def calibration_error(correct: np.ndarray, confidence: np.ndarray, bins: int = ECE_BINS) -> float:
     """Expected calibration error: mean gap between confidence and accuracy, weighted by bin size.
 
@@ -55,7 +60,7 @@ def calibration_error(correct: np.ndarray, confidence: np.ndarray, bins: int = E
         confidence: the highest probability, [N], in 0 to 1.
         bins: number of bins.
     """
-    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    index = confidence_bins(confidence, bins)
     hits = np.bincount(index, weights=correct, minlength=bins)
     promised = np.bincount(index, weights=confidence, minlength=bins)
     return float(np.abs(hits - promised).sum() / len(confidence))

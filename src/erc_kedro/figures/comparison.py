@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from erc_kedro.figures.anchors import PUBLISHED
-from erc_kedro.figures.report import NONE, markdown_cell, score
+from erc_kedro.figures.tables import NONE, markdown_cell, probability, score
 
 HEADER = (
     "experiment",
@@ -18,6 +18,8 @@ HEADER = (
     "macro F1",
     "weighted F1, validation",
     "difference",
+    "95 % interval of it",
+    "d",
     "p",
     "p, corrected",
     "published weighted F1",
@@ -43,8 +45,8 @@ def comparison_markdown(table: pd.DataFrame, cards: Mapping[str, Mapping[str, An
         lines += [
             "Scores × 100 on test, mean ± standard deviation over seeds; interval by bootstrap over "
             "dialogues; epochs chosen by validation weighted F1. Difference in weighted F1 to "
-            f"`{reference}`, with the p-value of a paired permutation test over dialogues, and the same "
-            f"corrected for {tests} comparisons (Holm).",
+            f"`{reference}`, with its bootstrap interval, Cohen's d over seeds, the p-value of a paired "
+            f"permutation test over dialogues, and the same corrected for {tests} comparisons (Holm).",
             "",
             "| " + " | ".join(HEADER) + " |",
             "|---|---" + "|---:" * (len(HEADER) - 3) + "|---|",
@@ -79,14 +81,12 @@ def _cells(row: Mapping[Any, Any]) -> list[str]:
         score(row["macro_f1"], row["macro_f1_std"]),
         score(row["val_weighted_f1"]),
         NONE if pd.isna(row["difference"]) else f"{100 * row['difference']:+.1f}",
-        _probability(row["p"]),
-        _probability(row["p_corrected"]),
+        NONE
+        if pd.isna(row["difference_low"])
+        else f"{100 * row['difference_low']:+.1f} to {100 * row['difference_high']:+.1f}",
+        NONE if pd.isna(row["effect"]) else f"{row['effect']:+.1f}",
+        probability(row["p"]),
+        probability(row["p_corrected"]),
         NONE if figure is None else f"{figure:.1f}",
         row["note"],
     ]
-
-
-def _probability(p: float) -> str:
-    if pd.isna(p):
-        return NONE
-    return "<.001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"

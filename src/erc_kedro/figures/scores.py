@@ -1,22 +1,27 @@
-"""Figures of scores: per class, per head, per corpus, and the confusion matrix."""
+"""Figures of scores: per class, head, part, corpus and experiment, confusion and calibration."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
-from erc_kedro.evaluation.metrics import summary
-from erc_kedro.figures.style import PALETTE, SEQUENTIAL, figure, plain, sentence
+from erc_kedro.evaluation.metrics import ECE_BINS, summary
+from erc_kedro.figures.section import Table
+from erc_kedro.figures.style import (
+    DASHES,
+    INK,
+    PALETTE,
+    SEQUENTIAL,
+    SYMBOLS,
+    TEMPLATE,
+    figure,
+    plain,
+    sentence,
+)
+from erc_kedro.figures.tables import HEAD_NAMES
 from erc_kedro.schemas import HEADS
-
-HEAD_NAMES = {
-    "t": "text",
-    "a": "audio",
-    "v": "visual",
-    "ta": "text + audio",
-    "tv": "text + visual",
-    "av": "audio + visual",
-    "tav": "all three",
-}
 
 NO_SCORE = "No labelled test utterance, so no score."
 
@@ -140,3 +145,157 @@ def _bars(chart: go.Figure, names: list[str], rows: pd.DataFrame, colour: str | 
     # The numbers stand under the names, where no bar or error bar can cross them.
     labels = [f"{name}<br><b>{value}</b>" for name, value in zip(names, printed, strict=True)]
     chart.update_yaxes(autorange="reversed", type="category", tickvals=names, ticktext=labels)
+
+
+def slices_figure(parts: Mapping[str, Table]) -> go.Figure:
+    """Weighted F1 (× 100) on test of each part, one panel a way of parting.
+
+    Args:
+        parts: by name, tables of ``evaluation.slices.slice_scores``.
+    """
+    parts = {name: table for name, table in parts.items() if len(table.frame)}
+    if not parts:
+        return sentence(NO_SCORE)
+    heights = [len(table.frame) + 1 for table in parts.values()]
+    chart = make_subplots(
+        rows=len(parts),
+        cols=1,
+        shared_xaxes=True,
+        row_heights=heights,
+        vertical_spacing=min(0.06, 1 / (2 * len(parts))),
+        subplot_titles=[plain(table.title.split(":")[0]) for table in parts.values()],
+    )
+    chart.update_layout(template=TEMPLATE, height=90 + 30 * sum(heights), showlegend=False)
+    for row, table in enumerate(parts.values(), 1):
+        scores = table.frame
+        chart.add_scatter(
+            x=100 * scores["weighted_f1"],
+            y=[
+                f"{plain(part)} ({count:,})"
+                for part, count in zip(scores["part"], scores["utterances"], strict=True)
+            ],
+            error_x={"type": "data", "array": (100 * scores["weighted_f1_std"]).fillna(0), "thickness": 1.4},
+            mode="markers",
+            marker={"size": 10, "color": PALETTE[0]},
+            hovertemplate="%{y}: %{x:.1f}<extra></extra>",
+            row=row,
+            col=1,
+        )
+    chart.update_xaxes(range=[0, 100])
+    chart.update_xaxes(title_text="weighted F1 on test", row=len(parts), col=1)
+    chart.update_yaxes(autorange="reversed", type="category")
+    return chart
+
+
+def experiments_figure(comparison: pd.DataFrame) -> go.Figure:
+    """Test weighted F1 (× 100) of each experiment with its interval over dialogues, the best first.
+
+    Args:
+        comparison: ``schemas.comparison``. Filled markers differ from the reference at p < .05 after
+            correction.
+    """
+    rows = comparison[comparison["weighted_f1"].notna()].sort_values("weighted_f1", ascending=False)
+    if rows.empty:
+        return sentence("No experiment was scored on test.")
+    chart = figure(height=100 + 26 * len(rows))
+    mean = 100 * rows["weighted_f1"]
+    differs = rows["p_corrected"] < 0.05
+    chart.add_scatter(
+        x=mean,
+        y=[plain(name) for name in rows["experiment"]],
+        mode="markers",
+        marker={
+            "size": 10,
+            "color": PALETTE[0],
+            "symbol": np.where(differs, "circle", "circle-open"),
+            "line": {"width": 2},
+        },
+        error_x={
+            "type": "data",
+            "array": (100 * rows["high"] - mean).fillna(0),
+            "arrayminus": (mean - 100 * rows["low"]).fillna(0),
+            "thickness": 1.4,
+            "width": 4,
+        },
+        hovertemplate="%{y}: %{x:.1f}<extra></extra>",
+    )
+    chart.update_xaxes(title_text="weighted F1 on test")
+    chart.update_yaxes(autorange="reversed", type="category")
+    return chart
+
+
+def reliability_figure(bins: pd.DataFrame) -> go.Figure:
+    """Accuracy against confidence on test, before and after the temperature, with the share of answers below.
+
+    Args:
+        bins: ``evaluation.calibration.reliability``.
+    """
+    if bins.empty:
+        return sentence(NO_SCORE)
+    chart = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.75, 0.25], vertical_spacing=0.06)
+    chart.update_layout(template=TEMPLATE, height=460, barmode="group")
+    chart.add_scatter(
+        x=[0, 100],
+        y=[0, 100],
+        mode="lines",
+        line={"color": INK, "dash": "dot", "width": 1},
+        name="perfect",
+        hoverinfo="skip",
+        row=1,
+        col=1,
+    )
+    for number, (after, rows) in enumerate(bins.groupby("tempered")):
+        name = "with temperature" if after else "as trained"
+        colour = PALETTE[number]
+        chart.add_scatter(
+            x=100 * rows["confidence"],
+            y=100 * rows["accuracy"],
+            mode="lines+markers",
+            name=name,
+            legendgroup=name,
+            line={"color": colour, "dash": DASHES[number]},
+            marker={"symbol": SYMBOLS[number], "size": 8},
+            customdata=rows["count"],
+            hovertemplate="confidence %{x:.0f}, accuracy %{y:.0f} (%{customdata:,} predictions)",
+            row=1,
+            col=1,
+        )
+        chart.add_bar(
+            x=100 * (rows["bin"] + 0.5) / ECE_BINS,
+            y=100 * rows["count"] / rows["count"].sum(),
+            marker_color=colour,
+            name=name,
+            legendgroup=name,
+            showlegend=False,
+            row=2,
+            col=1,
+        )
+    chart.update_yaxes(title_text="accuracy", range=[0, 100], row=1, col=1)
+    chart.update_yaxes(title_text="% of all", row=2, col=1)
+    chart.update_xaxes(range=[0, 100])
+    chart.update_xaxes(title_text="confidence (highest probability × 100)", row=2, col=1)
+    return chart
+
+
+def selective_figure(table: pd.DataFrame) -> go.Figure:
+    """Scores (× 100) on test of the most confident utterances alone, by the share that is answered.
+
+    Args:
+        table: ``evaluation.calibration.selective_table``.
+    """
+    if table.empty:
+        return sentence(NO_SCORE)
+    chart = figure(height=340)
+    for number, (column, name) in enumerate({"accuracy": "accuracy", "weighted_f1": "weighted F1"}.items()):
+        chart.add_scatter(
+            x=100 * table["coverage"],
+            y=100 * table[column],
+            error_y={"type": "data", "array": (100 * table[f"{column}_std"]).fillna(0), "thickness": 1},
+            mode="lines+markers",
+            name=name,
+            line={"color": PALETTE[number], "dash": DASHES[number]},
+            marker={"symbol": SYMBOLS[number], "size": 7},
+        )
+    chart.update_xaxes(title_text="% of test utterances answered, the most confident first", range=[0, 102])
+    chart.update_yaxes(title_text="score on what is answered")
+    return chart

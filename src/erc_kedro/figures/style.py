@@ -9,6 +9,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 INK, RULE = "#1f2933", "#d9dee4"
 # White to the palette's blue: lightness alone carries the order, so it survives greyscale printing.
 SEQUENTIAL = ((0.0, "#ffffff"), (0.5, "#7fb3d5"), (1.0, "#00446b"))
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 _AXIS = {

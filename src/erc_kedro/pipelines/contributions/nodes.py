@@ -17,7 +17,7 @@ def read_contributions(
     audio: DataFrame,
     visual: DataFrame,
     card: dict[str, Any],
-    trained: dict[str, Any],
+    training_card: dict[str, Any],
     models: Path,
     parameters: TrainParameters,
 ) -> DataFrame:
@@ -25,24 +25,15 @@ def read_contributions(
     import pandas as pd
 
     from erc_kedro.config import ConfigError
+    from erc_kedro.inspection import trained
+    from erc_kedro.inspection.contributions import contributions
     from erc_kedro.models.network import GatedFusionNetwork
     from erc_kedro.training.batches import assemble
-    from erc_kedro.training.checkpoint import key, load_result
-    from erc_kedro.training.contributions import contributions
-    from erc_kedro.training.loop import load_network
 
     tables = {"text": text, "audio": audio, "visual": visual}
     data = assemble(utterances, tables, card["labels"], parameters.scaling)
     found = []
-    for seed in range(parameters.seeds):
-        folder = models / f"seed{seed}"
-        if load_result(folder, key(data, parameters, seed)) is None:
-            raise ConfigError(
-                f"{folder}: no model trained on this data with these parameters; "
-                f"`kedro run --pipeline=train --params=experiment={models.name}` trains it "
-                "(add --env=demo for the embedded corpora)"
-            )
-        network = load_network(folder)
+    for seed, network in trained(models, data, parameters):
         if not isinstance(network, GatedFusionNetwork):
             raise ConfigError(
                 f"experiment: {models.name} is a {parameters.model.architecture}, which has neither gates "

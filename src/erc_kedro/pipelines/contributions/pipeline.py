@@ -16,7 +16,7 @@ def create_pipeline() -> Pipeline:
                     {
                         **CORPUS,
                         # Read so that training, where both run, comes first.
-                        "trained": "training_card",
+                        "training_card": "training_card",
                         "models": "models",
                         "parameters": "params:train",
                     },

@@ -11,14 +11,28 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from plotly.graph_objects import Figure
 
-    from erc_kedro.figures.report import CorpusSection
-
-    Results = tuple[CorpusSection, dict[str, Any] | None]
+    from erc_kedro.figures.section import CorpusSection
 else:
-    DataFrame = Figure = Results = Any
+    DataFrame = Figure = CorpusSection = Any
 
 logger = logging.getLogger(__name__)
 
+# In the order of the node's outputs; `figures.drawn` draws them.
+FIGURES = (
+    "confusion",
+    "confusion_one_seed",
+    "per_class",
+    "experiments",
+    "heads",
+    "gates",
+    "fusion",
+    "degraded",
+    "slices",
+    "reliability",
+    "selective",
+    "layout",
+    "learning_curves",
+)
 SCALED_BY_SPEAKER = (
     "Each speaker's {} features are scaled by that speaker's own mean and deviation. No label is read, but "
     "all that the speaker says in the split is, later utterances too."
@@ -32,6 +46,61 @@ SEARCHED = (
 PACKAGES = ("erc-kedro", "kedro", "torch", "transformers", "mlflow", "pandas", "scikit-learn")
 
 
+def inspect_networks(
+    utterances: DataFrame | None,
+    text: DataFrame | None,
+    audio: DataFrame | None,
+    visual: DataFrame | None,
+    card: dict[str, Any] | None,
+    training_card: dict[str, Any] | None,
+    models: Path,
+) -> tuple[DataFrame, DataFrame, DataFrame]:
+    """What the trained networks do inside, and without a modality; nothing is trained.
+
+    Returns:
+        Contributions, degraded predictions and the layout (by their schemas); without rows where the
+        networks of the predictions on disk are not there, or have no such thing.
+    """
+    import pandas as pd
+
+    from erc_kedro import schemas
+    from erc_kedro.config import ConfigError
+    from erc_kedro.inspection import trained
+    from erc_kedro.inspection.contributions import contributions
+    from erc_kedro.inspection.degradation import degraded_predictions
+    from erc_kedro.inspection.layout import layout
+    from erc_kedro.models.network import GatedFusionNetwork
+    from erc_kedro.parameters import TrainParameters
+    from erc_kedro.progress import bar
+    from erc_kedro.training.batches import assemble
+
+    weights: list[DataFrame] = []
+    lost: list[DataFrame] = []
+    places: list[DataFrame] = []
+    tables = {"text": text, "audio": audio, "visual": visual}
+    there = {name: table for name, table in tables.items() if table is not None}
+    if utterances is not None and card is not None and training_card is not None and len(there) == 3:
+        parameters = TrainParameters(**training_card["parameters"])
+        data = assemble(utterances, there, card["labels"], parameters.scaling)
+        shown = data.only(parameters.shown)
+        try:
+            with bar(parameters.seeds, f"Inspecting {models.parent.name} {models.name}", "seed") as step:
+                for seed, network in trained(models, data, parameters):
+                    if isinstance(network, GatedFusionNetwork):
+                        weights.append(contributions(network, shown).assign(seed=seed))
+                        if not places:
+                            places.append(layout(network, shown))
+                    lost.append(degraded_predictions(network, shown, seed).assign(seed=seed))
+                    step.update()
+        except ConfigError as error:
+            logger.warning("%s", error)
+    return (
+        pd.concat(weights, ignore_index=True) if weights else schemas.empty(schemas.contributions),
+        pd.concat(lost, ignore_index=True) if lost else schemas.empty(schemas.degraded),
+        places[0] if places else schemas.empty(schemas.layout),
+    )
+
+
 def gather_results(
     utterances: DataFrame | None,
     card: dict[str, Any] | None,
@@ -42,9 +111,13 @@ def gather_results(
     history: DataFrame | None,
     training_card: dict[str, Any] | None,
     tuning: dict[str, Any] | None,
-) -> Results:
-    """What the page shows of one corpus, and the parameters behind it."""
-    from erc_kedro.figures.report import CorpusSection
+    comparison: DataFrame | None,
+    contributions: DataFrame,
+    degraded: DataFrame,
+    layout: DataFrame,
+) -> CorpusSection:
+    """What the page shows of one corpus."""
+    from erc_kedro.figures.section import CorpusSection
 
     training = training_card or {}
     card = {**(card or {}), "fingerprint": training.get("data_fingerprint")}
@@ -63,41 +136,84 @@ def gather_results(
         card["notes"] = [*card.get("notes", []), SCALED_BY_SPEAKER.format(" and ".join(by_speaker))]
     if tuning is not None and metrics is not None and _tuned(training, tuning):
         card["notes"] = [*card.get("notes", []), _search_and_retrained(tuning, metrics)]
-    section = CorpusSection("", card, predictions, metrics, history, audit, features_audit, utterances)
-    return section, training.get("parameters")
-
-
-def draw_figures(results: Results) -> tuple[Figure, Figure, Figure]:
-    """Confusion, per-class and learning-curve figures; a sentence where the corpus is not trained yet."""
-    from erc_kedro import figures
-    from erc_kedro.evaluation.metrics import confusion
-
-    section, _ = results
-    if section.predictions is None or section.metrics is None or section.history is None:
-        return (figures.sentence("Not trained yet: kedro run --pipeline=train"),) * 3
-    return (
-        figures.confusion_figure(confusion(section.predictions, "test")),
-        figures.per_class_figure(section.metrics),
-        figures.learning_curves(section.history),
+    inspected = len(degraded) + len(contributions) > 0
+    return CorpusSection(
+        "",
+        card,
+        predictions,
+        metrics,
+        history,
+        audit,
+        features_audit,
+        utterances,
+        contributions if inspected else None,
+        degraded if inspected else None,
+        layout if inspected else None,
+        comparison,
+        training,
     )
 
 
-def write_report(experiment: str, *results: Results) -> tuple[str, str]:
-    """The HTML page and the headline table in Markdown."""
+def draw_figures(section: CorpusSection) -> tuple[Figure, ...]:
+    """Every figure of a corpus, in the order of ``FIGURES``; a sentence where there is none."""
+    return tuple(section.figures[name] for name in FIGURES)
+
+
+def write_report(
+    experiment: str, *sections: CorpusSection
+) -> tuple[str, str, dict[str, str], dict[str, str]]:
+    """The HTML page, the headline in Markdown, every table as CSV, Markdown and LaTeX, and model cards."""
     from dataclasses import replace
 
     from erc_kedro import tracking
+    from erc_kedro.figures.model_card import model_card
     from erc_kedro.figures.report import headline_markdown, render_report
+    from erc_kedro.figures.tables import files
 
-    named = dict(zip(corpora(), results, strict=True))
-    sections = [replace(section, name=corpus) for corpus, (section, _) in named.items()]
-    parameters = {corpus: used for corpus, (_, used) in named.items()}
-    page = render_report(sections, _facts(experiment, parameters))
-    table = headline_markdown(sections)
+    named = [replace(section, name=corpus) for corpus, section in zip(corpora(), sections, strict=True)]
+    parameters = {section.name: section.training.get("parameters") for section in named}
+    facts = _facts(experiment, parameters)
+    page, headline = render_report(named, facts), headline_markdown(named)
+    tables: dict[str, str] = {}
+    for section in named:
+        for name, table in section.tables.items():
+            tables |= files(f"{section.name}_{name}", table)
+    cards = {section.name: model_card(section, facts) for section in named if section.metrics is not None}
     run = tracking.current()
     run.text(page, "report.html")
-    run.text(table, "report.md")
-    return page, table
+    run.text(headline, "report.md")
+    for name, text in tables.items():
+        run.text(text, f"tables/{name}")
+    for section in named:
+        for name, figure in section.figures.items():
+            run.text(figure.to_json(), f"figures/{section.name}_{name}.json")
+    for section in named:
+        if section.name in cards:
+            key = {"data_fingerprint": section.training.get("data_fingerprint", "")}
+            tracking.attach(
+                cards[section.name],
+                "model/model_card.md",
+                {"corpus": section.name, "experiment": experiment, "level": "seed"},
+                key,
+            )
+    return page, headline, tables, cards
+
+
+def compare_runs(chosen: list[str], *utterances: DataFrame | None) -> tuple[str, str]:
+    """A page and a CSV table over MLflow runs: the chosen ones, or the latest where none are named."""
+    from erc_kedro import tracking
+    from erc_kedro.figures.runs import render_runs, runs_table
+
+    runs = tracking.runs([str(name) for name in chosen])
+    dialogue_of = {
+        corpus: table.set_index("utterance_id")["dialogue_id"]
+        for corpus, table in zip(corpora(), utterances, strict=True)
+        if table is not None
+    }
+    table = runs_table(runs, dialogue_of)
+    page = render_runs(runs, table, named=bool(chosen))
+    tracking.current().text(page, "runs.html")
+    return page, table.to_csv(index=False)
 
 
 def _same(predictions: DataFrame, utterances: DataFrame) -> bool:

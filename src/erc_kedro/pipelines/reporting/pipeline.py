@@ -1,18 +1,33 @@
-"""What is on disk, as figures and one page; nothing is trained here."""
+"""What is on disk, as figures and pages; nothing is trained here."""
 
 import warnings
 
 from kedro.pipeline import Node, Pipeline
 
 from erc_kedro.hooks import ACCEPTS_MISSING
-from erc_kedro.pipelines import corpora, per_corpus
-from erc_kedro.pipelines.reporting.nodes import draw_figures, gather_results, write_report
+from erc_kedro.pipelines import CORPUS, corpora, per_corpus
+from erc_kedro.pipelines.reporting.nodes import (
+    FIGURES,
+    compare_runs,
+    draw_figures,
+    gather_results,
+    inspect_networks,
+    write_report,
+)
 
 
 def create_pipeline() -> Pipeline:
-    """Draws each corpus's figures and writes the page over all corpora, as far as they have been made."""
+    """Inspects each corpus's networks, draws its figures, and writes the pages over all corpora and runs."""
+    inspected = ["contributions", "degraded", "layout"]
     each = Pipeline(
         [
+            Node(
+                inspect_networks,
+                {**CORPUS, "training_card": "training_card", "models": "models"},
+                inspected,
+                name="inspect_networks",
+                tags=[ACCEPTS_MISSING],
+            ),
             Node(
                 gather_results,
                 [
@@ -25,26 +40,32 @@ def create_pipeline() -> Pipeline:
                     "history",
                     "training_card",
                     "tuning",
+                    "comparison",
+                    *inspected,
                 ],
                 "results",
                 name="gather_results",
                 tags=[ACCEPTS_MISSING],
             ),
-            Node(
-                draw_figures,
-                "results",
-                ["confusion_figure", "per_class_figure", "learning_curves_figure"],
-                name="draw_figures",
-            ),
+            Node(draw_figures, "results", [f"{name}_figure" for name in FIGURES], name="draw_figures"),
         ]
     )
     with warnings.catch_warnings():
-        # The one node that reads across namespaces.
+        # The nodes that read across namespaces.
         warnings.filterwarnings("ignore", message="One or more dataset names contain")
-        page = Node(
-            write_report,
-            ["params:experiment", *(f"{corpus}.results" for corpus in corpora())],
-            ["report", "report_table"],
-            name="write_report",
-        )
-    return per_corpus(each) + Pipeline([page])
+        pages = [
+            Node(
+                write_report,
+                ["params:experiment", *(f"{corpus}.results" for corpus in corpora())],
+                ["report", "report_table", "report_tables", "model_cards"],
+                name="write_report",
+            ),
+            Node(
+                compare_runs,
+                ["params:runs", *(f"{corpus}.utterances" for corpus in corpora())],
+                ["runs_page", "runs_table"],
+                name="compare_runs",
+                tags=[ACCEPTS_MISSING],
+            ),
+        ]
+    return per_corpus(each) + Pipeline(pages)

@@ -1,0 +1,100 @@
+"""A card for whoever is handed the models of an experiment, in Markdown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from erc_kedro.figures.section import CorpusSection, Table
+from erc_kedro.figures.tables import HEADLINE, files, markdown_cell
+
+_INTENDED = (
+    "Research on recognising emotion in conversations, and prototypes in which a person sees the "
+    "predictions together with what was said and can overrule them. The models predict, for each "
+    "utterance of a whole conversation, which of {classes} annotators would call it, from "
+    "{modalities}{context}."
+)
+_CONTEXT = {True: ", looking at earlier utterances only", False: ", looking at earlier and later utterances"}
+_WARNING = (
+    "**Do not let these models decide about people.** They guess how raters would label a recording; they "
+    "do not know what a person feels. In interviews, health monitoring, teaching or customer service, "
+    "nobody should be hired, treated, graded, paid or watched because of a prediction. The scores below "
+    "are of {corpus} alone, and say nothing of other languages, accents, ages, cultures, conditions or "
+    "recording situations; faces and voices that the corpus lacks may be read worse, and people who "
+    "express emotion differently will be. Inferring emotions from voice or face at work and in education "
+    "is forbidden in the European Union, except for medical or safety reasons (Regulation (EU) 2024/1689, "
+    "article 5(1)(f)); ask those who are recorded, say what is done, and keep a way to object."
+)
+_MISSING = "A modality that is missing or bad costs accuracy; how much is measured below."
+_UNTRIED = "What a missing or bad modality costs was not measured."
+
+
+def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
+    """The card of one corpus's models.
+
+    Args:
+        section: has metrics.
+        facts: ``experiment``, ``revision`` and ``command``, as ``render_report`` takes them.
+    """
+    tables, training = section.tables, section.training
+    model = (training.get("parameters") or {}).get("model") or {}
+    used = model.get("modalities") or ["text", "audio", "visual"]
+    extractors = training.get("extractors") or {}
+    seeds = section.metrics["seed"].nunique() if section.metrics is not None else 0
+    labels = ", ".join(section.card.get("labels") or []) or "its labels"
+    lines = [
+        f"# Model card: {facts.get('experiment') or 'an experiment'} on {markdown_cell(section.title)}",
+        "",
+    ]
+    if section.synthetic:
+        lines += [
+            "**SYNTHETIC DATA, not a result.** A program generated the data that these models learned from: "
+            "they know nothing about people.",
+            "",
+        ]
+    lines += [
+        f"- Architecture: {model.get('architecture', 'not recorded')}; {seeds} networks, one a seed",
+        f"- Trained on: {markdown_cell(section.title)}, "
+        f"protocol {section.card.get('protocol') or 'unknown'}; "
+        f"data fingerprint `{training.get('data_fingerprint') or 'not recorded'}`",
+        *(
+            f"- Features, {name}: " + ", ".join(f"{key} `{value}`" for key, value in made.items())
+            for name, made in extractors.items()
+            if made
+        ),
+        f"- Code revision: `{training.get('git_revision') or facts.get('revision') or 'not recorded'}`",
+        "",
+        "## What they are for",
+        "",
+        _INTENDED.format(
+            classes=labels, modalities=" and ".join(used), context=_CONTEXT[bool(model.get("causal"))]
+        ),
+        "",
+        "## What they are not for",
+        "",
+        _WARNING.format(corpus=markdown_cell(section.title)),
+        "",
+        "## Limits",
+        "",
+        "- The labels are raters' majorities on acted or scripted speech in MELD and IEMOCAP; where raters "
+        "disagree, so would another set of raters with these scores.",
+        f"- {_MISSING if 'degraded' in tables else _UNTRIED}",
+        *(f"- {note}" for note in section.card.get("notes") or []),
+        "",
+        "## Scores",
+        "",
+        "The epoch was chosen on validation; the test split was scored once per network, after that.",
+        "",
+    ]
+    # Scores first, then where they differ between people and situations.
+    for name in ("headline", "classes", "group", "speaker", "shift", "calibration", "degraded"):
+        if name in tables:
+            lines += [_markdown(name, tables[name]), ""]
+    if "headline" not in tables:
+        lines += [f"No score: {', '.join(HEADLINE.values())} need labels.", ""]
+    if "group" not in tables:
+        lines += ["The corpus names no groups of speakers, so differences between groups are unknown.", ""]
+    lines += ["## How it was made", "", f"    {facts.get('command') or 'not recorded'}", ""]
+    return "\n".join(lines)
+
+
+def _markdown(name: str, table: Table) -> str:
+    return files(name, table)[f"{name}.md"].rstrip()

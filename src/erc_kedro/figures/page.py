@@ -1,0 +1,41 @@
+"""What every page shares: templates, embedded figures and tables."""
+
+from functools import cache
+from typing import Any
+
+import jinja2
+import plotly.graph_objects as go
+from markupsafe import Markup
+
+from erc_kedro.figures.section import Table
+from erc_kedro.figures.style import TEMPLATE
+from erc_kedro.figures.tables import printed
+
+
+@cache
+def template(name: str) -> jinja2.Template:
+    """A page's template; what it does not define is an error, what it is given is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("erc_kedro.figures"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
+
+
+def embedded(figure: go.Figure, identity: str) -> dict[str, Any]:
+    """The figure as a page holds it: an id, its height in pixels and its inline JSON."""
+    height = figure.layout.height or TEMPLATE.layout.height
+    return {"id": identity, "height": height, "json": inline(figure.to_json())}
+
+
+def inline(data: str) -> Markup:
+    """JSON as it may stand in a page: a "<" in a label could otherwise close the script that holds it."""
+    return Markup(data.replace("<", "\\u003c"))
+
+
+def shown(table: Table) -> dict[str, Any]:
+    """The table as the templates' macro takes it."""
+    return {"title": table.title, "frame": printed(table)}

@@ -1,0 +1,146 @@
+"""MLflow runs beside each other: of several experiments, corpora and dates."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from erc_kedro.evaluation.comparison import comparison_table
+from erc_kedro.figures.page import embedded, shown, template
+from erc_kedro.figures.scores import experiments_figure
+from erc_kedro.figures.section import PREDICTION, Table
+from erc_kedro.schemas import TrackedRun
+
+_SHOWN = (
+    *("run", "experiment", "started", "status", "revision", "accuracy", "accuracy_std"),
+    *("weighted_f1", "weighted_f1_std", "low", "high", "macro_f1", "macro_f1_std", "val_weighted_f1"),
+    *("difference", "difference_low", "difference_high", "effect", "p", "p_corrected", "note"),
+)
+_TESTED = ("low", "high", "difference", "difference_low", "difference_high", "effect", "p", "p_corrected")
+NO_PREDICTIONS = "keeps no predictions: scores as logged, no test"
+OTHER_DATA = "of other test utterances than the first: no test"
+UNKNOWN_DATA = "of other utterances than those on disk: no interval, no test"
+
+
+def runs_table(runs: Sequence[TrackedRun], dialogue_of: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """One row a run: its scores on test, and its paired test against the first run of its corpus.
+
+    Args:
+        runs: in the order of the rows.
+        dialogue_of: by corpus, utterance_id to dialogue_id.
+
+    Returns:
+        corpus, synthetic (bool) and the columns that the page shows; scores in 0 to 1, NaN where unknown.
+        Scores are computed anew where a run keeps its predictions, else as it logged them.
+    """
+    rows = [_logged(run) for run in runs]
+    first: dict[str, str] = {}
+    comparable: dict[str, list[tuple[int, pd.DataFrame]]] = {}
+    for index, run in enumerate(runs):
+        corpus = run.tags.get("corpus", "")
+        predictions = _prediction(run)
+        if predictions is None:
+            rows[index]["note"] = NO_PREDICTIONS
+            continue
+        labelled = predictions[(predictions["split"] == "test") & predictions["label"].notna()]
+        if not set(labelled["utterance_id"]) <= set(dialogue_of.get(corpus, pd.Series(dtype=str)).index):
+            rows[index]["note"] = UNKNOWN_DATA
+            continue
+        content = _content(labelled)
+        if first.setdefault(corpus, content) != content:
+            rows[index]["note"] = OTHER_DATA
+            continue
+        comparable.setdefault(corpus, []).append((index, predictions))
+    for corpus, own in comparable.items():
+        names = [runs[index].id for index, _ in own]
+        every = pd.concat([table.assign(experiment=runs[index].id) for index, table in own])
+        compared = comparison_table(every, dialogue_of[corpus], names, names[0], draws=2000)
+        for (index, _), scores in zip(own, compared.to_dict("records"), strict=True):
+            kept = {str(key): value for key, value in scores.items() if key in rows[index] and key != "note"}
+            rows[index] |= kept | {"experiment": rows[index]["experiment"]}
+    return pd.DataFrame(rows, columns=["corpus", "synthetic", *_SHOWN])
+
+
+def render_runs(runs: Sequence[TrackedRun], table: pd.DataFrame, named: bool) -> str:
+    """The page as HTML, with plotly.js, style and data inside it.
+
+    Args:
+        runs: as :func:`runs_table` had them.
+        table: what it made of them.
+        named: whether somebody chose them.
+    """
+    groups = []
+    for number, (corpus, rows) in enumerate(table.groupby(["corpus", "synthetic"], sort=False)):
+        own = [runs[index] for index in rows.index]
+        title = f"{corpus[0]} (synthetic)" if corpus[1] else corpus[0]
+        scored = rows.assign(experiment=rows["experiment"] + " " + rows["run"])
+        figure = experiments_figure(scored) if rows["weighted_f1"].notna().any() else None
+        parameters = _differences(own)
+        groups.append(
+            {
+                "title": title,
+                "size": len(own),
+                "figure": figure and embedded(figure, f"runs-{number}"),
+                "table": shown(
+                    Table(
+                        "Scores × 100 on test: means ± standard deviations over seeds; differences to the "
+                        "first run that keeps its predictions, with a paired permutation test over dialogues",
+                        rows[list(_SHOWN)],
+                    )
+                ),
+                "parameters": shown(parameters) if len(parameters.frame) else None,
+            }
+        )
+    return template("runs.html.jinja").render(
+        groups=groups, named=named, synthetic=bool(table["synthetic"].any()), plotlyjs=Markup(get_plotlyjs())
+    )
+
+
+def _logged(run: TrackedRun) -> dict[str, Any]:
+    def metric(name: str) -> float:
+        return run.metrics.get(name, np.nan)
+
+    scores = {
+        f"{name}{end}": metric(f"test.{name}{end.replace('_', '.')}")
+        for name in ("accuracy", "weighted_f1", "macro_f1")
+        for end in ("", "_std")
+    }
+    return {
+        "corpus": run.tags.get("corpus", ""),
+        "synthetic": run.tags.get("synthetic") == "True",
+        "run": run.id[:8],
+        "experiment": run.tags.get("experiment", ""),
+        "started": run.started.strftime("%Y-%m-%d %H:%M UTC"),
+        "status": run.status,
+        "revision": run.parameters.get("git_revision", "")[:8],
+        **scores,
+        "val_weighted_f1": metric("val.weighted_f1"),
+        **dict.fromkeys(_TESTED, np.nan),
+        "note": "",
+    }
+
+
+def _prediction(run: TrackedRun) -> pd.DataFrame | None:
+    if run.predictions is None:
+        return None
+    rows = run.predictions[run.predictions["head"] == PREDICTION]
+    return rows if ((rows["split"] == "test") & rows["label"].notna()).any() else None
+
+
+def _content(labelled: pd.DataFrame) -> str:
+    """What two runs must share to be compared: test utterances, labels and classes."""
+    once = labelled.drop_duplicates("utterance_id").sort_values("utterance_id")
+    classes = [column for column in labelled.columns if column.startswith("p_")]
+    return repr((classes, once["utterance_id"].tolist(), once["label"].tolist()))
+
+
+def _differences(runs: Sequence[TrackedRun]) -> Table:
+    """The logged parameters that are not the same in all runs."""
+    names = sorted({name for run in runs for name in run.parameters})
+    rows = [(name, *(run.parameters.get(name, "") for run in runs)) for name in names]
+    rows = [row for row in rows if len(set(row[1:])) > 1]
+    columns = ["parameter", *(f"{run.tags.get('experiment', '')} {run.id[:8]}" for run in runs)]
+    return Table("Parameters that differ", pd.DataFrame(rows, columns=columns))

@@ -1,0 +1,94 @@
+"""All that a report says of one corpus."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+PREDICTION = "tav"
+
+
+@dataclass(frozen=True)
+class CorpusSection:
+    """What was made of a corpus so far; what is None leaves a sentence in its place.
+
+    Attributes:
+        name: the corpus's namespace, as in ``kedro run --namespaces=<name>``.
+        card: facts of the corpus: ``name`` (as printed), ``protocol``, ``synthetic`` (bool),
+            ``labels``, ``notes`` (sentences), ``fingerprint``, ``groups`` (``name``, and ``of``: speaker
+            to group); each may be missing.
+        predictions: seed, utterance_id, split, head, label, ``p_<class>`` (``schemas.predictions``).
+        metrics: the long metrics table (``schemas.metrics``).
+        history: seed, epoch, train_loss, val_weighted_f1, selected, optionally val_loss.
+        audit: the audit of the utterances, ``evaluation.audit``.
+        features_audit: the audit of the features, ``evaluation.audit``.
+        utterances: the utterance table (``schemas.utterances``); intervals need its dialogues.
+        contributions, degraded, layout: of the trained networks, by their schemas.
+        comparison: experiments compared on this corpus (``schemas.comparison``).
+        training: how the networks were trained: ``parameters``, ``extractors``, ``git_revision``, …
+    """
+
+    name: str
+    card: Mapping[str, Any] = field(default_factory=dict)
+    predictions: pd.DataFrame | None = None
+    metrics: pd.DataFrame | None = None
+    history: pd.DataFrame | None = None
+    audit: Mapping[str, Any] | None = None
+    features_audit: Mapping[str, Any] | None = None
+    utterances: pd.DataFrame | None = None
+    contributions: pd.DataFrame | None = None
+    degraded: pd.DataFrame | None = None
+    layout: pd.DataFrame | None = None
+    comparison: pd.DataFrame | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The name as printed, wherever it is printed: a synthetic corpus never passes for a real one."""
+        name = str(self.card.get("name") or self.name)
+        return f"{name} (synthetic)" if self.synthetic else name
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether a program made the corpus up."""
+        return bool(self.card.get("synthetic"))
+
+    @cached_property
+    def scored(self) -> bool:
+        """Whether the trimodal head predicted labelled test utterances."""
+        if self.predictions is None:
+            return False
+        p = self.predictions
+        return bool(((p["split"] == "test") & (p["head"] == PREDICTION) & p["label"].notna()).any())
+
+    @cached_property
+    def tables(self) -> "dict[str, Table]":
+        """Every table that can be made of this corpus, by name (``figures.tables``)."""
+        from erc_kedro.figures.tables import tables_of
+
+        return tables_of(self)
+
+    @cached_property
+    def figures(self) -> dict[str, go.Figure]:
+        """Every figure of this corpus, by name; a sentence where it cannot be drawn."""
+        from erc_kedro.figures.drawn import figures_of
+
+        return figures_of(self)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it is kept: numbers as they are, to be printed by ``figures.tables.printed``.
+
+    Attributes:
+        title: its caption.
+        frame: scores in 0 to 1; ``<score>_std`` beside ``<score>`` is its deviation over seeds.
+        weights: whether its numbers are weights, which are printed as they are.
+    """
+
+    title: str
+    frame: pd.DataFrame
+    weights: bool = False

@@ -1,0 +1,436 @@
+"""Every table of the report, as numbers and as printed in HTML, Markdown, CSV and LaTeX."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from math import isnan
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from erc_kedro.evaluation.audit import CLIP_COLUMNS, clip_cells
+from erc_kedro.evaluation.calibration import calibration_table, selective_table
+from erc_kedro.evaluation.intervals import bootstrap_interval
+from erc_kedro.evaluation.metrics import confusion, per_class, summary
+from erc_kedro.evaluation.slices import confident_errors, degradation_scores, slice_scores, slicings
+from erc_kedro.figures.section import PREDICTION, CorpusSection, Table
+from erc_kedro.schemas import HEADS, SPLITS
+
+NONE = "–"
+# How the headline prints each metric, in this order.
+HEADLINE = {
+    "accuracy": "Accuracy",
+    "weighted_f1": "Weighted F1",
+    "macro_f1": "Macro F1",
+    "uar": "Unweighted average recall (UAR)",
+    "ece": "Calibration error (ECE, lower is better)",
+}
+HEAD_NAMES = {
+    "t": "text",
+    "a": "audio",
+    "v": "visual",
+    "ta": "text + audio",
+    "tv": "text + visual",
+    "av": "audio + visual",
+    "tav": "all three",
+}
+# What the features' audit counts over the vectors that are present.
+CHECKS = {
+    "not_finite": "not finite",
+    "all_zero": "all zeros",
+    "constant_dimensions": "constant numbers",
+    "identical_across_splits": "identical to another split's",
+    "identical_with_same_text": "of these, same text",
+    "repeated": "identical, other text",
+}
+KINDS = {"gate": "gates", "balance": "pairs", "product": "products", "fusion": "fusion"}
+SLICES = {
+    "shift": "Emotion shifts: against the same speaker's last emotion",
+    "position": "Place in the dialogue",
+    "length": "Words in the utterance",
+    "group": "Groups of speakers",
+    "speaker": "Speakers",
+}
+_HEADINGS = {
+    "weighted_f1": "weighted F1",
+    "macro_f1": "macro F1",
+    "val_weighted_f1": "weighted F1, validation",
+    "f1": "F1",
+    "uar": "UAR",
+    "ece": "ECE",
+    "ece_tempered": "ECE, tempered",
+    "nll": "NLL",
+    "nll_tempered": "NLL, tempered",
+    "low": "95 % interval",
+    "difference_low": "95 % interval of the difference",
+    "p_corrected": "p, corrected",
+    "effect": "effect size d",
+}
+# Printed as they are, not × 100.
+_PLAIN = ("temperature", "nll", "nll_tempered", "effect", "amount", "epoch")
+
+
+def tables_of(section: CorpusSection) -> dict[str, Table]:
+    """Every table that this corpus has the data for, by name."""
+    return {
+        **_scores(section),
+        **_parts(section),
+        **_networks(section),
+        **_data(section),
+    }
+
+
+def headline_table(sections: Iterable[CorpusSection]) -> pd.DataFrame:
+    """The trimodal head's headline scores, in 0 to 1.
+
+    Returns:
+        One row a corpus, split (val, test) and headline metric, with columns corpus, split, metric,
+        mean, std (over seeds; NaN for one), seeds, low, high (the 95 % bootstrap interval over
+        dialogues of the test weighted F1; NaN elsewhere and where predictions or utterances are
+        missing). A corpus without metrics has no rows.
+    """
+    parts = []
+    for section in sections:
+        if section.metrics is None:
+            continue
+        rows = summary(section.metrics)
+        rows = rows[
+            (rows["head"] == PREDICTION) & rows["metric"].isin(HEADLINE) & rows["split"].isin(("val", "test"))
+        ]
+        rows = rows.drop(columns="head").assign(low=float("nan"), high=float("nan"))
+        rows.insert(0, "corpus", section.title)
+        interval = _interval(section)
+        rows.loc[(rows["split"] == "test") & (rows["metric"] == "weighted_f1"), ["low", "high"]] = interval
+        parts.append(rows)
+    columns = ["corpus", "split", "metric", "mean", "std", "seeds", "low", "high"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def printed(table: Table) -> pd.DataFrame:
+    """The table's cells as printed: scores × 100 with one decimal, ``mean ± deviation``, ``low to high``."""
+    frame, columns = table.frame, list(table.frame.columns)
+    shown = {}
+    for column in columns:
+        if column.endswith("_std") or (column.endswith("high") and f"{column[:-4]}low" in columns):
+            continue
+        other = f"{column}_std" if f"{column}_std" in columns else None
+        if column.endswith("low"):
+            other = f"{column[:-3]}high"
+        pairs = zip(frame[column], frame[other] if other else [None] * len(frame), strict=True)
+        cells = [_cell(column, *pair, table.weights) for pair in pairs]
+        shown[_HEADINGS.get(column, column.replace("_", " "))] = cells
+    return pd.DataFrame(shown, index=frame.index, dtype=object)
+
+
+def files(name: str, table: Table) -> dict[str, str]:
+    """The table as files: numbers as CSV; as printed, Markdown and LaTeX (booktabs)."""
+    shown = printed(table)
+    lines = ["| " + " | ".join(map(markdown_cell, row)) + " |" for row in [shown.columns, *shown.to_numpy()]]
+    numeric = [not _is_text(table.frame[column]) for column in table.frame if column in _kept(table.frame)]
+    lines.insert(1, "|" + "".join("---:|" if right else "---|" for right in numeric))
+    styled = shown.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
+    latex = styled.to_latex(
+        hrules=True,
+        column_format="".join("r" if right else "l" for right in numeric),
+        caption=_latex(table.title),
+        label=f"tab:{name}",
+    )
+    return {
+        f"{name}.csv": table.frame.to_csv(index=False),
+        f"{name}.md": "\n".join([table.title, "", *lines, ""]),
+        f"{name}.tex": latex.replace("±", r"$\pm$").replace("–", "--"),
+    }
+
+
+def score(mean: float, std: float = float("nan")) -> str:
+    """A score in 0 to 1 as printed: × 100, one decimal, with its standard deviation if there is one."""
+    if isnan(mean):
+        return NONE
+    return f"{100 * mean:.1f}" if isnan(std) else f"{100 * mean:.1f} ± {100 * std:.1f}"
+
+
+def probability(p: float) -> str:
+    """A p-value as printed."""
+    if pd.isna(p):
+        return NONE
+    return "<.001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"
+
+
+def markdown_cell(text: str) -> str:
+    escaped = str(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    return " ".join(escaped.split())
+
+
+def _scores(section: CorpusSection) -> dict[str, Table]:
+    made = {}
+    metrics, predictions, history = section.metrics, section.predictions, section.history
+    headline = headline_table([section])
+    if len(headline):
+        wide = headline.assign(metric=headline["metric"].map(HEADLINE)).drop(columns="corpus")
+        wide = wide.rename(columns={"mean": "score", "std": "score_std"})
+        made["headline"] = Table(
+            "Scores × 100: means ± standard deviations over seeds; interval by bootstrap over dialogues",
+            wide[["split", "metric", "score", "score_std", "low", "high", "seeds"]],
+        )
+    if history is not None and history["selected"].astype(bool).any():
+        chosen = history[history["selected"].astype(bool)].sort_values("seed")
+        made["selection"] = Table(
+            "The epoch that was kept (counted from 0) and its validation weighted F1 × 100",
+            chosen[["seed", "epoch", "val_weighted_f1"]].reset_index(drop=True),
+        )
+    if metrics is not None:
+        test = summary(metrics[(metrics["split"] == "test") & (metrics["metric"] == "weighted_f1")])
+        test = test.set_index("head").reindex([head for head in HEADS if head in set(test["head"])])
+        if len(test):
+            made["heads"] = Table(
+                "Weighted F1 × 100 of the heads of one network, on test",
+                pd.DataFrame(
+                    {
+                        "head": [f"{HEAD_NAMES[head]} ({head})" for head in test.index],
+                        "weighted_f1": test["mean"].to_numpy(),
+                        "weighted_f1_std": test["std"].to_numpy(),
+                    }
+                ),
+            )
+    if section.comparison is not None:
+        columns = [
+            "experiment",
+            "modalities",
+            "seeds",
+            *(f"{name}{end}" for name in ("accuracy", "weighted_f1") for end in ("", "_std")),
+            *("low", "high", "macro_f1", "macro_f1_std", "val_weighted_f1"),
+            *("difference", "difference_low", "difference_high", "effect", "p", "p_corrected", "note"),
+        ]
+        made["comparison"] = Table(
+            "Experiments on test × 100; difference in weighted F1 to the reference, its bootstrap interval, "
+            "Cohen's d over seeds, and a paired permutation test over dialogues (p corrected by Holm)",
+            section.comparison.reindex(columns=columns).fillna({"modalities": "", "note": ""}),
+        )
+    if predictions is not None and section.scored:
+        made["classes"] = Table(
+            "Emotions on test × 100: means over seeds; support counts the utterances of one seed",
+            per_class(predictions, "test", PREDICTION).rename(columns={"class": "emotion"}),
+        )
+        first = int(predictions["seed"].min())
+        for name, rows, which in (
+            ("confusion", predictions, "summed over seeds"),
+            ("confusion_one_seed", predictions[predictions["seed"] == first], f"of seed {first}"),
+        ):
+            counts = confusion(rows, "test", PREDICTION)
+            made[name] = Table(
+                f"Confusion on test, counts {which}: rows the truth, columns the prediction",
+                counts.rename_axis("truth").rename_axis(None, axis=1).reset_index(),
+            )
+        made["calibration"] = Table(
+            "Calibration on test, before and after a temperature fitted on validation; ECE × 100",
+            calibration_table(predictions),
+        )
+        made["selective"] = Table(
+            "The most confident share of test utterances alone × 100", selective_table(predictions)
+        )
+        errors = confident_errors(predictions)
+        if section.utterances is not None:
+            said = section.utterances.set_index("utterance_id")
+            errors.insert(2, "speaker", errors["utterance_id"].map(said["speaker"]))
+            errors.insert(3, "text", errors["utterance_id"].map(said["text"]))
+        made["errors"] = Table(
+            "The ten most confident errors of each emotion on test, by mean probability over seeds (× 100); "
+            "own: that of the true emotion",
+            errors,
+        )
+    return made
+
+
+def _parts(section: CorpusSection) -> dict[str, Table]:
+    if section.predictions is None or section.utterances is None or not section.scored:
+        return {}
+    groups = section.card.get("groups") or {}
+    made = {}
+    for name, part_of in slicings(section.utterances, groups.get("of")).items():
+        title = SLICES[name]
+        if name == "group":
+            title = f"By {groups.get('name', 'group')}"
+        scores = slice_scores(section.predictions, part_of)
+        if len(scores):
+            made[name] = Table(f"{title}: scores × 100 on test", scores)
+    return made
+
+
+def _networks(section: CorpusSection) -> dict[str, Table]:
+    made = {}
+    if section.contributions is not None and section.utterances is not None:
+        for kind, name in KINDS.items():
+            frame = weights_by_emotion(section, kind)
+            if len(frame):
+                made[name] = Table(_WEIGHT_TITLES[kind], frame, weights=True)
+    if section.degraded is not None:
+        scores = degradation_scores(section.degraded)
+        if len(scores):
+            made["degraded"] = Table(
+                "One modality missing (amount: share of test utterances) or noisy (amount: deviations of its "
+                "training features), scores × 100 on test",
+                scores,
+            )
+    return made
+
+
+_WEIGHT_TITLES = {
+    "gate": "Mean gate by true emotion, test: how far the first modality strengthens the second (0 to 1)",
+    "balance": "Mean balance of each pair by true emotion, test: the first member's share (0 to 1)",
+    "product": "Mean share of each pair's guided product by true emotion, test (0 to 1)",
+    "fusion": "Mean fusion weight by true emotion, test: each representation's share of the whole",
+}
+
+
+def weights_by_emotion(section: CorpusSection, kind: str) -> pd.DataFrame:
+    """Mean weight of each part over test utterances of each true emotion, and over all of them.
+
+    Means are over utterances first and then over seeds.
+
+    Returns:
+        Columns part, one a label, all. No rows where the networks have no such weights.
+    """
+    assert section.contributions is not None
+    assert section.utterances is not None
+    label = section.utterances.query("split == 'test'").set_index("utterance_id")["label"]
+    rows = section.contributions[
+        (section.contributions["kind"] == kind) & section.contributions["utterance_id"].isin(label.index)
+    ]
+    if rows["weight"].notna().sum() == 0:
+        return pd.DataFrame(columns=["part", "all"])
+    parts = list(rows["part"].unique())
+    names = list(section.card.get("labels") or label.dropna().unique())
+    by_seed = rows.assign(label=rows["utterance_id"].map(label))
+    table = (
+        by_seed.groupby(["part", "label", "seed"])["weight"]
+        .mean()
+        .groupby(["part", "label"])
+        .mean()
+        .unstack()
+    )
+    table = table.reindex(index=parts, columns=names).astype(float)
+    table["all"] = by_seed.groupby(["part", "seed"])["weight"].mean().groupby("part").mean()
+    return table.rename_axis(None, axis=1).rename_axis("part").reset_index()
+
+
+def _data(section: CorpusSection) -> dict[str, Table]:
+    made = {}
+    if section.utterances is not None:
+        made["counts"] = Table("Utterances by label and split", _counts(section))
+    irregularities = _irregularities(section.audit)
+    if len(irregularities):
+        made["irregularities"] = Table("Irregularities of the release by kind", irregularities)
+    coverage = _coverage(section.features_audit)
+    if len(coverage):
+        made["coverage"] = Table("Utterances whose features are there, and why they are not", coverage)
+        made["checks"] = Table("Odd vectors among those that are there", _checks(section.features_audit))
+    clips = (section.features_audit or {}).get("clips")
+    if clips:
+        made["clips"] = Table(
+            "What became of the clips, by utterance",
+            pd.DataFrame(
+                [[split, *clip_cells(facts)] for split, facts in clips["splits"].items()],
+                columns=["split", *CLIP_COLUMNS.values()],
+            ),
+        )
+    return made
+
+
+def _counts(section: CorpusSection) -> pd.DataFrame:
+    assert section.utterances is not None
+    label = section.utterances["label"].astype(object)
+    label = label.where(label.notna(), "(no label)")
+    table = pd.crosstab(label, section.utterances["split"]).reindex(columns=list(SPLITS), fill_value=0)
+    known = [name for name in section.card.get("labels") or [] if name in table.index]
+    table = table.loc[known + [name for name in table.index if name not in known]]
+    table.loc["all"] = table.sum()
+    table["all"] = table.sum(axis=1)
+    return table.rename_axis("label").rename_axis(None, axis=1).reset_index()
+
+
+def _irregularities(audit: Mapping[str, Any] | None) -> pd.DataFrame:
+    """One row a kind, the most frequent first, with its meaning and one example."""
+    kinds = (audit or {}).get("irregularities") or []
+    rows = []
+    for group in sorted(kinds, key=lambda group: -group["count"]):
+        examples = group.get("examples") or []
+        example = f"{examples[0]['where']}: {examples[0]['detail']}" if examples else ""
+        kind = str(group["kind"]).replace("_", " ")
+        rows.append((kind, group["count"], group.get("meaning") or "", example))
+    return pd.DataFrame(rows, columns=["kind", "count", "meaning", "example"])
+
+
+def _coverage(audit: Mapping[str, Any] | None) -> pd.DataFrame:
+    """One row a modality: how many of each split are present, and why others are not."""
+    rows = []
+    for modality, by_split in ((audit or {}).get("counts") or {}).items():
+        absent: Counter[str] = Counter()
+        present = []
+        for split in SPLITS:
+            reasons = by_split.get(split) or {}
+            present.append(f"{reasons.get('ok', 0):,} of {sum(reasons.values()):,}")
+            absent.update({reason: count for reason, count in reasons.items() if reason != "ok"})
+        why = ", ".join(f"{reason} {count:,}" for reason, count in absent.most_common()) or NONE
+        rows.append((modality, *present, why))
+    return pd.DataFrame(rows, columns=["modality", *SPLITS, "why absent"])
+
+
+def _checks(audit: Mapping[str, Any] | None) -> pd.DataFrame:
+    facts = (audit or {}).get("modalities") or {}
+    rows = [
+        (modality, *(facts.get(modality, {}).get(check) for check in CHECKS))
+        for modality in (audit or {}).get("counts") or {}
+    ]
+    return pd.DataFrame(rows, columns=["modality", *CHECKS.values()]).astype(
+        dict.fromkeys(CHECKS.values(), "Int64")
+    )
+
+
+def _interval(section: CorpusSection) -> tuple[float, float]:
+    if section.utterances is None or not section.scored:
+        return float("nan"), float("nan")
+    assert section.predictions is not None
+    rows = section.predictions.query("split == 'test' and head == @PREDICTION and label.notna()")
+    return bootstrap_interval(rows, section.utterances.set_index("utterance_id")["dialogue_id"])
+
+
+def _cell(column: str, value: Any, other: Any, weights: bool) -> str:
+    if value is None or pd.isna(value):
+        return NONE
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | np.integer) and not isinstance(value, bool | np.bool_):
+        return str(value) if column in ("seed", "epoch") else f"{value:,}"
+    if column in ("p", "p_corrected"):
+        return probability(value)
+    if weights:
+        return f"{value:.2f}"
+    if column in _PLAIN:
+        return f"{value:.2f}".rstrip("0").rstrip(".") if column == "amount" else f"{value:.2f}"
+    if column == "coverage":
+        return f"{100 * value:.0f}"
+    if column.endswith("low"):
+        return f"{100 * value:.1f} to {100 * other:.1f}"
+    if column == "difference":
+        return f"{100 * value:+.1f}"
+    return score(value, float("nan") if other is None else other)
+
+
+def _kept(frame: pd.DataFrame) -> list[str]:
+    """The columns that ``printed`` gives a column of their own."""
+    names = list(frame.columns)
+    return [
+        name
+        for name in names
+        if not name.endswith("_std") and not (name.endswith("high") and f"{name[:-4]}low" in names)
+    ]
+
+
+def _is_text(column: pd.Series) -> bool:
+    return not pd.api.types.is_numeric_dtype(column)
+
+
+def _latex(text: str) -> str:
+    for sign in "&%$#_{}":
+        text = text.replace(sign, f"\\{sign}")
+    return text.replace("×", r"$\times$").replace("±", r"$\pm$")
