@@ -304,6 +304,7 @@ def git_revision(folder: Path) -> str:
 def _client(uri: str) -> "MlflowClient":
     if uri not in _clients:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         # Schema migrations announce each step; a first run would print dozens of lines.
         for name in ("alembic", "mlflow.store.db.utils"):
             logging.getLogger(name).setLevel(logging.WARNING)

@@ -18,6 +18,8 @@ def table():
     for score in ("accuracy", "macro_f1"):
         made[score], made[f"{score}_std"] = made["weighted_f1"], made["weighted_f1_std"]
     made["low"], made["high"] = made["weighted_f1"] - 0.03, made["weighted_f1"] + 0.03
+    made["difference_low"], made["difference_high"] = made["difference"] - 0.01, made["difference"] + 0.01
+    made["effect"] = 50 * made["difference"]
     made["val_weighted_f1"] = made["weighted_f1"]
     return made
 
@@ -38,8 +40,8 @@ def test_scores_tests_and_published_figures_stand_in_one_row():
     row = next(line for line in page.splitlines() if line.startswith("| dialogue_rnn"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[2:6] == ["5", "58.0 ± 2.0", "58.0 ± 2.0", "55.0 to 61.0"]
-    assert cells[8:11] == ["-2.0", "&lt;.001", "&lt;.001"]
-    assert cells[11] == "57.0"
+    assert cells[8:13] == ["-2.0", "-3.0 to -1.0", "-1.0", "&lt;.001", "&lt;.001"]
+    assert cells[13] == "57.0"
     assert "DialogueRNN" in page
     assert "selected on test" in page
 

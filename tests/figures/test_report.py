@@ -10,12 +10,21 @@ import pytest
 from sklearn.metrics import f1_score, precision_score
 
 from erc_kedro.evaluation.audit import audit_corpus, audit_features
+from erc_kedro.evaluation.comparison import comparison_table
 from erc_kedro.evaluation.intervals import bootstrap_interval
 from erc_kedro.evaluation.metrics import class_columns, metrics_table
-from erc_kedro.figures.report import CorpusSection, headline_markdown, headline_table, render_report, score
+from erc_kedro.figures.report import headline_markdown, render_report
+from erc_kedro.figures.section import CorpusSection
+from erc_kedro.figures.tables import headline_table, score
 from erc_kedro.schemas import HEADS
 
 CLASSES = ["joy", "anger", "neutral"]
+WEIGHTS = {
+    "gate": ("audio>text", "text>audio"),
+    "balance": ("ta", "tv", "av"),
+    "product": ("ta", "tv", "av"),
+    "fusion": ("ta", "tv", "av", "t", "a", "v"),
+}
 EVIL = "<script>alert('x')</script>"
 
 
@@ -30,7 +39,7 @@ def section(name="meld", seeds=3, classes=CLASSES, **card):
             "utterance_id": [f"u{n}" for n in range(count)],
             "dialogue_id": [f"d{n // 10}" for n in range(count)],
             "position": np.arange(count) % 10,
-            "speaker": "A",
+            "speaker": rng.choice(["A", "B"], count),
             "text": [f"sentence {n}" for n in range(count)],
             "label": pd.array(labels, dtype="str"),
             "split": splits,
@@ -68,6 +77,49 @@ def section(name="meld", seeds=3, classes=CLASSES, **card):
             "reason": np.where(present, "ok", "no_media"),
         }
     )
+    test = utterances[utterances["split"] == "test"]
+    every = test["utterance_id"].to_numpy()
+    parts = [(kind, part) for kind, names in WEIGHTS.items() for part in names]
+    contributions = pd.concat(
+        pd.DataFrame({"seed": seed, "utterance_id": every, "kind": kind, "part": part}).assign(
+            weight=rng.random(len(test)).astype("float32")
+        )
+        for seed in range(seeds)
+        for kind, part in parts
+    )
+    degraded = pd.concat(
+        pd.DataFrame(
+            {
+                "seed": seed,
+                "kind": kind,
+                "modality": "text",
+                "amount": amount,
+                "utterance_id": every,
+                "label": test["label"].to_numpy(object),
+                "predicted": rng.choice(classes, len(test)),
+            }
+        )
+        for seed in range(seeds)
+        for kind, amount in (("missing", 0.0), ("missing", 1.0), ("noise", 2.0))
+    )
+    places = test[test["label"].notna()]
+    layout = pd.concat(
+        pd.DataFrame({"utterance_id": places["utterance_id"], "head": head, "label": places["label"]}).assign(
+            x=rng.random(len(places)), y=rng.random(len(places))
+        )
+        for head in ("tav", "t")
+    )
+    compared = pd.concat([predictions.assign(experiment=e) for e in ("full", "other")])
+    flip = compared["experiment"] == "other"
+    columns = [f"p_{name}" for name in classes]
+    compared.loc[flip, columns] = compared.loc[flip, columns].to_numpy()[:, ::-1]
+    comparison = comparison_table(
+        compared[compared["head"] == "tav"],
+        utterances.set_index("utterance_id")["dialogue_id"],
+        ["full", "other"],
+        "full",
+        draws=50,
+    )
     return CorpusSection(
         name,
         card,
@@ -77,6 +129,11 @@ def section(name="meld", seeds=3, classes=CLASSES, **card):
         audit_corpus(utterances, card, irregularities),
         audit_features({"audio": features}, utterances),
         utterances,
+        contributions,
+        degraded,
+        layout,
+        comparison,
+        {"git_revision": "def5678", "parameters": {"model": {"architecture": "gated_fusion"}}},
     )
 
 
@@ -201,7 +258,9 @@ def test_it_says_how_it_came_about(html):
     words = Page(html).words
     for part in ("abc1234", "gated", "2.13.0", '"seeds"', "is scored once", "kedro run --params"):
         assert part in words
-    assert Page(html).row("Epoch, counted from 0")[1:] == ["2", "2", "2"]
+    assert [row for row in Page(html).rows if row[1:] == ["2", "45.7"]] == 2 * [
+        [s, "2", "45.7"] for s in "012"
+    ]
 
 
 def test_nothing_comes_from_outside(html):
@@ -222,10 +281,10 @@ def test_contents_lead_somewhere(html):
     assert len(ids) == len(set(ids))
     links = {attributes["href"][1:] for tag, attributes in page.tags if tag == "a"}
     assert links <= set(ids)
-    assert len(links) == 2 + 2 * 6
+    assert len(links) == 2 + 2 * 11
     charts = {attributes["data-chart"] for _, attributes in page.tags if "data-chart" in attributes}
     assert charts <= set(ids)
-    assert len(charts) == 1 + 2 * 4
+    assert len(charts) == 1 + 2 * 13
 
 
 def test_text_is_escaped_wherever_it_comes_from():
@@ -262,6 +321,9 @@ def test_real_corpora_are_not_called_synthetic(html):
         ("audit", "ingestion"),
         ("utterances", "ingestion"),
         ("features_audit", "features"),
+        ("comparison", "compare"),
+        ("contributions", "train"),
+        ("degraded", "train"),
     ],
 )
 def test_a_missing_part_leaves_its_command(whole, part, pipeline):
@@ -313,3 +375,77 @@ def test_headline_as_a_table_and_as_markdown(whole):
     assert score(row["mean"], row["std"]) in lines[4]
     assert "A\\|B" in lines[5]
     assert headline_table([]).empty
+
+
+def test_every_part_is_scikit_learn_s(whole, html):
+    page = Page(html)
+    of = whole.utterances.set_index("utterance_id")["speaker"]
+    rows = whole.predictions.query("head == 'tav' and split == 'test' and label.notna()")
+    scores = []
+    for _, run in rows[rows["utterance_id"].map(of) == "A"].groupby("seed"):
+        names = np.array(CLASSES)[run[class_columns(run)].to_numpy().argmax(axis=1)]
+        scores.append(f1_score(run["label"], names, average="weighted"))
+    own = [row for row in page.rows if row and row[0] == "A" and len(row) == 4]
+    assert own[0][3] == printed(scores)
+
+
+def test_weights_by_emotion_are_means_over_utterances_then_seeds(whole):
+    table = whole.tables["gates"].frame.set_index("part")
+    label = whole.utterances.set_index("utterance_id")["label"]
+    rows = whole.contributions.query("kind == 'gate' and part == 'text>audio'")
+    rows = rows[rows["utterance_id"].map(label) == "anger"]
+    assert table.loc["text>audio", "anger"] == pytest.approx(rows.groupby("seed")["weight"].mean().mean())
+    assert list(table.columns) == [*CLASSES, "all"]
+
+
+def test_a_lost_modality_is_scored_by_scikit_learn(whole, html):
+    rows = whole.degraded.query("kind == 'missing' and amount == 1.0 and label.notna()")
+    scores = [f1_score(r["label"], r["predicted"], average="weighted") for _, r in rows.groupby("seed")]
+    row = next(r for r in Page(html).rows if r[:3] == ["missing", "text", "1"])
+    assert row[4] == printed(scores)
+
+
+def test_figures_hold_the_numbers_of_their_tables(whole):
+    figure = whole.figures["selective"]
+    table = whole.tables["selective"].frame
+    assert np.asarray(figure.data[1].y, float) == pytest.approx(100 * table["weighted_f1"].to_numpy())
+    best = whole.figures["experiments"].data[0]
+    expected = whole.comparison.sort_values("weighted_f1", ascending=False)
+    assert list(best.y) == expected["experiment"].tolist()
+    assert np.asarray(best.x, float) == pytest.approx(100 * expected["weighted_f1"].to_numpy())
+    heat = whole.figures["fusion"].data[0]
+    assert np.asarray(heat.z, float) == pytest.approx(
+        whole.tables["fusion"].frame.drop(columns="part").to_numpy(float)
+    )
+
+
+def test_one_seed_has_one_confusion_and_many_have_two(whole, html):
+    one = Page(render_report([section(seeds=1)]))
+    assert "The same of one seed, the first." not in one.words
+    assert "The same of one seed, the first." in Page(html).words
+    first = whole.predictions.query("seed == 0 and head == 'tav' and split == 'test' and label.notna()")
+    assert whole.tables["confusion_one_seed"].frame[CLASSES].to_numpy().sum() == len(first)
+    assert whole.tables["confusion"].frame[CLASSES].to_numpy().sum() == 3 * len(first)
+
+
+def test_networks_without_gates_are_said_to_have_none(whole):
+    bare = replace(whole, contributions=whole.contributions.iloc[:0], layout=whole.layout.iloc[:0])
+    words = Page(render_report([bare])).words
+    assert "This architecture has neither gates nor fusion weights." in words
+    concat = whole.contributions[whole.contributions["kind"] == "gate"]
+    words = Page(render_report([replace(whole, contributions=concat)])).words
+    assert "Fusion is not gated in this experiment" in words
+
+
+def test_validation_without_labels_leaves_a_sentence(whole):
+    predictions = whole.predictions.copy()
+    predictions.loc[predictions["split"] == "val", "label"] = None
+    words = Page(render_report([replace(whole, predictions=predictions)])).words
+    assert "Validation has no labelled utterance, so no temperature could be fitted." in words
+
+
+def test_an_older_comparison_without_effects_is_still_shown(whole):
+    old = whole.comparison.drop(columns=["effect", "difference_low", "difference_high"])
+    page = Page(render_report([replace(whole, comparison=old)]))
+    row = page.row("other")
+    assert row[4] == score(*whole.comparison.loc[1, ["weighted_f1", "weighted_f1_std"]])

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from erc_kedro import schemas
+from erc_kedro.inspection.contributions import contributions
 from erc_kedro.models.network import GatedFusionNetwork
 from erc_kedro.parameters import ModelParameters
 from erc_kedro.training.batches import assemble, batch_of
-from erc_kedro.inspection.contributions import contributions
 from tests.conftest import CLASSES, make_corpus
 
 MODEL = ModelParameters(hidden=16, heads=2)

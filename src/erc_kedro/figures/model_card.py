@@ -74,8 +74,8 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         "",
         "## Limits",
         "",
-        "- The labels are raters' majorities on acted or scripted speech in MELD and IEMOCAP; where raters "
-        "disagree, so would another set of raters with these scores.",
+        "- Labels are what raters saw and heard in others, not what the speakers felt; MELD and IEMOCAP are "
+        "scripted or acted. Where raters disagree, no score tells who is right.",
         f"- {_MISSING if 'degraded' in tables else _UNTRIED}",
         *(f"- {note}" for note in section.card.get("notes") or []),
         "",

@@ -29,8 +29,9 @@ def weights_figure(table: pd.DataFrame, title: str) -> go.Figure:
         text=[["" if np.isnan(v) else f"{v:.2f}" for v in row] for row in values],
         texttemplate="%{text}",
         colorscale=SEQUENTIAL,
-        zmin=0,
-        zmax=max(float(np.nanmax(values)), 0.01),
+        # Weights lie close together: the colours span what there is, the numbers say how little that is.
+        zmin=float(np.nanmin(values)),
+        zmax=max(float(np.nanmax(values)), float(np.nanmin(values)) + 0.01),
         xgap=1,
         ygap=1,
         showscale=False,

@@ -22,6 +22,8 @@ from erc_kedro.figures.tables import HEADLINE, NONE, headline_table, markdown_ce
 from erc_kedro.figures.viewer import conversations
 from erc_kedro.schemas import SPLITS
 
+# How a corpus's networks came about.
+TRAINED = ("git_revision", "data_fingerprint", "code_version", "extractors")
 FACTS = ("command", "experiment", "revision", "created", "versions", "parameters")
 
 
@@ -122,6 +124,7 @@ def _view(section: CorpusSection, number: int, headline: pd.DataFrame) -> dict[s
         "has_history": section.history is not None and len(section.history) > 0,
         "has_comparison": section.comparison is not None,
         "has_utterances": section.utterances is not None,
+        "has_degraded": section.degraded is not None,
         "has_networks": section.contributions is not None,
         "has_audit": section.audit is not None,
         "has_features_audit": section.features_audit is not None,
@@ -131,7 +134,7 @@ def _view(section: CorpusSection, number: int, headline: pd.DataFrame) -> dict[s
         "audit": _findings(section.audit),
         "features_audit": _findings(section.features_audit),
         "clip_errors": _clip_errors(section.features_audit),
-        "training": section.training,
+        "training": section.training and {**dict.fromkeys(TRAINED), **section.training},
         "tables": defaultdict(
             lambda: None,
             {name: shown(table) for name, table in section.tables.items()},

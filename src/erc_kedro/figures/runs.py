@@ -15,11 +15,13 @@ from erc_kedro.figures.section import PREDICTION, Table
 from erc_kedro.schemas import TrackedRun
 
 _SHOWN = (
-    *("run", "experiment", "started", "status", "revision", "accuracy", "accuracy_std"),
+    *("run", "experiment", "started", "revision", "accuracy", "accuracy_std"),
     *("weighted_f1", "weighted_f1_std", "low", "high", "macro_f1", "macro_f1_std", "val_weighted_f1"),
     *("difference", "difference_low", "difference_high", "effect", "p", "p_corrected", "note"),
 )
 _TESTED = ("low", "high", "difference", "difference_low", "difference_high", "effect", "p", "p_corrected")
+# Signs of a parameter that are shown.
+LONGEST = 16
 NO_PREDICTIONS = "keeps no predictions: scores as logged, no test"
 OTHER_DATA = "of other test utterances than the first: no test"
 UNKNOWN_DATA = "of other utterances than those on disk: no interval, no test"
@@ -43,7 +45,7 @@ def runs_table(runs: Sequence[TrackedRun], dialogue_of: Mapping[str, pd.Series])
         corpus = run.tags.get("corpus", "")
         predictions = _prediction(run)
         if predictions is None:
-            rows[index]["note"] = NO_PREDICTIONS
+            rows[index]["note"] = "; ".join(filter(None, (rows[index]["note"], NO_PREDICTIONS)))
             continue
         labelled = predictions[(predictions["split"] == "test") & predictions["label"].notna()]
         if not set(labelled["utterance_id"]) <= set(dialogue_of.get(corpus, pd.Series(dtype=str)).index):
@@ -88,7 +90,7 @@ def render_runs(runs: Sequence[TrackedRun], table: pd.DataFrame, named: bool) ->
                     Table(
                         "Scores × 100 on test: means ± standard deviations over seeds; differences to the "
                         "first run that keeps its predictions, with a paired permutation test over dialogues",
-                        rows[list(_SHOWN)],
+                        rows[list(_SHOWN)].reset_index(drop=True),
                     )
                 ),
                 "parameters": shown(parameters) if len(parameters.frame) else None,
@@ -114,12 +116,11 @@ def _logged(run: TrackedRun) -> dict[str, Any]:
         "run": run.id[:8],
         "experiment": run.tags.get("experiment", ""),
         "started": run.started.strftime("%Y-%m-%d %H:%M UTC"),
-        "status": run.status,
         "revision": run.parameters.get("git_revision", "")[:8],
         **scores,
         "val_weighted_f1": metric("val.weighted_f1"),
         **dict.fromkeys(_TESTED, np.nan),
-        "note": "",
+        "note": "" if run.status == "FINISHED" else run.status.lower(),
     }
 
 
@@ -141,6 +142,10 @@ def _differences(runs: Sequence[TrackedRun]) -> Table:
     """The logged parameters that are not the same in all runs."""
     names = sorted({name for run in runs for name in run.parameters})
     rows = [(name, *(run.parameters.get(name, "") for run in runs)) for name in names]
-    rows = [row for row in rows if len(set(row[1:])) > 1]
+    rows = [
+        (name, *(value if len(value) <= LONGEST else f"{value[:LONGEST]}…" for value in values))
+        for name, *values in rows
+        if len(set(values)) > 1
+    ]
     columns = ["parameter", *(f"{run.tags.get('experiment', '')} {run.id[:8]}" for run in runs)]
     return Table("Parameters that differ", pd.DataFrame(rows, columns=columns))

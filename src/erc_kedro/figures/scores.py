@@ -165,7 +165,7 @@ def slices_figure(parts: Mapping[str, Table]) -> go.Figure:
         vertical_spacing=min(0.06, 1 / (2 * len(parts))),
         subplot_titles=[plain(table.title.split(":")[0]) for table in parts.values()],
     )
-    chart.update_layout(template=TEMPLATE, height=90 + 30 * sum(heights), showlegend=False)
+    chart.update_layout(template=TEMPLATE, height=110 + 30 * sum(heights), showlegend=False, margin={"t": 36})
     for row, table in enumerate(parts.values(), 1):
         scores = table.frame
         chart.add_scatter(
@@ -177,11 +177,12 @@ def slices_figure(parts: Mapping[str, Table]) -> go.Figure:
             error_x={"type": "data", "array": (100 * scores["weighted_f1_std"]).fillna(0), "thickness": 1.4},
             mode="markers",
             marker={"size": 10, "color": PALETTE[0]},
+            cliponaxis=False,
             hovertemplate="%{y}: %{x:.1f}<extra></extra>",
             row=row,
             col=1,
         )
-    chart.update_xaxes(range=[0, 100])
+    chart.update_xaxes(range=[0, 102])
     chart.update_xaxes(title_text="weighted F1 on test", row=len(parts), col=1)
     chart.update_yaxes(autorange="reversed", type="category")
     return chart
@@ -256,6 +257,7 @@ def reliability_figure(bins: pd.DataFrame) -> go.Figure:
             line={"color": colour, "dash": DASHES[number]},
             marker={"symbol": SYMBOLS[number], "size": 8},
             customdata=rows["count"],
+            cliponaxis=False,
             hovertemplate="confidence %{x:.0f}, accuracy %{y:.0f} (%{customdata:,} predictions)",
             row=1,
             col=1,

@@ -45,7 +45,7 @@ CHECKS = {
 }
 KINDS = {"gate": "gates", "balance": "pairs", "product": "products", "fusion": "fusion"}
 SLICES = {
-    "shift": "Emotion shifts: against the same speaker's last emotion",
+    "shift": "Emotion shifts",
     "position": "Place in the dialogue",
     "length": "Words in the utterance",
     "group": "Groups of speakers",

@@ -3,29 +3,54 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError
+
 from erc_kedro.config import ConfigError
+from erc_kedro.evaluation.metrics import class_columns
 from erc_kedro.models.batch import Network
-from erc_kedro.parameters import TrainParameters
 from erc_kedro.training.batches import Dialogues
-from erc_kedro.training.checkpoint import key, load_result
-from erc_kedro.training.loop import load_network
+from erc_kedro.training.loop import load_network, predict
 
 
-def trained(models: Path, data: Dialogues, parameters: TrainParameters) -> Iterator[tuple[int, Network]]:
-    """Each seed's network, if it was trained on this data with these parameters.
+def trained(models: Path, data: Dialogues, predictions: pd.DataFrame) -> Iterator[tuple[int, Network]]:
+    """Each seed's network, if from this data it makes the predictions that are known of it.
 
     Args:
         models: an experiment's folder, with one of each seed.
+        data: the modalities that the networks may see.
+        predictions: ``schemas.predictions`` of all seeds.
 
     Raises:
         ConfigError: naming the folder that has no such network, and the command that trains it.
     """
-    for seed in range(parameters.seeds):
+    for seed in sorted(predictions["seed"].unique()):
         folder = models / f"seed{seed}"
-        if load_result(folder, key(data, parameters, seed)) is None:
+        mend = (
+            f"`kedro run --pipeline=train --params=experiment={models.name}` trains it (add --env=demo for "
+            "the embedded corpora)"
+        )
+        try:
+            network = load_network(folder)
+            own = predict(network, data)
+        except (OSError, KeyError, RuntimeError, ValueError, SafetensorError) as error:
+            raise ConfigError(f"{folder}: no network that can be read ({error}); {mend}") from error
+        if not _same(own, predictions[predictions["seed"] == seed]):
             raise ConfigError(
-                f"{folder}: no model trained on this data with these parameters; "
-                f"`kedro run --pipeline=train --params=experiment={models.name}` trains it "
-                "(add --env=demo for the embedded corpora)"
+                f"{folder}: this network does not make the predictions that lie on disk from these "
+                f"features; {mend}"
             )
-        yield seed, load_network(folder)
+        yield int(seed), network
+
+
+def _same(own: pd.DataFrame, known: pd.DataFrame) -> bool:
+    """Whether two tables say the same but for rounding."""
+    names = ["utterance_id", "head"]
+    if list(class_columns(own)) != list(class_columns(known)) or len(own) != len(known):
+        return False
+    own, known = own.sort_values(names), known.sort_values(names)
+    if (own[names].to_numpy() != known[names].to_numpy()).any():
+        return False
+    columns = class_columns(own)
+    return bool(np.allclose(own[columns].to_numpy(), known[columns].to_numpy(), atol=1e-3))

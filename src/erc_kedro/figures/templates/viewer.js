@@ -32,6 +32,17 @@ function view(box) {
     pick.append(new Option(`${id} (${turns.length}, ${errors(turns)} wrong)`, index)));
   heads.forEach((name, index) => head.append(new Option(name, index, index === main, index === main)));
   let chosen = 0;
+  // Each kind of weight has a range of its own: the colours span it over all dialogues.
+  const kind = (name) => name.split(" ")[0];
+  const ranges = {};
+  weights.forEach((name, w) => dialogues.forEach(({ turns }) => turns.forEach((t) => {
+    const [low, high] = ranges[kind(name)] ?? [Infinity, -Infinity];
+    if (t[4][w] !== null) ranges[kind(name)] = [Math.min(low, t[4][w]), Math.max(high, t[4][w])];
+  })));
+  const shade = (value, w) => {
+    const [low, high] = ranges[kind(weights[w])] ?? [0, 1];
+    return value === null ? null : (value - low) / Math.max(high - low, 1);
+  };
 
   const show = () => {
     const { turns } = dialogues[pick.value];
@@ -57,9 +68,10 @@ function view(box) {
       hovertemplate: `%{x}: ${plain(name)} %{y} %<extra></extra>`,
     }));
     if (weights.length) traces.push({
-      type: "heatmap", x: time, y: weights.map(plain), z: weights.map((_, w) => turns.map((t) => t[4][w])),
-      colorscale: [[0, "#ffffff"], [0.5, "#7fb3d5"], [1, "#00446b"]], zmin: 0, showscale: false, yaxis: "y2",
-      hovertemplate: "%{x}: %{y} %{z} %<extra></extra>",
+      type: "heatmap", x: time, y: weights.map(plain), z: weights.map((_, w) => turns.map((t) => shade(t[4][w], w))),
+      customdata: weights.map((_, w) => turns.map((t) => t[4][w])),
+      colorscale: [[0, "#ffffff"], [0.5, "#7fb3d5"], [1, "#00446b"]], zmin: 0, zmax: 1, showscale: false, yaxis: "y2",
+      hovertemplate: "%{x}: %{y} %{customdata} %<extra></extra>",
     });
     const chart = box.querySelector(".along");
     chart.style.height = `${weights.length ? 320 + 17 * weights.length : 320}px`;

@@ -17,6 +17,7 @@ def read_contributions(
     audio: DataFrame,
     visual: DataFrame,
     card: dict[str, Any],
+    predictions: DataFrame,
     training_card: dict[str, Any],
     models: Path,
     parameters: TrainParameters,
@@ -30,16 +31,26 @@ def read_contributions(
     from erc_kedro.models.network import GatedFusionNetwork
     from erc_kedro.training.batches import assemble
 
+    # How many seeds there are, and how many processes trained them, changes no network.
+    free = {"seeds", "jobs", "threads"}
+    trained_with = TrainParameters(**training_card["parameters"])
+    if trained_with.model_dump(exclude=free) != parameters.model_dump(exclude=free):
+        raise ConfigError(
+            f"{models}: no model trained on this data with these parameters; "
+            f"`kedro run --pipeline=train --params=experiment={models.name}` trains it, with the same "
+            "further --params (add --env=demo for the embedded corpora)"
+        )
     tables = {"text": text, "audio": audio, "visual": visual}
     data = assemble(utterances, tables, card["labels"], parameters.scaling)
     found = []
-    for seed, network in trained(models, data, parameters):
+    shown = data.only(parameters.shown)
+    for seed, network in trained(models, shown, predictions):
         if not isinstance(network, GatedFusionNetwork):
             raise ConfigError(
                 f"experiment: {models.name} is a {parameters.model.architecture}, which has neither gates "
                 "nor fusion weights; choose one whose model.architecture is gated_fusion"
             )
-        table = contributions(network, data.only(parameters.shown))
+        table = contributions(network, shown)
         table.insert(0, "seed", seed)
         found.append(table)
     return pd.concat(found, ignore_index=True)

@@ -15,7 +15,7 @@ def create_pipeline() -> Pipeline:
                     read_contributions,
                     {
                         **CORPUS,
-                        # Read so that training, where both run, comes first.
+                        "predictions": "predictions",
                         "training_card": "training_card",
                         "models": "models",
                         "parameters": "params:train",

@@ -52,6 +52,7 @@ def inspect_networks(
     audio: DataFrame | None,
     visual: DataFrame | None,
     card: dict[str, Any] | None,
+    predictions: DataFrame | None,
     training_card: dict[str, Any] | None,
     models: Path,
 ) -> tuple[DataFrame, DataFrame, DataFrame]:
@@ -79,18 +80,23 @@ def inspect_networks(
     places: list[DataFrame] = []
     tables = {"text": text, "audio": audio, "visual": visual}
     there = {name: table for name, table in tables.items() if table is not None}
-    if utterances is not None and card is not None and training_card is not None and len(there) == 3:
+    known = utterances is not None and card is not None and len(there) == len(tables)
+    if known and predictions is not None and training_card is not None:
+        assert utterances is not None
+        assert card is not None
         parameters = TrainParameters(**training_card["parameters"])
-        data = assemble(utterances, there, card["labels"], parameters.scaling)
-        shown = data.only(parameters.shown)
+        shown = assemble(utterances, there, card["labels"], parameters.scaling).only(parameters.shown)
+        seeds = predictions["seed"].nunique()
         try:
-            with bar(parameters.seeds, f"Inspecting {models.parent.name} {models.name}", "seed") as step:
-                for seed, network in trained(models, data, parameters):
+            with bar(seeds, f"Inspecting {models.parent.name} {models.name}", "seed") as step:
+                for seed, network in trained(models, shown, predictions):
                     if isinstance(network, GatedFusionNetwork):
-                        weights.append(contributions(network, shown).assign(seed=seed))
+                        weights.append(contributions(network, shown))
+                        weights[-1].insert(0, "seed", seed)
                         if not places:
                             places.append(layout(network, shown))
-                    lost.append(degraded_predictions(network, shown, seed).assign(seed=seed))
+                    lost.append(degraded_predictions(network, shown, seed))
+                    lost[-1].insert(0, "seed", seed)
                     step.update()
         except ConfigError as error:
             logger.warning("%s", error)
@@ -199,7 +205,7 @@ def write_report(
     return page, headline, tables, cards
 
 
-def compare_runs(chosen: list[str], *utterances: DataFrame | None) -> tuple[str, str]:
+def compare_runs(chosen: list[str], report: str, *utterances: DataFrame | None) -> tuple[str, str]:
     """A page and a CSV table over MLflow runs: the chosen ones, or the latest where none are named."""
     from erc_kedro import tracking
     from erc_kedro.figures.runs import render_runs, runs_table

@@ -23,7 +23,12 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 inspect_networks,
-                {**CORPUS, "training_card": "training_card", "models": "models"},
+                {
+                    **CORPUS,
+                    "predictions": "predictions",
+                    "training_card": "training_card",
+                    "models": "models",
+                },
                 inspected,
                 name="inspect_networks",
                 tags=[ACCEPTS_MISSING],
@@ -62,7 +67,8 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 compare_runs,
-                ["params:runs", *(f"{corpus}.utterances" for corpus in corpora())],
+                # The report is read so that what it shows is tracked before the runs are listed.
+                ["params:runs", "report_table", *(f"{corpus}.utterances" for corpus in corpora())],
                 ["runs_page", "runs_table"],
                 name="compare_runs",
                 tags=[ACCEPTS_MISSING],

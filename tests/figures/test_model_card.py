@@ -1,0 +1,41 @@
+"""A model card says what the models are for, for whom they fail, and what must not be done with them."""
+
+from dataclasses import replace
+
+import pytest
+
+from erc_kedro.figures.model_card import model_card
+from erc_kedro.figures.tables import files
+from tests.figures.test_report import FACTS, section
+
+GROUPS = {"name": "speaker's sex", "of": {"A": "female", "B": "male"}}
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return section(groups=GROUPS)
+
+
+def test_it_warns_and_scores_groups_apart(whole):
+    card = model_card(whole, FACTS)
+    assert "Do not let these models decide about people" in card
+    for word in ("interviews", "health", "joy, anger, neutral", "gated_fusion", "def5678"):
+        assert word in card
+    group = files("group", whole.tables["group"])["group.md"].strip()
+    assert group in card
+    assert "By speaker's sex" in card
+    assert "| female |" in card
+
+
+def test_what_is_unknown_is_said_to_be(whole):
+    card = model_card(section(), FACTS)
+    assert "The corpus names no groups of speakers" in card
+    unlabelled = whole.metrics[whole.metrics["split"] == "train"]
+    card = model_card(replace(whole, metrics=unlabelled, degraded=None), FACTS)
+    assert "No score" in card
+    assert "was not measured" in card
+
+
+def test_synthetic_models_are_called_so():
+    assert "**SYNTHETIC DATA, not a result.**" in model_card(section(synthetic=True), FACTS)
+    assert "SYNTHETIC" not in model_card(section(), FACTS)
