@@ -18,6 +18,11 @@ def context():
         ("seeds=5, experiments=[full, no_gates]", {"experiments": ["full", "no_gates"], "seeds": 5}),
         ("train.withhold=[audio],train.epochs=2", {"train": {"withhold": ["audio"], "epochs": 2}}),
         ("experiments=[],seeds=1", {"experiments": [], "seeds": 1}),
+        # Ids that read as numbers stay ids.
+        ("runs=[056e8697, 12345678],seeds=2", {"runs": ["056e8697", "12345678"], "seeds": 2}),
+        ("seeds=2,runs=056e8697", {"runs": ["056e8697"], "seeds": 2}),
+        ("runs=[meld full]", {"runs": ["meld full"]}),
+        ("runs=[]", {"runs": []}),
         ("a=1,b=x=y", {"a": 1, "b": "x=y"}),
     ],
 )

@@ -116,3 +116,56 @@ def test_a_revision_says_whether_files_changed(tmp_path):
     assert len(clean) == 40
     (tmp_path / "a").write_text("2")
     assert tracking.git_revision(tmp_path) == f"{clean}+changes"
+
+
+def test_runs_of_a_corpus_are_found_by_id_name_and_whole_run(uri, tmp_path):
+    root = start(uri, tmp_path)
+    table = pd.DataFrame({"p_a": [1.0]})
+    (tmp_path / "test").mkdir()
+    table.to_parquet(tmp_path / "test" / "predictions.parquet")
+    ids = []
+    for number in range(tracking.LATEST + 2):
+        tags = {"level": "corpus", "corpus": "meld", "experiment": f"e{number}"}
+        with tracking.child(f"meld e{number % 2}", tags) as run:
+            run.metrics({"test.weighted_f1": 0.5})
+            if number == 0:
+                run.artifact(tmp_path / "test", "test")
+            ids.append(run.id)
+    with tracking.child("not a corpus", {"level": "seed"}) as seed:
+        pass
+    assert [run.id for run in tracking.runs([])] == ids[::-1][: tracking.LATEST]
+    first, last = tracking.runs([ids[0][:8], ids[-1]])
+    assert (first.id, last.id) == (ids[0], ids[-1])
+    assert first.predictions.equals(table)
+    assert last.predictions is None
+    assert first.metrics == {"test.weighted_f1": 0.5}
+    # A name means the newest run of that name; a whole run all of its corpora.
+    assert [run.id for run in tracking.runs(["meld e0"])] == [ids[-2]]
+    assert {run.id for run in tracking.runs([root.id])} == set(ids)
+    assert tracking.runs([ids[3], root.id])[0].id == ids[3]
+    for unknown in ("nobody", ids[0][:4], seed.id):
+        with pytest.raises(tracking.UnknownRunError, match=unknown):
+            tracking.runs([unknown])
+    tracking.finish("FINISHED")
+
+
+def test_without_a_store_there_are_no_runs(monkeypatch):
+    monkeypatch.delenv(tracking.VARIABLE, raising=False)
+    assert tracking.runs([]) == []
+    with pytest.raises(tracking.UnknownRunError, match="nothing is tracked"):
+        tracking.runs(["a" * 32])
+    tracking.attach("text", "card.md", {"corpus": "meld"}, {})
+
+
+def test_a_text_is_attached_to_the_runs_it_is_about(uri, tmp_path):
+    start(uri, tmp_path)
+    ids = {}
+    for corpus, data in (("meld", "1"), ("meld", "2"), ("iemocap", "1")):
+        with tracking.child("seed", {"corpus": corpus, "level": "seed"}) as run:
+            run.parameters({"data_fingerprint": data})
+            ids[corpus, data] = run.id
+    tracking.attach("card", "model/card.md", {"corpus": "meld", "level": "seed"}, {"data_fingerprint": "1"})
+    client = tracking._client(uri)
+    kept = {key: [f.path for f in client.list_artifacts(run)] for key, run in ids.items()}
+    assert kept == {("meld", "1"): ["model"], ("meld", "2"): [], ("iemocap", "1"): []}
+    tracking.finish("FINISHED")

@@ -10,6 +10,7 @@ import pytest
 from safetensors import safe_open
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
 
+from erc_kedro.pipelines.reporting.nodes import FIGURES
 from erc_kedro.schemas import HEADS
 
 CORPORA = ("meld", "iemocap")
@@ -44,7 +45,10 @@ def test_every_promised_file_is_there_and_no_other(demo):
     made = {name.removeprefix(f"{DATA}/") for name in demo.files() if name.startswith(DATA)}
     raw = {name for name in made if name.startswith("01_raw/")}
     cache = {name for name in made if name.startswith("04_feature/cache/")}
+    # One file a table and format; which tables there are depends on the data.
+    tables = {name for name in made if name.startswith("08_reporting/full/tables/")}
     promised = {"08_reporting/full/report.html", "08_reporting/full/report.md"}
+    promised |= {"08_reporting/runs/runs.html", "08_reporting/runs/runs.csv"}
     for corpus in CORPORA:
         promised |= {
             *(
@@ -62,16 +66,22 @@ def test_every_promised_file_is_there_and_no_other(demo):
                 for name in ("predictions.parquet", "metrics.parquet", "history.parquet", "training.json")
             ),
             *(
+                f"07_model_output/{corpus}/full/{name}.parquet"
+                for name in ("contributions", "degraded", "layout")
+            ),
+            *(
                 f"08_reporting/audit/{corpus}{n}"
                 for n in (".json", ".md", "_features.json", "_with_features.md")
             ),
             # Without rows: the encoder is not a fine-tuned one.
             f"07_model_output/{corpus}/encoder_alone/predictions.parquet",
-            *(f"08_reporting/full/{corpus}_{n}.json" for n in ("confusion", "per_class", "learning_curves")),
+            *(f"08_reporting/full/{corpus}_{n}.json" for n in FIGURES),
+            f"08_reporting/full/model_cards/{corpus}.md",
         }
     assert raw
     assert cache
-    assert made - raw - cache == promised
+    assert tables
+    assert made - raw - cache - tables == promised
 
 
 @pytest.mark.parametrize("corpus", CORPORA)
