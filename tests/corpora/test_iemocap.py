@@ -31,6 +31,16 @@ def test_speaker_split_and_order(raw: Path) -> None:
     assert rows["Ses01F_impro01_M000"]["text"] == "A made up sentence of M000."
 
 
+def test_speakers_are_grouped_by_sex(raw: Path) -> None:
+    groups = iemocap.read(raw).facts["groups"]
+    assert groups["of"] == {
+        "Ses01_F": "female",
+        "Ses01_M": "male",
+        "Ses05_F": "female",
+        "Ses05_M": "male",
+    }
+
+
 def test_the_folder_above_is_found_and_an_ambiguous_one_refused(raw: Path) -> None:
     assert len(iemocap.read(raw.parent).utterances) == len(iemocap.read(raw).utterances)
     write_iemocap(raw.parent / "copy", DIALOGUES)

@@ -181,3 +181,22 @@ def test_bad_files_are_refused(tmp_path: Path) -> None:
         manifest.read(tmp_path)
     with pytest.raises(CorpusError, match="cannot be read"):
         manifest.read(tmp_path / "absent.csv")
+
+
+def test_speakers_have_groups_and_one_in_two_is_in_none(tmp_path: Path) -> None:
+    corpus = manifest.read(
+        write(
+            tmp_path,
+            "d1,0,ann,a,,glad,train,young",
+            "d1,1,ann,b,,glad,train,",
+            "d1,2,bob,c,,glad,train,old",
+            "d2,0,bob,d,,calm,val,young",
+            "d2,1,cid,e,,calm,val,",
+            header=f"{HEADER},group",
+        )
+    )
+    assert corpus.facts["groups"] == {"name": "group", "of": {"ann": "young"}}
+    found = corpus.irregularities.set_index("kind").loc["several_groups"]
+    assert found["where"] == "bob"
+    assert "old, young" in found["detail"]
+    schemas.utterances.validate(corpus.utterances)

@@ -43,6 +43,14 @@ def test_odd_times_are_read_and_named(tmp_path: Path, start: str, end: str, kind
     assert len(found(corpus, kind)) == 1
 
 
+def test_main_characters_and_others_are_told_apart(tmp_path: Path) -> None:
+    train = [meld_row(0, 0, speaker="Ross"), meld_row(0, 1, speaker="Ross's Mother")]
+    groups = meld.read(write_meld(tmp_path, train=train)).facts["groups"]
+    assert groups["name"] == "role"
+    assert groups["of"]["Ross"] == "main character"
+    assert groups["of"]["Ross's Mother"] == "other"
+
+
 def test_gaps_are_named_and_positions_recounted(tmp_path: Path) -> None:
     train = [meld_row(0, 5), meld_row(0, 2), meld_row(2, 0)]
     corpus = meld.read(write_meld(tmp_path, train=train))

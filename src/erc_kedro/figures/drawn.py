@@ -34,7 +34,11 @@ def figures_of(section: CorpusSection) -> dict[str, go.Figure]:
 
     without_test = NOT_TRAINED if predictions is None else NOT_LABELLED
     untold = NO_NETWORKS if section.contributions is None else "These networks have no such weights."
-    unmapped = NO_NETWORKS if section.layout is None else "These networks keep no representations."
+    unmapped = (
+        NO_NETWORKS
+        if section.layout is None
+        else "Too few labelled test utterances for a map, or an architecture without heads."
+    )
     # What each rests on, how it is drawn, and what is said without it.
     plans: dict[str, tuple[bool, Callable[[], go.Figure], str]] = {
         "confusion": (section.scored, counted, without_test),

@@ -100,10 +100,16 @@ def inspect_networks(
                     step.update()
         except ConfigError as error:
             logger.warning("%s", error)
+
+    def joined(tables: list[DataFrame], schema: Any) -> DataFrame:
+        # A table without rows has lost the types of its columns.
+        some = [table for table in tables if len(table)]
+        return pd.concat(some, ignore_index=True) if some else schemas.empty(schema)
+
     return (
-        pd.concat(weights, ignore_index=True) if weights else schemas.empty(schemas.contributions),
-        pd.concat(lost, ignore_index=True) if lost else schemas.empty(schemas.degraded),
-        places[0] if places else schemas.empty(schemas.layout),
+        joined(weights, schemas.contributions),
+        joined(lost, schemas.degraded),
+        joined(places, schemas.layout),
     )
 
 
