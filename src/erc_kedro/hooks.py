@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import re
 import signal
 import sys
 from types import FrameType, TracebackType
@@ -38,7 +39,14 @@ class PlainErrorHooks:
 
 def _print_plainly(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if kind.__name__ in PLAIN_ERRORS:
-        print(f"\n{kind.__name__}: {error}\n(ERC_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
+        # Pydantic adds what it was given, whole, and a link to its own pages.
+        said = re.sub(
+            r" \[type=\w+, input_value=.*\]$|^ *For further information visit .*\n?",
+            "",
+            str(error),
+            flags=re.M,
+        )
+        print(f"\n{kind.__name__}: {said}\n(ERC_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
 

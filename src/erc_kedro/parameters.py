@@ -445,6 +445,8 @@ class TuneParameters(Parameters):
     space: dict[str, Dimension]
     # Known good points: {parameter: value}, tried right after the default.
     enqueue: tuple[dict[str, Any], ...] = ()
+    # The trial that is written as the winner, such as another of a Pareto front; the best if none is named.
+    winner: int | None = None
     # The experiment that is tuned: its name and file, filled in.
     experiment: str = ""
     experiment_settings: dict[str, Any] = Field(default_factory=dict)
@@ -561,8 +563,8 @@ def _check_value(where: str, name: str, value: Any, choice: bool = True) -> None
 
 
 def value_of(parameters: TrainParameters, name: str) -> Any:
-    """A training parameter by its dotted name; None for an entry that a mapping lacks."""
+    """A training parameter by its dotted name; an entry that ``scaling`` lacks is ``train``."""
     value: Any = parameters.model_dump(mode="json")
     for part in name.split("."):
         value = value.get(part)
-    return value
+    return "train" if value is None and name.startswith("scaling.") else value

@@ -7,7 +7,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from benchmarks import child, corpora, extraction, machine, page, peers, shapes, speed
+from benchmarks import child, corpora, extraction, machine, page, peers, reports, shapes, speed
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.training.batches import batches
 
@@ -100,3 +100,13 @@ def test_processor_time_of_workers_counts(tmp_path):
     own = time.process_time()
     _, both = extraction._used(extract, sorted(tmp_path.glob("*.mp4")), tmp_path / "cache")
     assert both > 2 * (time.process_time() - own)
+
+
+def test_a_full_report_has_a_size_and_both_corpora(monkeypatch, tmp_path):
+    monkeypatch.setattr(reports, "RESULTS", tmp_path)
+    figures = reports.measure(experiments=3, seeds=2, shrink=20)
+    text = (tmp_path / "report.html").read_text()
+    assert figures["page_mb"] == pytest.approx(len(text.encode()) / 1e6)
+    assert figures["page_mb"] > figures["figures_mb"] > 0
+    assert "MELD (synthetic)" in text
+    assert "experiment2" in text

@@ -39,7 +39,8 @@ def test_networks_are_inspected_and_the_score_without_loss_is_that_of_the_predic
         found = whole.set_index(["seed", "utterance_id"])["predicted"]
         assert (found.reindex(known.index) == known).all()
     assert set(pd.read_parquet(folder / "contributions.parquet")["kind"]) >= {"gate", "fusion"}
-    assert len(pd.read_parquet(folder / "layout.parquet"))
+    # The tiny IEMOCAP has too few test utterances for a map.
+    assert bool(len(pd.read_parquet(folder / "layout.parquet"))) == (corpus == "meld")
 
 
 def test_tables_are_kept_as_csv_markdown_and_latex(demo):

@@ -437,3 +437,20 @@ def test_every_trial_is_told_whichever_run_it_was_of(tmp_path):
     search(given(tmp_path, trials=4), lambda trial: told.append(trial.number))
     # The second was being told when the run ended.
     assert told == [0, 1, 1, 2, 3]
+
+
+def test_another_trial_than_the_best_may_be_written(tmp_path):
+    chosen = given(tmp_path, trials=3, winner=0)
+    study = search(chosen)
+    content = yaml.safe_load(best_experiment(outcome(study, chosen), chosen.parameters))["meld_best"]
+    assert content["meld"]["train"]["learning_rate"] == BASE.learning_rate
+    assert winner(study, 0).number == 0
+    with pytest.raises(ConfigError, match=r"tune\.winner: 99 is no complete trial of the study"):
+        winner(study, 99)
+
+
+def test_scaling_that_is_not_written_is_by_training_and_lies_in_the_space(caplog, tmp_path):
+    space = {"scaling": {"audio": {"choices": ["train", "speaker"]}}}
+    study = search(given(tmp_path, trials=1, seeds=1, space=space))
+    assert of_trial(study.trials[0]) == {"scaling.audio": "train"}
+    assert "outside of the space" not in caplog.text

@@ -310,7 +310,8 @@ def weights_by_emotion(section: CorpusSection, kind: str) -> pd.DataFrame:
     )
     table = table.reindex(index=parts, columns=names).astype(float)
     table["all"] = by_seed.groupby(["part", "seed"])["weight"].mean().groupby("part").mean()
-    return table.rename_axis(None, axis=1).rename_axis("part").reset_index()
+    # What rests on a modality that nobody has is no part of it.
+    return table.dropna(how="all").rename_axis(None, axis=1).rename_axis("part").reset_index()
 
 
 def _data(section: CorpusSection) -> dict[str, Table]:

@@ -9,7 +9,7 @@ import pandas as pd
 import yaml
 from optuna.trial import FrozenTrial, TrialState
 
-from erc_kedro.config import merge
+from erc_kedro.config import ConfigError, merge
 from erc_kedro.parameters import NOT_LEARNED, TuneParameters
 from erc_kedro.tuning import study as studies
 from erc_kedro.tuning.pruner import DEFAULT
@@ -43,9 +43,20 @@ def trial_row(trial: FrozenTrial) -> dict[str, Any]:
     }
 
 
-def winner(study: optuna.Study) -> FrozenTrial:
-    """The complete trial with the best validation weighted F1, the earliest of equal ones."""
+def winner(study: optuna.Study, number: int | None = None) -> FrozenTrial:
+    """The complete trial with the best validation weighted F1, the earliest of equal ones; or a named one.
+
+    Raises:
+        ConfigError: the named trial is not a complete one.
+    """
     complete = [trial for trial in studies.finished(study) if trial.state == TrialState.COMPLETE]
+    if number is not None:
+        known = {trial.number: trial for trial in complete}
+        if number not in known:
+            raise ConfigError(
+                f"tune.winner: {number} is no complete trial of the study; complete are {sorted(known)}"
+            )
+        return known[number]
     return max(complete, key=lambda trial: (trial.values[0], -trial.number))
 
 
@@ -60,7 +71,7 @@ def outcome(study: optuna.Study, search: Search) -> dict[str, Any]:
     first = next(trial for trial in done if trial.user_attrs.get("point") == DEFAULT)
     if first.state != TrialState.COMPLETE:
         raise ValueError(f"tune: the default configuration was not trained: {first.user_attrs['reason']}")
-    best = winner(study)
+    best = winner(study, tune.winner)
     return {
         "corpus": search.corpus,
         "experiment": f"{search.corpus}_best",

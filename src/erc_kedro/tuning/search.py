@@ -108,9 +108,15 @@ def _tell(study: optuna.Study, trials: list[FrozenTrial], on_trial: Callable[[Fr
     told = study.user_attrs
     for trial in trials:
         if f"told:{trial.number}" not in told:
-            if trial.state == TrialState.FAIL:
-                why = trial.user_attrs.get("reason", "its process ended before it")
+            why = trial.user_attrs.get("reason")
+            if trial.state == TrialState.COMPLETE:
+                logger.info("trial %d: %.4f", trial.number, trial.values[0])
+            elif trial.state == TrialState.PRUNED:
+                logger.info("trial %d pruned: %s", trial.number, why)
+            elif why:
                 logger.warning("trial %d failed: %s", trial.number, why)
+            else:
+                logger.info("trial %d was interrupted; its point is queued again", trial.number)
             on_trial(trial)
             study.set_user_attr(f"told:{trial.number}", True)
 

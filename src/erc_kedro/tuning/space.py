@@ -23,7 +23,9 @@ def with_values(base: TrainParameters, values: Mapping[str, Any]) -> TrainParame
     Raises:
         pydantic.ValidationError: they do not fit together.
     """
-    return TrainParameters.model_validate(merge(base.model_dump(), nested(values)))
+    # A default that is written out would be other parameters than one that is not.
+    changed = {name: value for name, value in values.items() if value != value_of(base, name)}
+    return TrainParameters.model_validate(merge(base.model_dump(), nested(changed)))
 
 
 def fixed(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
