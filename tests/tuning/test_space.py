@@ -110,7 +110,7 @@ def test_draws_become_parameters_that_training_takes():
         # Searched only where it means something.
         assert ("model.speaker_track" in values) == (made.model.context == "gru")
         assert of_trial(study.trials[-1]) == values
-        seen.add((made.model.modalities, made.scaling["audio"], made.model.layers))
+        seen.add((made.model.modalities, made.scaling.get("audio", "train"), made.model.layers))
     assert len(seen) == 12
 
 
