@@ -195,11 +195,19 @@ def _scores(section: CorpusSection) -> dict[str, Table]:
     if section.comparison is not None:
         columns = [
             "experiment",
-            "modalities",
             "seeds",
             *(f"{name}{end}" for name in ("accuracy", "weighted_f1") for end in ("", "_std")),
             *("low", "high", "macro_f1", "macro_f1_std", "val_weighted_f1"),
-            *("difference", "difference_low", "difference_high", "effect", "p", "p_corrected", "note"),
+            *(
+                "difference",
+                "difference_low",
+                "difference_high",
+                "effect",
+                "p",
+                "p_corrected",
+                "modalities",
+                "note",
+            ),
         ]
         made["comparison"] = Table(
             "Experiments on test × 100; difference in weighted F1 to the reference, its bootstrap interval, "
