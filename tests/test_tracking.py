@@ -120,7 +120,9 @@ def test_a_revision_says_whether_files_changed(tmp_path):
 
 def test_runs_of_a_corpus_are_found_by_id_name_and_whole_run(uri, tmp_path):
     root = start(uri, tmp_path)
-    table = pd.DataFrame({"p_a": [1.0]})
+    table = pd.DataFrame(
+        {"head": ["t", "tav", "tav"], "split": ["test", "train", "test"], "p_a": [0.1, 0.2, 1.0]}
+    )
     (tmp_path / "test").mkdir()
     table.to_parquet(tmp_path / "test" / "predictions.parquet")
     ids = []
@@ -136,7 +138,7 @@ def test_runs_of_a_corpus_are_found_by_id_name_and_whole_run(uri, tmp_path):
     assert [run.id for run in tracking.runs([])] == ids[::-1][: tracking.LATEST]
     first, last = tracking.runs([ids[0][:8], ids[-1]])
     assert (first.id, last.id) == (ids[0], ids[-1])
-    assert first.predictions.equals(table)
+    assert first.predictions["p_a"].tolist() == [1.0]
     assert last.predictions is None
     assert first.metrics == {"test.weighted_f1": 0.5}
     # A name means the newest run of that name; a whole run all of its corpora.
@@ -154,18 +156,17 @@ def test_without_a_store_there_are_no_runs(monkeypatch):
     assert tracking.runs([]) == []
     with pytest.raises(tracking.UnknownRunError, match="nothing is tracked"):
         tracking.runs(["a" * 32])
-    tracking.attach("text", "card.md", {"corpus": "meld"}, {})
+    tracking.attach("text", "card.md", {"training_key": "a"})
 
 
 def test_a_text_is_attached_to_the_runs_it_is_about(uri, tmp_path):
     start(uri, tmp_path)
     ids = {}
-    for corpus, data in (("meld", "1"), ("meld", "2"), ("iemocap", "1")):
-        with tracking.child("seed", {"corpus": corpus, "level": "seed"}) as run:
-            run.parameters({"data_fingerprint": data})
-            ids[corpus, data] = run.id
-    tracking.attach("card", "model/card.md", {"corpus": "meld", "level": "seed"}, {"data_fingerprint": "1"})
+    for number, key in enumerate("aab"):
+        with tracking.child("seed", {"training_key": key, "level": "seed"}) as run:
+            ids[number] = run.id
+    tracking.attach("card", "model/card.md", {"training_key": "a"})
     client = tracking._client(uri)
-    kept = {key: [f.path for f in client.list_artifacts(run)] for key, run in ids.items()}
-    assert kept == {("meld", "1"): ["model"], ("meld", "2"): [], ("iemocap", "1"): []}
+    kept = {number: [f.path for f in client.list_artifacts(run)] for number, run in ids.items()}
+    assert kept == {0: ["model"], 1: ["model"], 2: []}
     tracking.finish("FINISHED")

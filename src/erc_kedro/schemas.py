@@ -219,7 +219,7 @@ class TrackedRun:
 
     Attributes:
         started: in UTC.
-        predictions: the test predictions table that the run keeps, None where it keeps none.
+        predictions: what the run keeps of its trimodal head's predictions of validation and test, or None.
     """
 
     id: str

@@ -248,7 +248,9 @@ def _past(client: "MlflowClient", run: "MlflowRun") -> TrackedRun:
     predictions = None
     try:
         if any(file.path == PREDICTIONS for file in client.list_artifacts(run.info.run_id, "test")):
-            predictions = pd.read_parquet(client.download_artifacts(run.info.run_id, PREDICTIONS))
+            path = client.download_artifacts(run.info.run_id, PREDICTIONS)
+            # Other heads and training's utterances would fill the memory for nothing.
+            predictions = pd.read_parquet(path, filters=[("head", "==", "tav"), ("split", "!=", "train")])
     except (OSError, MlflowException) as error:
         logger.warning("run %s: its predictions cannot be read (%s)", run.info.run_id, error)
     return TrackedRun(
@@ -263,15 +265,14 @@ def _past(client: "MlflowClient", run: "MlflowRun") -> TrackedRun:
     )
 
 
-def attach(text: str, name: str, tags: Mapping[str, str], parameters: Mapping[str, str]) -> None:
-    """Keeps a text with every run that has these tags and parameters, such as a card with its model."""
+def attach(text: str, name: str, tags: Mapping[str, str]) -> None:
+    """Keeps a text with every run that has these tags, such as a card with its model."""
     opened = os.environ.get(VARIABLE)
     if opened is None:
         return
     uri, experiment_id, _ = json.loads(opened)
     client = _client(uri)
     terms = [f"tags.`{key}` = '{value}'" for key, value in tags.items()]
-    terms += [f"params.`{key}` = '{value}'" for key, value in parameters.items()]
     for run in client.search_runs([experiment_id], " and ".join(terms), max_results=1000):
         client.log_text(run.info.run_id, text, name)
 

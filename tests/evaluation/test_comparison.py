@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from erc_kedro import schemas
-from erc_kedro.evaluation.comparison import comparison_table, holm, paired_test
+from erc_kedro.evaluation.comparison import comparison_table, digest, holm, paired_test
 from erc_kedro.evaluation.intervals import metric_from_counts
 
 CLASSES = ("calm", "cross", "glad")
@@ -150,3 +150,53 @@ def test_an_experiment_that_comes_to_the_same_is_no_further_comparison():
     assert table.loc["worse_again", tests].tolist() == table.loc["worse", tests].tolist()
     assert table.loc["full_again", tests].isna().all()
     assert table.loc["full_again", "weighted_f1"] == table.loc["full", "weighted_f1"]
+
+
+def seeds_of(name, *seeds):
+    rng = np.random.default_rng(11)
+    tables = []
+    for seed in range(6):
+        chances = rng.dirichlet([1, 1], 40).astype("float32")
+        table = pd.DataFrame(chances, columns=["p_a", "p_b"])
+        table = table.assign(seed=seed, utterance_id=[f"u{n}" for n in range(40)], split="test", head="tav")
+        tables.append(table.assign(label=["a", "b"] * 20, experiment=name))
+    return pd.concat([table for table in tables if table["seed"].iloc[0] in seeds])
+
+
+def test_only_shared_seeds_are_compared():
+    both = pd.concat([seeds_of("x", 0, 1, 2, 3, 4), seeds_of("y", 3, 4), seeds_of("z", 5)])
+    dialogue_of = {f"u{n}": f"d{n // 4}" for n in range(40)}
+    table = comparison_table(both, dialogue_of, ["x", "y", "z"], "x", draws=50).set_index("experiment")
+    # The same predictions, of two of the five seeds.
+    assert table.loc["y", "difference"] == pytest.approx(0)
+    assert table.loc["y", "note"] == "tested on 2 seeds, which x has, too"
+    assert np.isnan(table.loc["z", "p"])
+    assert table.loc["z", "note"] == "not tested: no seed that x has, too"
+    assert table.loc["x", "note"] == ""
+
+
+def test_effect_sizes_are_cohen_s_and_interval_and_difference_agree():
+    from erc_kedro.evaluation.comparison import difference_interval, effect_size
+    from erc_kedro.evaluation.intervals import dialogue_counts, metric_from_counts
+
+    dialogue_of = {f"u{n}": f"d{n // 4}" for n in range(40)}
+    first = dialogue_counts(seeds_of("x", 0, 1, 2), dialogue_of)
+    second = dialogue_counts(seeds_of("y", 3, 4, 5), dialogue_of)
+    a, b = (metric_from_counts(counts.sum(axis=1), "weighted_f1") for counts in (first, second))
+    pooled = np.sqrt((a.std(ddof=1) ** 2 + b.std(ddof=1) ** 2) / 2)
+    assert effect_size(first, second) == pytest.approx((a.mean() - b.mean()) / pooled)
+    low, high = difference_interval(first, second)
+    assert low < a.mean() - b.mean() < high
+    assert difference_interval(first, first) == (0, 0)
+    # Deterministic models: their seeds differ by rounding at most.
+    same = np.repeat(first[:1], 3, axis=0)
+    assert np.isnan(effect_size(same, np.repeat(second[:1], 3, axis=0)))
+    assert np.isnan(effect_size(first[:1], second[:1]))
+
+
+def test_a_digest_tells_labels_and_splits_apart_but_not_order():
+    table = pd.DataFrame({"utterance_id": ["a", "b"], "label": ["x", None], "split": "test", "text": "t"})
+    same = digest(table)
+    assert digest(table.iloc[::-1].assign(text="other")) == same
+    assert digest(table.assign(label=["x", "y"])) != same
+    assert digest(table.assign(split=["test", "val"])) != same

@@ -133,7 +133,11 @@ def section(name="meld", seeds=3, classes=CLASSES, **card):
         degraded,
         layout,
         comparison,
-        {"git_revision": "def5678", "parameters": {"model": {"architecture": "gated_fusion"}}},
+        {
+            "git_revision": "def5678",
+            "command": "kedro run --pipeline=train",
+            "parameters": {"model": {"architecture": "gated_fusion"}},
+        },
     )
 
 
@@ -448,4 +452,4 @@ def test_an_older_comparison_without_effects_is_still_shown(whole):
     old = whole.comparison.drop(columns=["effect", "difference_low", "difference_high"])
     page = Page(render_report([replace(whole, comparison=old)]))
     row = page.row("other")
-    assert row[4] == score(*whole.comparison.loc[1, ["weighted_f1", "weighted_f1_std"]])
+    assert row[3] == score(*whole.comparison.loc[1, ["weighted_f1", "weighted_f1_std"]])

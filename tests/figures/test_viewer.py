@@ -55,6 +55,9 @@ def test_long_corpora_are_cut_at_a_dialogue_and_it_is_said(whole, monkeypatch):
     shown = viewer.conversations(whole)
     assert [len(dialogue["turns"]) for dialogue in shown["dialogues"]] == [10, 10]
     assert shown["left_out"] == 4
+    monkeypatch.setattr(viewer, "MOST_UTTERANCES", 3)
+    assert [len(dialogue["turns"]) for dialogue in viewer.conversations(whole)["dialogues"]] == [10]
+    monkeypatch.setattr(viewer, "MOST_UTTERANCES", 25)
     assert "4 further dialogues are left out" in render_report([whole])
 
 
@@ -70,3 +73,9 @@ def test_no_predictions_no_viewer(whole):
     assert viewer.conversations(replace(whole, utterances=None)) is None
     blind = whole.utterances.assign(split="train")
     assert viewer.conversations(replace(whole, utterances=blind)) is None
+
+
+def test_heads_that_were_never_trained_are_not_shown(whole):
+    metrics = whole.metrics[~whole.metrics["head"].isin(["v", "av"])]
+    shown = viewer.conversations(replace(whole, metrics=metrics))
+    assert shown["heads"] == ["t", "a", "ta", "tv", "tav"]

@@ -46,6 +46,13 @@ def test_who_lacks_a_modality_is_not_on_its_map(network, corpus):
     assert set(layout(network, data.only(("text",)))["head"]) == {"tav", "t"}
 
 
+def test_a_network_that_sees_no_difference_makes_no_map(network, corpus):
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.zero_()
+    assert layout(network, assemble(*corpus, CLASSES)).empty
+
+
 def test_many_are_drawn_from_and_few_make_no_map(network, corpus, monkeypatch):
     data = assemble(*corpus, CLASSES)
     monkeypatch.setattr(module, "MOST", 20)

@@ -123,7 +123,7 @@ def selective_table(predictions: pd.DataFrame, split: str = "test", head: str = 
         names = here["label"].reset_index(drop=True)
         order = np.argsort(-p.max(axis=1), kind="stable")
         for coverage in COVERAGES:
-            kept = order[: max(int(np.ceil(coverage * len(order))), 1)]
+            kept = order[: max(int(np.ceil(coverage * len(order) - 1e-9)), 1)]
             scores = classification_metrics(names.iloc[kept], p[kept], classes)
             rows.append((seed, coverage, len(kept), scores["accuracy"], scores["weighted_f1"]))
     table = pd.DataFrame(rows, columns=["seed", "coverage", "utterances", "accuracy", "weighted_f1"])

@@ -1,5 +1,6 @@
 """Whether one model is better than another: paired tests over dialogues, corrected for their number."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -82,6 +83,12 @@ def difference_interval(
     return float(low), float(high)
 
 
+def digest(utterances: pd.DataFrame) -> str:
+    """A SHA-256 over which utterances there are, with which labels, in which splits."""
+    columns = utterances[["utterance_id", "label", "split"]].sort_values("utterance_id")
+    return hashlib.sha256(columns.to_csv(index=False).encode()).hexdigest()
+
+
 def effect_size(first: np.ndarray, second: np.ndarray, metric: Metric = "weighted_f1") -> float:
     """Cohen's d over seeds: the difference of the means in pooled standard deviations (Cohen 1988).
 
@@ -95,7 +102,8 @@ def effect_size(first: np.ndarray, second: np.ndarray, metric: Metric = "weighte
     if len(a) < 2:
         return float("nan")
     pooled = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
-    return float((a.mean() - b.mean()) / pooled) if pooled > 0 else float("nan")
+    # Equal seeds differ by rounding.
+    return float((a.mean() - b.mean()) / pooled) if pooled > 1e-9 else float("nan")
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -131,7 +139,7 @@ def comparison_table(
         ``schemas.comparison``: a row an experiment. ``difference`` is its weighted F1 less the reference's
         over the seeds that both have; ``p_corrected`` is Holm's, over the tests of this table.
     """
-    counts: dict[str, np.ndarray] = {}
+    counts: dict[str, dict[int, np.ndarray]] = {}
     rows = []
     for experiment in experiments:
         own = predictions[predictions["experiment"] == experiment].drop(columns="experiment")
@@ -150,21 +158,30 @@ def comparison_table(
         row |= dict.fromkeys(("difference", "difference_low", "difference_high", "effect", "p"), np.nan)
         if len(test):
             # Rows in the order of utterances, so that every experiment's dialogues come in the same order.
-            counts[experiment] = dialogue_counts(test.sort_values(["seed", "utterance_id"]), dialogue_of)
-        rows.append(row)
+            test = test.sort_values(["seed", "utterance_id"])
+            seeds = test["seed"].unique()
+            counts[experiment] = dict(zip(seeds, dialogue_counts(test, dialogue_of), strict=True))
+        rows.append({**row, "note": ""})
     same_as = same_as or {}
     for row in rows:
         name = str(row["experiment"])
         if name not in {reference, *same_as} and name in counts and reference in counts:
-            seeds = min(len(counts[name]), len(counts[reference]))
-            pair = counts[name][:seeds], counts[reference][:seeds]
-            row["difference"], row["p"] = paired_test(*pair, draws=draws)
-            row["difference_low"], row["difference_high"] = difference_interval(*pair, draws=draws)
-            row["effect"] = effect_size(*pair)
+            mine, other = counts[name], counts[reference]
+            shared = [seed for seed in mine if seed in other]
+            if len(shared) < max(len(mine), len(other)):
+                row["note"] = f"tested on {len(shared)} seeds, which {reference} has, too"
+            if not shared:
+                row["note"] = f"not tested: no seed that {reference} has, too"
+                continue
+            pair = tuple(np.stack([counted[seed] for seed in shared]) for counted in (mine, other))
+            row["difference"], row["p"] = paired_test(pair[0], pair[1], draws=draws)
+            interval = difference_interval(pair[0], pair[1], draws=draws)
+            row["difference_low"], row["difference_high"] = interval
+            row["effect"] = effect_size(pair[0], pair[1])
     table = pd.DataFrame(rows)
     table["p_corrected"] = holm(table["p"].tolist())
     tests = ["difference", "difference_low", "difference_high", "effect", "p", "p_corrected"]
     for name, first in same_as.items():
         original = table.loc[table["experiment"] == first, tests].to_numpy()
         table.loc[table["experiment"] == name, tests] = original
-    return table.assign(note="")
+    return table

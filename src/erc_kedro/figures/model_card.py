@@ -13,6 +13,8 @@ _INTENDED = (
     "{modalities}{context}."
 )
 _CONTEXT = {True: ", looking at earlier utterances only", False: ", looking at earlier and later utterances"}
+# They look at no utterance but the one that they predict.
+_ALONE = ("majority", "logistic_regression", "concat_mlp", "late_fusion")
 _WARNING = (
     "**Do not let these models decide about people.** They guess how raters would label a recording; they "
     "do not know what a person feels. In interviews, health monitoring, teaching or customer service, "
@@ -39,7 +41,7 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
     used = model.get("modalities") or ["text", "audio", "visual"]
     extractors = training.get("extractors") or {}
     seeds = section.metrics["seed"].nunique() if section.metrics is not None else 0
-    labels = ", ".join(section.card.get("labels") or []) or "its labels"
+    labels = markdown_cell(", ".join(section.card.get("labels") or []) or "its labels")
     lines = [
         f"# Model card: {facts.get('experiment') or 'an experiment'} on {markdown_cell(section.title)}",
         "",
@@ -53,7 +55,7 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
     lines += [
         f"- Architecture: {model.get('architecture', 'not recorded')}; {seeds} networks, one a seed",
         f"- Trained on: {markdown_cell(section.title)}, "
-        f"protocol {section.card.get('protocol') or 'unknown'}; "
+        f"protocol {markdown_cell(section.card.get('protocol') or 'unknown')}; "
         f"data fingerprint `{training.get('data_fingerprint') or 'not recorded'}`",
         *(
             f"- Features, {name}: " + ", ".join(f"{key} `{value}`" for key, value in made.items())
@@ -65,7 +67,11 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         "## What they are for",
         "",
         _INTENDED.format(
-            classes=labels, modalities=" and ".join(used), context=_CONTEXT[bool(model.get("causal"))]
+            classes=labels,
+            modalities=" and ".join(used),
+            context=", each for itself"
+            if model.get("architecture") in _ALONE
+            else _CONTEXT[bool(model.get("causal"))],
         ),
         "",
         "## What they are not for",
@@ -77,11 +83,12 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         "- Labels are what raters saw and heard in others, not what the speakers felt; MELD and IEMOCAP are "
         "scripted or acted. Where raters disagree, no score tells who is right.",
         f"- {_MISSING if 'degraded' in tables else _UNTRIED}",
-        *(f"- {note}" for note in section.card.get("notes") or []),
+        *(f"- {markdown_cell(note)}" for note in section.card.get("notes") or []),
         "",
         "## Scores",
         "",
-        "The epoch was chosen on validation; the test split was scored once per network, after that.",
+        "What had to be chosen was chosen on validation; the test split was scored once per network, "
+        "after that.",
         "",
     ]
     # Scores first, then where they differ between people and situations.
@@ -92,7 +99,16 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         lines += [f"No score: {', '.join(HEADLINE.values())} need labels.", ""]
     if "group" not in tables:
         lines += ["The corpus names no groups of speakers, so differences between groups are unknown.", ""]
-    lines += ["## How it was made", "", f"    {facts.get('command') or 'not recorded'}", ""]
+    lines += [
+        "## How it was made",
+        "",
+        f"    {training.get('command') or 'not recorded'}",
+        "",
+        "and this card by",
+        "",
+        f"    {facts.get('command') or 'not recorded'}",
+        "",
+    ]
     return "\n".join(lines)
 
 

@@ -6,9 +6,10 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from erc_kedro.figures.style import DASHES, PALETTE, SEQUENTIAL, SYMBOLS, TEMPLATE, figure, plain, sentence
-from erc_kedro.schemas import HEADS
+from erc_kedro.figures.tables import HEAD_NAMES
 
-MODALITY_NAMES = {"t": "text", "a": "audio", "v": "visual", "tav": "all three"}
+# Panels of the map, in this order.
+MAPPED = ("tav", "t", "a", "v")
 
 
 def weights_figure(table: pd.DataFrame, title: str) -> go.Figure:
@@ -18,14 +19,14 @@ def weights_figure(table: pd.DataFrame, title: str) -> go.Figure:
         table: columns part, one an emotion, all; weights in 0 to 1 (``tables.weights_by_emotion``).
         title: of the emotions' axis.
     """
-    if table.empty:
+    if not len(table):
         return sentence("These networks have no such weights.")
-    values = table.drop(columns="part").to_numpy(float)
+    values = table.iloc[:, 1:].to_numpy(float)
     chart = figure(height=110 + 34 * len(table))
     chart.add_heatmap(
         z=values,
         x=[plain(name) for name in table.columns[1:]],
-        y=[plain(part).replace("&gt;", " to ") for part in table["part"]],
+        y=[plain(part).replace("&gt;", " to ") for part in table.iloc[:, 0]],
         text=[["" if np.isnan(v) else f"{v:.2f}" for v in row] for row in values],
         texttemplate="%{text}",
         colorscale=SEQUENTIAL,
@@ -84,16 +85,16 @@ def layout_figure(layout: pd.DataFrame, classes: list[str]) -> go.Figure:
         layout: ``schemas.layout``.
         classes: the emotions, in order.
     """
-    heads = [head for head in reversed(HEADS) if head in set(layout["head"])] if len(layout) else []
+    heads = [head for head in MAPPED if head in set(layout["head"])]
     if not heads:
         return sentence("Too few labelled test utterances for a map.")
     rows = (len(heads) + 1) // 2
-    names = [MODALITY_NAMES[head] for head in sorted(heads, key=("tav", "t", "a", "v").index)]
+    names = [HEAD_NAMES[head] for head in heads]
     chart = make_subplots(
         rows=rows, cols=2 if len(heads) > 1 else 1, subplot_titles=names, vertical_spacing=0.08
     )
     chart.update_layout(template=TEMPLATE, height=80 + 320 * rows, legend={"y": 1.06})
-    for number, head in enumerate(sorted(heads, key=("tav", "t", "a", "v").index)):
+    for number, head in enumerate(heads):
         here = layout[layout["head"] == head]
         for index, name in enumerate(classes):
             points = here[here["label"] == name]
@@ -106,7 +107,8 @@ def layout_figure(layout: pd.DataFrame, classes: list[str]) -> go.Figure:
                 showlegend=number == 0,
                 marker={
                     "color": PALETTE[index % len(PALETTE)],
-                    "symbol": SYMBOLS[index % len(SYMBOLS)],
+                    # Colours come round sooner than the pairs of colour and sign.
+                    "symbol": SYMBOLS[(index + index // len(PALETTE)) % len(SYMBOLS)],
                     "size": 6,
                     "opacity": 0.75,
                 },

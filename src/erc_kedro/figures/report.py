@@ -23,7 +23,7 @@ from erc_kedro.figures.viewer import conversations
 from erc_kedro.schemas import SPLITS
 
 # How a corpus's networks came about.
-TRAINED = ("git_revision", "data_fingerprint", "code_version", "extractors")
+TRAINED = ("command", "git_revision", "data_fingerprint", "code_version", "extractors")
 FACTS = ("command", "experiment", "revision", "created", "versions", "parameters")
 
 

@@ -20,6 +20,10 @@ _SHOWN = (
     *("difference", "difference_low", "difference_high", "effect", "p", "p_corrected", "note"),
 )
 _TESTED = ("low", "high", "difference", "difference_low", "difference_high", "effect", "p", "p_corrected")
+_TITLE = (
+    "Scores × 100 on test: means ± standard deviations over seeds; differences to the first run of the "
+    "corpus that keeps its predictions, with a paired permutation test over dialogues"
+)
 # Signs of a parameter that are shown.
 LONGEST = 16
 NO_PREDICTIONS = "keeps no predictions: scores as logged, no test"
@@ -61,9 +65,21 @@ def runs_table(runs: Sequence[TrackedRun], dialogue_of: Mapping[str, pd.Series])
         every = pd.concat([table.assign(experiment=runs[index].id) for index, table in own])
         compared = comparison_table(every, dialogue_of[corpus], names, names[0], draws=2000)
         for (index, _), scores in zip(own, compared.to_dict("records"), strict=True):
-            kept = {str(key): value for key, value in scores.items() if key in rows[index] and key != "note"}
+            # The comparison knows the runs by their ids; so does a note that names the first.
+            scores["note"] = scores["note"].replace(names[0], names[0][:8])
+            kept = {str(key): value for key, value in scores.items() if key in rows[index]}
             rows[index] |= kept | {"experiment": rows[index]["experiment"]}
     return pd.DataFrame(rows, columns=["corpus", "synthetic", *_SHOWN])
+
+
+def tables_of_runs(runs: Sequence[TrackedRun], table: pd.DataFrame) -> dict[str, Table]:
+    """The page's tables by name: ``runs`` of all corpora, and ``parameters_<corpus>`` that differ."""
+    made = {"runs": Table(_TITLE, table)}
+    for corpus, rows in table.groupby("corpus", sort=False):
+        differing = _differences([runs[int(index)] for index in rows.index])
+        if len(differing.frame):
+            made[f"parameters_{corpus}"] = differing
+    return made
 
 
 def render_runs(runs: Sequence[TrackedRun], table: pd.DataFrame, named: bool) -> str:
@@ -86,13 +102,7 @@ def render_runs(runs: Sequence[TrackedRun], table: pd.DataFrame, named: bool) ->
                 "title": title,
                 "size": len(own),
                 "figure": figure and embedded(figure, f"runs-{number}"),
-                "table": shown(
-                    Table(
-                        "Scores × 100 on test: means ± standard deviations over seeds; differences to the "
-                        "first run that keeps its predictions, with a paired permutation test over dialogues",
-                        rows[list(_SHOWN)].reset_index(drop=True),
-                    )
-                ),
+                "table": shown(Table(_TITLE, rows[list(_SHOWN)].reset_index(drop=True))),
                 "parameters": shown(parameters) if len(parameters.frame) else None,
             }
         )
@@ -148,4 +158,4 @@ def _differences(runs: Sequence[TrackedRun]) -> Table:
         if len(set(values)) > 1
     ]
     columns = ["parameter", *(f"{run.tags.get('experiment', '')} {run.id[:8]}" for run in runs)]
-    return Table("Parameters that differ", pd.DataFrame(rows, columns=columns))
+    return Table("Parameters that differ", pd.DataFrame(rows, columns=columns), "counts")

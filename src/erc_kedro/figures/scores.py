@@ -58,8 +58,8 @@ def confusion_figure(counts: pd.DataFrame) -> go.Figure:
         showscale=False,
         hovertemplate="truth %{y}<br>predicted %{x}<br>%{text}<extra></extra>",
     )
-    chart.update_xaxes(title_text="predicted", side="bottom", showgrid=False)
-    chart.update_yaxes(title_text="truth", autorange="reversed", showgrid=False)
+    chart.update_xaxes(title_text="predicted", side="bottom", showgrid=False, type="category")
+    chart.update_yaxes(title_text="truth", autorange="reversed", showgrid=False, type="category")
     return chart
 
 

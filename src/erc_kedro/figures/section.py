@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -86,9 +86,10 @@ class Table:
     Attributes:
         title: its caption.
         frame: scores in 0 to 1; ``<score>_std`` beside ``<score>`` is its deviation over seeds.
-        weights: whether its numbers are weights, which are printed as they are.
+        kind: ``scores``: columns go by the names that this project gives them. ``counts``, ``shares`` and
+            ``weights``: columns are called what the data call them, and mean nothing by their names.
     """
 
     title: str
     frame: pd.DataFrame
-    weights: bool = False
+    kind: Literal["scores", "counts", "shares", "weights"] = "scores"

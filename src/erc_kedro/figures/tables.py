@@ -13,6 +13,7 @@ from erc_kedro.evaluation.calibration import calibration_table, selective_table
 from erc_kedro.evaluation.intervals import bootstrap_interval
 from erc_kedro.evaluation.metrics import confusion, per_class, summary
 from erc_kedro.evaluation.slices import confident_errors, degradation_scores, slice_scores, slicings
+from erc_kedro.figures.anchors import ANCHORS
 from erc_kedro.figures.section import PREDICTION, CorpusSection, Table
 from erc_kedro.schemas import HEADS, SPLITS
 
@@ -51,6 +52,7 @@ SLICES = {
     "group": "Groups of speakers",
     "speaker": "Speakers",
 }
+_HEADLINE_TITLE = "Scores × 100: means ± standard deviations over seeds; interval by bootstrap over dialogues"
 _HEADINGS = {
     "weighted_f1": "weighted F1",
     "macro_f1": "macro F1",
@@ -65,6 +67,17 @@ _HEADINGS = {
     "difference_low": "95 % interval of the difference",
     "p_corrected": "p, corrected",
     "effect": "effect size d",
+}
+_LATEX = {
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "–": "--",
 }
 # Printed as they are, not × 100.
 _PLAIN = ("temperature", "nll", "nll_tempered", "effect", "amount", "epoch")
@@ -106,40 +119,74 @@ def headline_table(sections: Iterable[CorpusSection]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
+def side_by_side(sections: Iterable[CorpusSection]) -> Table:
+    """The headline of all corpora, a row a corpus, split and metric."""
+    table = headline_table(sections)
+    table = table.assign(metric=table["metric"].map(HEADLINE))
+    table = table.rename(columns={"mean": "score", "std": "score_std"})
+    return Table(_HEADLINE_TITLE, table)
+
+
+def published() -> Table:
+    """Published weighted F1 and by which split each was selected."""
+    table = pd.DataFrame(ANCHORS).assign(iemocap=lambda t: t["iemocap"] / 100, meld=lambda t: t["meld"] / 100)
+    return Table("Published weighted F1 × 100 on test, and the split that the model was selected by", table)
+
+
 def printed(table: Table) -> pd.DataFrame:
     """The table's cells as printed: scores × 100 with one decimal, ``mean ± deviation``, ``low to high``."""
-    frame, columns = table.frame, list(table.frame.columns)
+    frame = table.frame
+    if table.kind != "scores":
+        # By place, since the data may call two columns the same.
+        columns = [frame.iloc[:, at] for at in range(frame.shape[1])]
+        cells = [[_number(value, table.kind) for value in column] for column in columns]
+        return pd.DataFrame(list(zip(*cells, strict=True)), columns=list(frame.columns), dtype=object)
     shown = {}
-    for column in columns:
-        if column.endswith("_std") or (column.endswith("high") and f"{column[:-4]}low" in columns):
-            continue
-        other = f"{column}_std" if f"{column}_std" in columns else None
+    for column in _kept(frame):
+        other = frame.get(f"{column}_std")
         if column.endswith("low"):
-            other = f"{column[:-3]}high"
-        pairs = zip(frame[column], frame[other] if other else [None] * len(frame), strict=True)
-        cells = [_cell(column, *pair, table.weights) for pair in pairs]
-        shown[_HEADINGS.get(column, column.replace("_", " "))] = cells
+            other = frame[f"{column[:-3]}high"]
+        pairs = zip(frame[column], [None] * len(frame) if other is None else other, strict=True)
+        shown[_HEADINGS.get(column, column.replace("_", " "))] = [_cell(column, *pair) for pair in pairs]
     return pd.DataFrame(shown, index=frame.index, dtype=object)
 
 
 def files(name: str, table: Table) -> dict[str, str]:
     """The table as files: numbers as CSV; as printed, Markdown and LaTeX (booktabs)."""
     shown = printed(table)
+    source = _kept(table.frame) if table.kind == "scores" else range(table.frame.shape[1])
+    numeric = [
+        pd.api.types.is_numeric_dtype(table.frame[at] if isinstance(at, str) else table.frame.iloc[:, at])
+        for at in source
+    ]
     lines = ["| " + " | ".join(map(markdown_cell, row)) + " |" for row in [shown.columns, *shown.to_numpy()]]
-    numeric = [not _is_text(table.frame[column]) for column in table.frame if column in _kept(table.frame)]
     lines.insert(1, "|" + "".join("---:|" if right else "---|" for right in numeric))
-    styled = shown.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
-    latex = styled.to_latex(
-        hrules=True,
-        column_format="".join("r" if right else "l" for right in numeric),
-        caption=_latex(table.title),
-        label=f"tab:{name}",
-    )
+    rows = [" & ".join(map(latex, row)) + r" \\" for row in [shown.columns, *shown.to_numpy()]]
     return {
         f"{name}.csv": table.frame.to_csv(index=False),
-        f"{name}.md": "\n".join([table.title, "", *lines, ""]),
-        f"{name}.tex": latex.replace("±", r"$\pm$").replace("–", "--"),
+        f"{name}.md": "\n".join([markdown_cell(table.title), "", *lines, ""]),
+        f"{name}.tex": "\n".join(
+            [
+                r"\begin{table}",
+                rf"\caption{{{latex(table.title)}}}",
+                rf"\label{{tab:{name}}}",
+                rf"\begin{{tabular}}{{{''.join('r' if right else 'l' for right in numeric)}}}",
+                r"\toprule",
+                rows[0],
+                r"\midrule",
+                *rows[1:],
+                r"\bottomrule",
+                r"\end{tabular}",
+                r"\end{table}",
+                "",
+            ]
+        ),
     }
+
+
+def latex(text: str) -> str:
+    """Text as LaTeX prints it as it stands."""
+    return "".join(_LATEX.get(sign, sign) for sign in str(text))
 
 
 def score(mean: float, std: float = float("nan")) -> str:
@@ -169,7 +216,7 @@ def _scores(section: CorpusSection) -> dict[str, Table]:
         wide = headline.assign(metric=headline["metric"].map(HEADLINE)).drop(columns="corpus")
         wide = wide.rename(columns={"mean": "score", "std": "score_std"})
         made["headline"] = Table(
-            "Scores × 100: means ± standard deviations over seeds; interval by bootstrap over dialogues",
+            _HEADLINE_TITLE,
             wide[["split", "metric", "score", "score_std", "low", "high", "seeds"]],
         )
     if history is not None and history["selected"].astype(bool).any():
@@ -215,20 +262,34 @@ def _scores(section: CorpusSection) -> dict[str, Table]:
             section.comparison.reindex(columns=columns).fillna({"modalities": "", "note": ""}),
         )
     if predictions is not None and section.scored:
-        made["classes"] = Table(
-            "Emotions on test × 100: means over seeds; support counts the utterances of one seed",
-            per_class(predictions, "test", PREDICTION).rename(columns={"class": "emotion"}),
-        )
         first = int(predictions["seed"].min())
+        one_seed = predictions[predictions["seed"] == first]
+        for name, rows, which in (
+            ("classes", predictions, "means over seeds; support counts the utterances of one seed"),
+            ("classes_one_seed", one_seed, f"of seed {first}"),
+        ):
+            made[name] = Table(
+                f"Emotions on test × 100: {which}",
+                per_class(rows, "test", PREDICTION).rename(columns={"class": "emotion"}),
+            )
         for name, rows, which in (
             ("confusion", predictions, "summed over seeds"),
-            ("confusion_one_seed", predictions[predictions["seed"] == first], f"of seed {first}"),
+            ("confusion_one_seed", one_seed, f"of seed {first}"),
         ):
             counts = confusion(rows, "test", PREDICTION)
-            made[name] = Table(
-                f"Confusion on test, counts {which}: rows the truth, columns the prediction",
-                counts.rename_axis("truth").rename_axis(None, axis=1).reset_index(),
-            )
+            truth = _free("truth", counts.columns)
+            shares = counts.div(counts.sum(axis=1).where(lambda total: total > 0), axis=0)
+            for end, frame, what, kind in (
+                ("", counts, "counts", "counts"),
+                ("_rows", shares, "% of each true emotion", "shares"),
+            ):
+                frame = frame.rename_axis(None, axis=1)
+                frame.insert(0, truth, frame.index.astype(object))
+                made[f"{name}{end}"] = Table(
+                    f"Confusion on test, {what}, {which}: rows the truth, columns the prediction",
+                    frame.reset_index(drop=True),
+                    kind,  # type: ignore[arg-type]
+                )
         made["calibration"] = Table(
             "Calibration on test, before and after a temperature fitted on validation; ECE × 100",
             calibration_table(predictions),
@@ -270,7 +331,7 @@ def _networks(section: CorpusSection) -> dict[str, Table]:
         for kind, name in KINDS.items():
             frame = weights_by_emotion(section, kind)
             if len(frame):
-                made[name] = Table(_WEIGHT_TITLES[kind], frame, weights=True)
+                made[name] = Table(_WEIGHT_TITLES[kind], frame, "weights")
     if section.degraded is not None:
         scores = degradation_scores(section.degraded)
         if len(scores):
@@ -296,7 +357,8 @@ def weights_by_emotion(section: CorpusSection, kind: str) -> pd.DataFrame:
     Means are over utterances first and then over seeds.
 
     Returns:
-        Columns part, one a label, all. No rows where the networks have no such weights.
+        Columns part, one a label, all (in brackets where a label is called so). No rows where the
+        networks have no such weights.
     """
     assert section.contributions is not None
     assert section.utterances is not None
@@ -305,7 +367,7 @@ def weights_by_emotion(section: CorpusSection, kind: str) -> pd.DataFrame:
         (section.contributions["kind"] == kind) & section.contributions["utterance_id"].isin(label.index)
     ]
     if rows["weight"].notna().sum() == 0:
-        return pd.DataFrame(columns=["part", "all"])
+        return pd.DataFrame(columns=["part"])
     parts = list(rows["part"].unique())
     names = list(section.card.get("labels") or label.dropna().unique())
     by_seed = rows.assign(label=rows["utterance_id"].map(label))
@@ -317,15 +379,17 @@ def weights_by_emotion(section: CorpusSection, kind: str) -> pd.DataFrame:
         .unstack()
     )
     table = table.reindex(index=parts, columns=names).astype(float)
-    table["all"] = by_seed.groupby(["part", "seed"])["weight"].mean().groupby("part").mean()
+    every = by_seed.groupby(["part", "seed"])["weight"].mean().groupby("part").mean()
     # What rests on a modality that nobody has is no part of it.
-    return table.dropna(how="all").rename_axis(None, axis=1).rename_axis("part").reset_index()
+    table = table.assign(**{_free("all", names): every}).dropna(how="all").rename_axis(None, axis=1)
+    table.insert(0, _free("part", table.columns), table.index.astype(object))
+    return table.reset_index(drop=True)
 
 
 def _data(section: CorpusSection) -> dict[str, Table]:
     made = {}
     if section.utterances is not None:
-        made["counts"] = Table("Utterances by label and split", _counts(section))
+        made["counts"] = Table("Utterances by label and split", _counts(section), "counts")
     irregularities = _irregularities(section.audit)
     if len(irregularities):
         made["irregularities"] = Table("Irregularities of the release by kind", irregularities)
@@ -348,13 +412,15 @@ def _data(section: CorpusSection) -> dict[str, Table]:
 def _counts(section: CorpusSection) -> pd.DataFrame:
     assert section.utterances is not None
     label = section.utterances["label"].astype(object)
-    label = label.where(label.notna(), "(no label)")
+    label = label.where(label.notna(), _free("no label", {*label.dropna(), "no label"}))
     table = pd.crosstab(label, section.utterances["split"]).reindex(columns=list(SPLITS), fill_value=0)
     known = [name for name in section.card.get("labels") or [] if name in table.index]
     table = table.loc[known + [name for name in table.index if name not in known]]
-    table.loc["all"] = table.sum()
-    table["all"] = table.sum(axis=1)
-    return table.rename_axis("label").rename_axis(None, axis=1).reset_index()
+    every = _free("all", table.index)
+    table.loc[every] = table.sum()
+    table = table.assign(all=table.sum(axis=1)).rename_axis(None, axis=1)
+    table.insert(0, "label", table.index.astype(object))
+    return table.reset_index(drop=True)
 
 
 def _irregularities(audit: Mapping[str, Any] | None) -> pd.DataFrame:
@@ -403,7 +469,7 @@ def _interval(section: CorpusSection) -> tuple[float, float]:
     return bootstrap_interval(rows, section.utterances.set_index("utterance_id")["dialogue_id"])
 
 
-def _cell(column: str, value: Any, other: Any, weights: bool) -> str:
+def _cell(column: str, value: Any, other: Any) -> str:
     if value is None or pd.isna(value):
         return NONE
     if isinstance(value, str):
@@ -412,8 +478,6 @@ def _cell(column: str, value: Any, other: Any, weights: bool) -> str:
         return str(value) if column in ("seed", "epoch") else f"{value:,}"
     if column in ("p", "p_corrected"):
         return probability(value)
-    if weights:
-        return f"{value:.2f}"
     if column in _PLAIN:
         return f"{value:.2f}".rstrip("0").rstrip(".") if column == "amount" else f"{value:.2f}"
     if column == "coverage":
@@ -425,8 +489,16 @@ def _cell(column: str, value: Any, other: Any, weights: bool) -> str:
     return score(value, float("nan") if other is None else other)
 
 
+def _number(value: Any, kind: str) -> str:
+    if value is None or pd.isna(value):
+        return NONE
+    if isinstance(value, str):
+        return value
+    return {"counts": f"{value:,}", "shares": f"{100 * value:.1f}", "weights": f"{value:.2f}"}[kind]
+
+
 def _kept(frame: pd.DataFrame) -> list[str]:
-    """The columns that ``printed`` gives a column of their own."""
+    """The columns that are printed in one of their own: no deviation, no upper end."""
     names = list(frame.columns)
     return [
         name
@@ -435,11 +507,9 @@ def _kept(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _is_text(column: pd.Series) -> bool:
-    return not pd.api.types.is_numeric_dtype(column)
-
-
-def _latex(text: str) -> str:
-    for sign in "&%$#_{}":
-        text = text.replace(sign, f"\\{sign}")
-    return text.replace("×", r"$\times$").replace("±", r"$\pm$")
+def _free(name: str, taken: Iterable[Any]) -> str:
+    """A heading that none of the data's own names is."""
+    taken = set(taken)
+    while name in taken:
+        name = f"({name})"
+    return name

@@ -7,7 +7,7 @@ import pandas as pd
 
 from erc_kedro.evaluation.metrics import class_columns, class_names
 from erc_kedro.evaluation.slices import mean_probabilities
-from erc_kedro.figures.section import CorpusSection
+from erc_kedro.figures.section import PREDICTION, CorpusSection
 from erc_kedro.schemas import HEADS
 
 # A page with more would open slowly.
@@ -30,13 +30,16 @@ def conversations(section: CorpusSection) -> dict[str, Any] | None:
         return None
     test = section.utterances[section.utterances["split"] == "test"].sort_values(["dialogue_id", "position"])
     sizes = test.groupby("dialogue_id", sort=False).size().cumsum()
-    kept = sizes.index[sizes <= MOST_UTTERANCES]
+    # The first is shown however long it is.
+    kept = sizes.index[(sizes <= MOST_UTTERANCES) | (np.arange(len(sizes)) == 0)]
     test = test[test["dialogue_id"].isin(kept)]
     if test.empty:
         return None
     ids = test["utterance_id"]
     mean = mean_probabilities(section.predictions)
-    heads = [head for head in HEADS if head in set(mean["head"])]
+    # A head that was never trained has no scores, and says nothing here either.
+    scored = mean["head"] if section.metrics is None else section.metrics["head"]
+    heads = [head for head in HEADS if head in {*scored, PREDICTION} and head in set(mean["head"])]
     columns, classes = class_columns(section.predictions), class_names(section.predictions)
     p = np.stack([_percent(mean[mean["head"] == head], ids)[columns].to_numpy() for head in heads], axis=1)
     names, weights = _weights(section, ids)

@@ -26,7 +26,8 @@ def layout(network: GatedFusionNetwork, data: Dialogues, size: int = 512) -> pd.
 
     Returns:
         Columns utterance_id, head, label, x, y (``schemas.layout``); an utterance is left out of the map
-        of a modality that it lacks. No rows of a head with fewer than ``FEWEST`` utterances.
+        of a modality that it lacks. No rows of a head with fewer than ``FEWEST`` utterances, or to
+        which all are the same.
     """
     from sklearn.manifold import TSNE
 
@@ -50,6 +51,9 @@ def layout(network: GatedFusionNetwork, data: Dialogues, size: int = 512) -> pd.
         if head not in used or len(seen) < FEWEST:
             continue
         x = found[HEADS.index(head), seen].numpy()
+        # Where all are the same, t-SNE ends the process.
+        if not np.isfinite(x).all() or np.ptp(x, axis=0).max() < 1e-6:
+            continue
         perplexity = min(30, (len(seen) - 1) / 3)
         place = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(x)
         tables.append(

@@ -62,7 +62,7 @@ function view(box) {
     const time = turns.map((_, index) => index + 1);
     const traces = classes.map((name, c) => ({
       x: time, y: turns.map((t) => t[3][head.value][c]), name: plain(name), mode: "lines+markers",
-      line: { color: PALETTE[c % PALETTE.length], width: 2 },
+      line: { color: PALETTE[c % PALETTE.length], dash: ["solid", "dash", "dot"][Math.floor(c / PALETTE.length) % 3], width: 2 },
       // The truth is marked on its own line.
       marker: { symbol: "star", size: turns.map((t) => (t[2] === c ? 13 : 0.1)), color: PALETTE[c % PALETTE.length] },
       hovertemplate: `%{x}: ${plain(name)} %{y} %<extra></extra>`,

@@ -36,6 +36,7 @@ def train_experiments(
     import pandas as pd
 
     from erc_kedro.evaluation.audit import admit
+    from erc_kedro.evaluation.comparison import digest
     from erc_kedro.pipelines.train.nodes import facts_of, tracked
     from erc_kedro.training.batches import assemble
     from erc_kedro.training.checkpoint import key
@@ -73,6 +74,7 @@ def train_experiments(
         "title": card["name"],
         "synthetic": card["synthetic"],
         "protocol": card["protocol"],
+        "labels": digest(utterances),
         "experiments": experiments,
     }
 

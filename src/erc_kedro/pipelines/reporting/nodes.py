@@ -84,10 +84,10 @@ def inspect_networks(
     if known and predictions is not None and training_card is not None:
         assert utterances is not None
         assert card is not None
-        parameters = TrainParameters(**training_card["parameters"])
-        shown = assemble(utterances, there, card["labels"], parameters.scaling).only(parameters.shown)
         seeds = predictions["seed"].nunique()
         try:
+            parameters = TrainParameters(**training_card["parameters"])
+            shown = assemble(utterances, there, card["labels"], parameters.scaling).only(parameters.shown)
             with bar(seeds, f"Inspecting {models.parent.name} {models.name}", "seed") as step:
                 for seed, network in trained(models, shown, predictions):
                     if isinstance(network, GatedFusionNetwork):
@@ -98,8 +98,11 @@ def inspect_networks(
                     lost.append(degraded_predictions(network, shown, seed))
                     lost[-1].insert(0, "seed", seed)
                     step.update()
-        except ConfigError as error:
-            logger.warning("%s", error)
+        except (ConfigError, ValueError) as error:
+            # Features or a card of another version than the predictions; or the networks of some seeds alone,
+            # whose means would pass for those of all.
+            logger.warning("%s %s is not inspected: %s", models.parent.name, models.name, error)
+            weights, lost, places = [], [], []
 
     def joined(tables: list[DataFrame], schema: Any) -> DataFrame:
         # A table without rows has lost the types of its columns.
@@ -124,15 +127,19 @@ def gather_results(
     training_card: dict[str, Any] | None,
     tuning: dict[str, Any] | None,
     comparison: DataFrame | None,
+    compared_card: dict[str, Any] | None,
     contributions: DataFrame,
     degraded: DataFrame,
     layout: DataFrame,
 ) -> CorpusSection:
     """What the page shows of one corpus."""
+    from erc_kedro.evaluation.comparison import digest
     from erc_kedro.figures.section import CorpusSection
 
     training = training_card or {}
-    card = {**(card or {}), "fingerprint": training.get("data_fingerprint")}
+    card = {**(card or {})}
+    if utterances is not None and (compared_card or {}).get("labels") != digest(utterances):
+        comparison = None
     if predictions is not None and utterances is not None and not _same(predictions, utterances):
         sentence = (
             "The predictions on disk are of another version of this corpus and are not shown; "
@@ -141,6 +148,8 @@ def gather_results(
         logger.warning("%s: %s", card.get("name"), sentence)
         card["notes"] = [*card.get("notes", []), sentence]
         predictions = metrics = history = None
+        training = {}
+    card["fingerprint"] = training.get("data_fingerprint")
     by_speaker = [
         m for m, how in (training.get("parameters") or {}).get("scaling", {}).items() if how == "speaker"
     ]
@@ -180,13 +189,13 @@ def write_report(
     from erc_kedro import tracking
     from erc_kedro.figures.model_card import model_card
     from erc_kedro.figures.report import headline_markdown, render_report
-    from erc_kedro.figures.tables import files
+    from erc_kedro.figures.tables import files, published, side_by_side
 
     named = [replace(section, name=corpus) for corpus, section in zip(corpora(), sections, strict=True)]
     parameters = {section.name: section.training.get("parameters") for section in named}
     facts = _facts(experiment, parameters)
     page, headline = render_report(named, facts), headline_markdown(named)
-    tables: dict[str, str] = {}
+    tables = {**files("headline", side_by_side(named)), **files("published", published())}
     for section in named:
         for name, table in section.tables.items():
             tables |= files(f"{section.name}_{name}", table)
@@ -201,20 +210,16 @@ def write_report(
             run.text(figure.to_json(), f"figures/{section.name}_{name}.json")
     for section in named:
         if section.name in cards:
-            key = {"data_fingerprint": section.training.get("data_fingerprint", "")}
-            tracking.attach(
-                cards[section.name],
-                "model/model_card.md",
-                {"corpus": section.name, "experiment": experiment, "level": "seed"},
-                key,
-            )
+            for key in section.training.get("keys") or []:
+                tracking.attach(cards[section.name], "model/model_card.md", {"training_key": key})
     return page, headline, tables, cards
 
 
-def compare_runs(chosen: list[str], report: str, *utterances: DataFrame | None) -> tuple[str, str]:
-    """A page and a CSV table over MLflow runs: the chosen ones, or the latest where none are named."""
+def compare_runs(chosen: list[str], report: str, *utterances: DataFrame | None) -> tuple[str, dict[str, str]]:
+    """A page over MLflow runs and its tables: the chosen ones, or the latest where none are named."""
     from erc_kedro import tracking
-    from erc_kedro.figures.runs import render_runs, runs_table
+    from erc_kedro.figures.runs import render_runs, runs_table, tables_of_runs
+    from erc_kedro.figures.tables import files
 
     runs = tracking.runs([str(name) for name in chosen])
     dialogue_of = {
@@ -225,7 +230,10 @@ def compare_runs(chosen: list[str], report: str, *utterances: DataFrame | None) 
     table = runs_table(runs, dialogue_of)
     page = render_runs(runs, table, named=bool(chosen))
     tracking.current().text(page, "runs.html")
-    return page, table.to_csv(index=False)
+    tables: dict[str, str] = {}
+    for name, made in tables_of_runs(runs, table).items():
+        tables |= files(name, made)
+    return page, tables
 
 
 def _same(predictions: DataFrame, utterances: DataFrame) -> bool:

@@ -46,6 +46,7 @@ def create_pipeline() -> Pipeline:
                     "training_card",
                     "tuning",
                     "comparison",
+                    "compared_card",
                     *inspected,
                 ],
                 "results",
@@ -69,7 +70,7 @@ def create_pipeline() -> Pipeline:
                 compare_runs,
                 # The report is read so that what it shows is tracked before the runs are listed.
                 ["params:runs", "report_table", *(f"{corpus}.utterances" for corpus in corpora())],
-                ["runs_page", "runs_table"],
+                ["runs_page", "runs_tables"],
                 name="compare_runs",
                 tags=[ACCEPTS_MISSING],
             ),

@@ -1,6 +1,7 @@
 """Nodes of the train pipeline."""
 
 import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,12 @@ def train_corpus(
     facts = facts_of(data, parameters, tables)
     fits = fit_seeds(data, parameters, models, f"{corpus} {experiment}")
     predictions, metrics, history = tracked(corpus, experiment, card, data, parameters, facts, fits)
-    own = {"experiment": experiment, "parameters": parameters.model_dump(mode="json")}
+    own = {
+        "experiment": experiment,
+        "parameters": parameters.model_dump(mode="json"),
+        "command": " ".join(["kedro", *sys.argv[1:]]),
+        "keys": [training_key(models / f"seed{seed}") for seed in range(parameters.seeds)],
+    }
     return predictions, metrics, history, {**facts, **own}
 
 
@@ -59,6 +65,15 @@ def facts_of(
         "extractors": {name: table.attrs.get("extractor", {}) for name, table in features.items()},
         "git_revision": tracking.git_revision(Path.cwd()),
     }
+
+
+def training_key(folder: Path) -> str:
+    """What tells a fit from every other: a hash of its data, parameters, seed and code."""
+    import json
+
+    from erc_kedro.training.checkpoint import CONFIG
+
+    return json.loads((folder / CONFIG).read_text())["key"]
 
 
 def tracked(
@@ -101,7 +116,7 @@ def tracked(
             table = table[table["head"].isin(scored)].reset_index(drop=True)
             with tracking.child(f"{corpus} {experiment} seed {seed}", {**tags, "level": "seed"}) as seed_run:
                 seed_run.parameters({"seed": seed, "train": parameters, **facts})
-                seed_run.tags({"taken_up": fit.resumed or "no"})
+                seed_run.tags({"taken_up": fit.resumed or "no", "training_key": training_key(fit.folder)})
                 seed_run.curves(fit.history)
                 seed_run.metrics(_final(table.drop(columns="seed")))
                 seed_run.artifact(fit.folder, "model")
