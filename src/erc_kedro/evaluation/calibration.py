@@ -14,6 +14,7 @@ from erc_kedro.evaluation.metrics import (
     class_names,
     classification_metrics,
     confidence_bins,
+    over_seeds,
 )
 
 # Shares of the utterances that are answered, the most confident first.
@@ -127,16 +128,9 @@ def selective_table(predictions: pd.DataFrame, split: str = "test", head: str = 
             scores = classification_metrics(names.iloc[kept], p[kept], classes)
             rows.append((seed, coverage, len(kept), scores["accuracy"], scores["weighted_f1"]))
     table = pd.DataFrame(rows, columns=["seed", "coverage", "utterances", "accuracy", "weighted_f1"])
-    grouped = table.groupby("coverage")
-    return pd.DataFrame(
-        {
-            "utterances": grouped["utterances"].max(),
-            "accuracy": grouped["accuracy"].mean(),
-            "accuracy_std": grouped["accuracy"].std(),
-            "weighted_f1": grouped["weighted_f1"].mean(),
-            "weighted_f1_std": grouped["weighted_f1"].std(),
-        }
-    ).reset_index()
+    result = over_seeds(table, ["coverage"])
+    result.insert(1, "utterances", table.groupby("coverage", sort=False)["utterances"].max().to_numpy())
+    return result
 
 
 def _by_seed(predictions: pd.DataFrame, split: str, head: str) -> list[tuple[int, pd.DataFrame]]:

@@ -193,6 +193,21 @@ def summary(metrics: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def over_seeds(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Accuracy and weighted F1 of each group of rows, one row a seed: mean and standard deviation.
+
+    Returns:
+        The columns ``by``, accuracy, accuracy_std, weighted_f1, weighted_f1_std (ddof=1; NaN for one seed).
+    """
+    grouped = table.groupby(by, sort=False)
+    scores = {
+        f"{name}{end}": getattr(grouped[name], how)()
+        for name in ("accuracy", "weighted_f1")
+        for end, how in (("", "mean"), ("_std", "std"))
+    }
+    return pd.DataFrame(scores).reset_index()
+
+
 def _labelled(predictions: pd.DataFrame) -> pd.DataFrame:
     return predictions[predictions["label"].notna()]
 

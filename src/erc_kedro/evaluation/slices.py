@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from erc_kedro.evaluation.metrics import class_columns, class_names, classification_metrics
+from erc_kedro.evaluation.metrics import class_columns, class_names, classification_metrics, over_seeds
 
 # First places of each bin; the last is open.
 POSITIONS = (1, 2, 4, 8, 16, 32)
@@ -88,16 +88,8 @@ def slice_scores(
         scores = classification_metrics(own["label"], own[columns].to_numpy(), classes)
         found.append((name, seed, len(own), scores["accuracy"], scores["weighted_f1"]))
     table = pd.DataFrame(found, columns=["part", "seed", "utterances", "accuracy", "weighted_f1"])
-    grouped = table.groupby("part", sort=False)
-    result = pd.DataFrame(
-        {
-            "utterances": grouped["utterances"].max(),
-            "accuracy": grouped["accuracy"].mean(),
-            "accuracy_std": grouped["accuracy"].std(),
-            "weighted_f1": grouped["weighted_f1"].mean(),
-            "weighted_f1_std": grouped["weighted_f1"].std(),
-        }
-    )
+    result = over_seeds(table, ["part"]).set_index("part")
+    result.insert(0, "utterances", table.groupby("part", sort=False)["utterances"].max())
     order = [name for name in part_of.cat.categories if name in result.index]
     return result.loc[order].reset_index()
 
@@ -125,15 +117,7 @@ def degradation_scores(degraded: pd.DataFrame) -> pd.DataFrame:
     ]
     names = ["kind", "modality", "amount"]
     table = pd.DataFrame(found, columns=[*names, "seed", "accuracy", "weighted_f1"])
-    grouped = table.groupby(names, sort=False)
-    return pd.DataFrame(
-        {
-            "accuracy": grouped["accuracy"].mean(),
-            "accuracy_std": grouped["accuracy"].std(),
-            "weighted_f1": grouped["weighted_f1"].mean(),
-            "weighted_f1_std": grouped["weighted_f1"].std(),
-        }
-    ).reset_index()
+    return over_seeds(table, names)
 
 
 def mean_probabilities(predictions: pd.DataFrame, split: str = "test") -> pd.DataFrame:
