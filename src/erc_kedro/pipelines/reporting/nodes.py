@@ -63,6 +63,7 @@ def inspect_networks(
         networks of the predictions on disk are not there, or have no such thing.
     """
     import pandas as pd
+    import torch
 
     from erc_kedro import schemas
     from erc_kedro.config import ConfigError
@@ -87,6 +88,8 @@ def inspect_networks(
         seeds = predictions["seed"].nunique()
         try:
             parameters = TrainParameters(**training_card["parameters"])
+            # More threads than free cores wait for each other for minutes.
+            torch.set_num_threads(parameters.threads)
             shown = assemble(utterances, there, card["labels"], parameters.scaling).only(parameters.shown)
             with bar(seeds, f"Inspecting {models.parent.name} {models.name}", "seed") as step:
                 for seed, network in trained(models, shown, predictions):
