@@ -134,6 +134,7 @@ def gather_results(
     contributions: DataFrame,
     degraded: DataFrame,
     layout: DataFrame,
+    models: Path,
 ) -> CorpusSection:
     """What the page shows of one corpus."""
     from erc_kedro.evaluation.comparison import digest
@@ -141,9 +142,10 @@ def gather_results(
 
     training = training_card or {}
     card = {**(card or {})}
-    if utterances is not None and (compared_card or {}).get("labels") != digest(utterances):
+    now = None if utterances is None else digest(utterances)
+    if now is not None and (compared_card or {}).get("labels") != now:
         comparison = None
-    if predictions is not None and utterances is not None and not _same(predictions, utterances):
+    if predictions is not None and now is not None and _labels(predictions) != now:
         sentence = (
             "The predictions on disk are of another version of this corpus and are not shown; "
             "`kedro run --pipeline=train` makes new ones."
@@ -162,7 +164,7 @@ def gather_results(
         card["notes"] = [*card.get("notes", []), _search_and_retrained(tuning, metrics)]
     inspected = len(degraded) + len(contributions) > 0
     return CorpusSection(
-        "",
+        models.parent.name,
         card,
         predictions,
         metrics,
@@ -187,31 +189,28 @@ def write_report(
     experiment: str, *sections: CorpusSection
 ) -> tuple[str, str, dict[str, str], dict[str, str]]:
     """The HTML page, the headline in Markdown, every table as CSV, Markdown and LaTeX, and model cards."""
-    from dataclasses import replace
-
     from erc_kedro import tracking
     from erc_kedro.figures.model_card import model_card
     from erc_kedro.figures.report import headline_markdown, render_report
     from erc_kedro.figures.tables import files, published, side_by_side
 
-    named = [replace(section, name=corpus) for corpus, section in zip(corpora(), sections, strict=True)]
-    parameters = {section.name: section.training.get("parameters") for section in named}
+    parameters = {section.name: section.training.get("parameters") for section in sections}
     facts = _facts(experiment, parameters)
-    page, headline = render_report(named, facts), headline_markdown(named)
-    tables = {**files("headline", side_by_side(named)), **files("published", published())}
-    for section in named:
+    page, headline = render_report(sections, facts), headline_markdown(sections)
+    tables = {**files("headline", side_by_side(sections)), **files("published", published())}
+    for section in sections:
         for name, table in section.tables.items():
             tables |= files(f"{section.name}_{name}", table)
-    cards = {section.name: model_card(section, facts) for section in named if section.metrics is not None}
+    cards = {section.name: model_card(section, facts) for section in sections if section.metrics is not None}
     run = tracking.current()
     run.text(page, "report.html")
     run.text(headline, "report.md")
     for name, text in tables.items():
         run.text(text, f"tables/{name}")
-    for section in named:
+    for section in sections:
         for name, figure in section.figures.items():
             run.text(figure.to_json(), f"figures/{section.name}_{name}.json")
-    for section in named:
+    for section in sections:
         if section.name in cards:
             for key in section.training.get("keys") or []:
                 tracking.attach(cards[section.name], "model/model_card.md", {"training_key": key})
@@ -239,12 +238,10 @@ def compare_runs(chosen: list[str], report: str, *utterances: DataFrame | None) 
     return page, tables
 
 
-def _same(predictions: DataFrame, utterances: DataFrame) -> bool:
-    """Whether predictions are of exactly these utterances, with these labels and splits."""
-    columns = ["utterance_id", "label", "split"]
-    then = predictions[columns].drop_duplicates().sort_values("utterance_id").fillna("").astype(str)
-    now = utterances[columns].sort_values("utterance_id").fillna("").astype(str)
-    return bool((then.to_numpy().tolist()) == now.to_numpy().tolist())
+def _labels(predictions: DataFrame) -> str:
+    from erc_kedro.evaluation.comparison import digest
+
+    return digest(predictions.drop_duplicates(["utterance_id", "label", "split"]))
 
 
 def _tuned(training: dict[str, Any], tuning: dict[str, Any]) -> bool:

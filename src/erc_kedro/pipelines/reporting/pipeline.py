@@ -48,6 +48,7 @@ def create_pipeline() -> Pipeline:
                     "comparison",
                     "compared_card",
                     *inspected,
+                    "models",
                 ],
                 "results",
                 name="gather_results",
