@@ -43,6 +43,11 @@ def active_corpora() -> list[str]:
     raise ConfigError(f"{conf / 'base' / 'globals.yml'}: no list of corpora; add `corpora: [meld, iemocap]`")
 
 
+def chosen_env() -> str:
+    """The environment of the run, such as ``demo``."""
+    return _source[1] if _source else os.environ.get("KEDRO_ENV", "local")
+
+
 def merge(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
     """A deep merge of mappings; later layers win, lists are replaced whole."""
     result: dict[str, Any] = {}

@@ -201,7 +201,7 @@ comparison = pa.DataFrameSchema(
         # Against the reference: weighted F1, paired permutation test over dialogues, Holm's correction.
         "difference": pa.Column("float64", nullable=True),
         # The difference's 95 % bootstrap interval over dialogues, and in pooled deviations over seeds
-        # (Cohen's d; null for fewer than two seeds).
+        # (Cohen's d; null for fewer than three seeds).
         "difference_(low|high)": pa.Column("float64", nullable=True, regex=True),
         "effect": pa.Column("float64", nullable=True),
         "p": _share(),

@@ -191,7 +191,8 @@ def test_effect_sizes_are_cohen_s_and_interval_and_difference_agree():
     # Deterministic models: their seeds differ by rounding at most.
     same = np.repeat(first[:1], 3, axis=0)
     assert np.isnan(effect_size(same, np.repeat(second[:1], 3, axis=0)))
-    assert np.isnan(effect_size(first[:1], second[:1]))
+    # Two seeds have a deviation that says nothing.
+    assert np.isnan(effect_size(first[:2], second[:2]))
 
 
 def test_a_digest_tells_labels_and_splits_apart_but_not_order():

@@ -39,3 +39,17 @@ def test_what_is_unknown_is_said_to_be(whole):
 def test_synthetic_models_are_called_so():
     assert "**SYNTHETIC DATA, not a result.**" in model_card(section(synthetic=True), FACTS)
     assert "SYNTHETIC" not in model_card(section(), FACTS)
+
+
+def test_it_names_only_modalities_that_there_are(whole):
+    extractors = {
+        "text": {"name": "minilm", "licence": ""},
+        "audio": {"name": "none"},
+        "visual": {"name": "none", "version": ""},
+    }
+    card = model_card(replace(whole, training={**whole.training, "extractors": extractors}), FACTS)
+    assert "would call it, from text, looking at earlier and later utterances" in card
+    assert "- Features, visual: none\n" in card
+    assert "- Features, text: name `minilm`\n" in card
+    alone = {"parameters": {"model": {"architecture": "logistic_regression", "modalities": ["text"]}}}
+    assert "from text, each for itself." in model_card(replace(whole, training=alone), FACTS)

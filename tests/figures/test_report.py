@@ -453,3 +453,27 @@ def test_an_older_comparison_without_effects_is_still_shown(whole):
     page = Page(render_report([replace(whole, comparison=old)]))
     row = page.row("other")
     assert row[3] == score(*whole.comparison.loc[1, ["weighted_f1", "weighted_f1_std"]])
+
+
+def test_commands_name_what_they_need(whole):
+    options = " --env=demo --params=experiment=no_gates"
+    bare = CorpusSection("meld", options=options)
+    assert (
+        f"kedro run --pipeline=train --namespaces=meld{options} makes it" in Page(render_report([bare])).words
+    )
+    for name, figure in bare.figures.items():
+        said = figure.layout.annotations[0].text
+        assert said.endswith(f"--namespaces=meld{options}"), name
+
+
+def test_modalities_that_nobody_has_are_said_to_be_absent(whole):
+    extractors = {"text": {"name": "t"}, "audio": {"name": "none"}, "visual": {"name": "none"}}
+    only_text = replace(whole, training={**whole.training, "extractors": extractors})
+    words = Page(render_report([only_text])).words
+    assert "Nobody has audio and visual features here" in words
+    assert "Nobody has" not in Page(render_report([whole])).words
+
+
+def test_few_test_dialogues_are_said_to_prove_little(whole):
+    assert "has only 6 test dialogues" in Page(render_report([whole])).words
+    assert "no paired test can find p below 0.0312" in Page(render_report([whole])).words

@@ -92,3 +92,13 @@ def test_no_runs_leave_a_sentence():
     table = runs_table([], {})
     assert "No run of a corpus is tracked yet" in Page(render_runs([], table, named=False)).words
     assert isinstance(table, pd.DataFrame)
+
+
+def test_runs_of_the_same_predictions_are_one_comparison(known, dialogues):
+    other = known.predictions.copy()
+    columns = class_columns(other)
+    other[columns] = other[columns].to_numpy()[:, ::-1]
+    runs = [run("a", known.predictions), run("b", other), run("c", other.sample(frac=1, random_state=0))]
+    table = runs_table(runs, dialogues)
+    assert table["note"].tolist() == ["", "", "the same predictions as bbbbbbbb"]
+    assert table.loc[1, "p_corrected"] == table.loc[1, "p"] == table.loc[2, "p"]

@@ -127,3 +127,18 @@ def test_every_figure_of_a_whole_corpus_is_drawn():
     whole = section()
     assert tuple(whole.figures) == FIGURES
     assert all(len(figure.data) for figure in whole.figures.values())
+
+
+def test_differences_have_a_sign_and_nought_has_none():
+    frame = pd.DataFrame(
+        {"difference": [-1e-16, 0.02], "difference_low": [-1e-16, -0.01], "difference_high": 0.078}
+    )
+    shown = printed(Table("", frame))
+    assert shown.to_numpy().tolist() == [["+0.0", "+0.0 to +7.8"], ["+2.0", "-1.0 to +7.8"]]
+
+
+def test_long_sentences_wrap_in_latex_and_wide_tables_are_small():
+    wide = pd.DataFrame({f"c{n}": [1] for n in range(9)}).assign(text="a word " * 10)
+    text = files("x", Table("", wide, "counts"))["x.tex"]
+    assert r"\begin{tabular}{rrrrrrrrrp{6cm}}" in text
+    assert r"\small" in text

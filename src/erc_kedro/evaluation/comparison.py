@@ -96,10 +96,10 @@ def effect_size(first: np.ndarray, second: np.ndarray, metric: Metric = "weighte
         first, second, metric: as :func:`paired_test` has them.
 
     Returns:
-        NaN for fewer than two seeds, and where no seed differs from another.
+        NaN for fewer than three seeds, whose deviation says nothing, and where no seed differs from another.
     """
     a, b = (metric_from_counts(counts.sum(axis=1), metric) for counts in (first, second))
-    if len(a) < 2:
+    if len(a) < 3:
         return float("nan")
     pooled = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
     # Equal seeds differ by rounding.

@@ -16,7 +16,7 @@ from erc_kedro.figures.tables import SLICES
 NOT_TRAINED = "Not trained yet: kedro run --pipeline=train"
 NOT_LABELLED = "No labelled test utterance was predicted."
 NOT_COMPARED = "Not compared yet: kedro run --pipeline=compare"
-NO_NETWORKS = "The trained networks are not there: kedro run --pipeline=train makes them"
+NO_NETWORKS = "The trained networks are not there: kedro run --pipeline=train"
 
 
 def figures_of(section: CorpusSection) -> dict[str, go.Figure]:
@@ -32,10 +32,13 @@ def figures_of(section: CorpusSection) -> dict[str, go.Figure]:
         frame = tables[name].frame
         return networks.weights_figure(frame, "true emotion")
 
-    without_test = NOT_TRAINED if predictions is None else NOT_LABELLED
-    untold = NO_NETWORKS if section.contributions is None else "These networks have no such weights."
+    options = f" --namespaces={section.name}{section.options}"
+    without_test = NOT_TRAINED + options if predictions is None else NOT_LABELLED
+    untold = (
+        NO_NETWORKS + options if section.contributions is None else "These networks have no such weights."
+    )
     unmapped = (
-        NO_NETWORKS
+        NO_NETWORKS + options
         if section.layout is None
         else "Too few labelled test utterances for a map, or an architecture without heads."
     )
@@ -50,24 +53,24 @@ def figures_of(section: CorpusSection) -> dict[str, go.Figure]:
         "per_class": (
             section.metrics is not None,
             lambda: scores.per_class_figure(_given(section.metrics)),
-            NOT_TRAINED,
+            NOT_TRAINED + options,
         ),
         "experiments": (
             section.comparison is not None,
             lambda: scores.experiments_figure(_given(section.comparison)),
-            NOT_COMPARED,
+            NOT_COMPARED + options,
         ),
         "heads": (
             section.metrics is not None,
             lambda: scores.heads_figure(_given(section.metrics)),
-            NOT_TRAINED,
+            NOT_TRAINED + options,
         ),
         "gates": ("gates" in tables, lambda: weights("gates"), untold),
         "fusion": ("fusion" in tables, lambda: weights("fusion"), untold),
         "degraded": (
             "degraded" in tables,
             lambda: networks.degraded_figure(tables["degraded"].frame),
-            NO_NETWORKS if section.degraded is None else NOT_LABELLED,
+            NO_NETWORKS + options if section.degraded is None else NOT_LABELLED,
         ),
         "slices": (
             any(name in tables for name in SLICES),
@@ -92,7 +95,7 @@ def figures_of(section: CorpusSection) -> dict[str, go.Figure]:
         "learning_curves": (
             section.history is not None,
             lambda: learning_curves(_given(section.history)),
-            NOT_TRAINED,
+            NOT_TRAINED + options,
         ),
     }
     return {name: draw() if there else sentence(why) for name, (there, draw, why) in plans.items()}

@@ -38,7 +38,9 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
     """
     tables, training = section.tables, section.training
     model = (training.get("parameters") or {}).get("model") or {}
-    used = model.get("modalities") or ["text", "audio", "visual"]
+    used = [
+        name for name in model.get("modalities") or ["text", "audio", "visual"] if name not in section.absent
+    ]
     extractors = training.get("extractors") or {}
     seeds = section.metrics["seed"].nunique() if section.metrics is not None else 0
     labels = markdown_cell(", ".join(section.card.get("labels") or []) or "its labels")
@@ -58,7 +60,12 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         f"protocol {markdown_cell(section.card.get('protocol') or 'unknown')}; "
         f"data fingerprint `{training.get('data_fingerprint') or 'not recorded'}`",
         *(
-            f"- Features, {name}: " + ", ".join(f"{key} `{value}`" for key, value in made.items())
+            f"- Features, {name}: "
+            + (
+                "none"
+                if name in section.absent
+                else ", ".join(f"{key} `{value}`" for key, value in made.items() if value)
+            )
             for name, made in extractors.items()
             if made
         ),
@@ -80,8 +87,9 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         "",
         "## Limits",
         "",
-        "- Labels are what raters saw and heard in others, not what the speakers felt; MELD and IEMOCAP are "
-        "scripted or acted. Where raters disagree, no score tells who is right.",
+        "- Labels are what raters saw and heard in others, not what the speakers felt"
+        + ("; these are actors." if section.name in ("meld", "iemocap") else ".")
+        + " Where raters disagree, no score tells who is right.",
         f"- {_MISSING if 'degraded' in tables else _UNTRIED}",
         *(f"- {markdown_cell(note)}" for note in section.card.get("notes") or []),
         "",

@@ -115,6 +115,9 @@ def _view(section: CorpusSection, number: int, headline: pd.DataFrame) -> dict[s
         "id": key,
         "name": section.name,
         "title": section.title,
+        "options": section.options,
+        "absent": section.absent,
+        "test_dialogues": _test_dialogues(section.utterances),
         "card": {**dict.fromkeys(("protocol", "labels", "notes", "fingerprint")), **section.card},
         "synthetic": section.synthetic,
         "scores": _headline(section, headline),
@@ -171,6 +174,12 @@ def _sizes(utterances: pd.DataFrame | None) -> dict[str, str]:
         for split, rows in utterances.groupby("split"):
             sizes[str(split)] = f"{len(rows):,} in {rows['dialogue_id'].nunique():,} dialogues"
     return sizes
+
+
+def _test_dialogues(utterances: pd.DataFrame | None) -> int:
+    if utterances is None:
+        return 0
+    return utterances.loc[utterances["split"] == "test", "dialogue_id"].nunique()
 
 
 def _findings(audit: Mapping[str, Any] | None) -> dict[str, list[str]]:

@@ -1,5 +1,6 @@
 """MLflow runs beside each other: of several experiments, corpora and dates."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -62,11 +63,19 @@ def runs_table(runs: Sequence[TrackedRun], dialogue_of: Mapping[str, pd.Series])
         comparable.setdefault(corpus, []).append((index, predictions))
     for corpus, own in comparable.items():
         names = [runs[index].id for index, _ in own]
+        alike: dict[str, str] = {}
+        same_as = {}
+        for index, predictions in own:
+            name = runs[index].id
+            if (first_alike := alike.setdefault(_predicted(predictions), name)) != name:
+                same_as[name] = first_alike
         every = pd.concat([table.assign(experiment=runs[index].id) for index, table in own])
-        compared = comparison_table(every, dialogue_of[corpus], names, names[0], draws=2000)
+        compared = comparison_table(every, dialogue_of[corpus], names, names[0], 2000, same_as)
         for (index, _), scores in zip(own, compared.to_dict("records"), strict=True):
             # The comparison knows the runs by their ids; so does a note that names the first.
             scores["note"] = scores["note"].replace(names[0], names[0][:8])
+            if runs[index].id in same_as:
+                scores["note"] = f"the same predictions as {same_as[runs[index].id][:8]}"
             kept = {str(key): value for key, value in scores.items() if key in rows[index]}
             rows[index] |= kept | {"experiment": rows[index]["experiment"]}
     return pd.DataFrame(rows, columns=["corpus", "synthetic", *_SHOWN])
@@ -146,6 +155,15 @@ def _content(labelled: pd.DataFrame) -> str:
     once = labelled.drop_duplicates("utterance_id").sort_values("utterance_id")
     classes = [column for column in labelled.columns if column.startswith("p_")]
     return repr((classes, once["utterance_id"].tolist(), once["label"].tolist()))
+
+
+def _predicted(predictions: pd.DataFrame) -> str:
+    """A hash of what was predicted of test, whatever the order of the rows."""
+    test = predictions[predictions["split"] == "test"].sort_values(["seed", "utterance_id"])
+    columns = ["seed", "utterance_id", *(column for column in test.columns if column.startswith("p_"))]
+    return hashlib.sha256(
+        pd.util.hash_pandas_object(test[columns], index=False).to_numpy().tobytes()
+    ).hexdigest()
 
 
 def _differences(runs: Sequence[TrackedRun]) -> Table:

@@ -299,5 +299,6 @@ def selective_figure(table: pd.DataFrame) -> go.Figure:
             marker={"symbol": SYMBOLS[number], "size": 7},
         )
     chart.update_xaxes(title_text="% of test utterances answered, the most confident first", range=[0, 102])
-    chart.update_yaxes(title_text="score on what is answered")
+    low = 100 * float(table[["accuracy", "weighted_f1"]].to_numpy().min())
+    chart.update_yaxes(title_text="score on what is answered", range=[max(low - 8, 0), 101])
     return chart

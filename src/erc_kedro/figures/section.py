@@ -29,6 +29,7 @@ class CorpusSection:
         contributions, degraded, layout: of the trained networks, by their schemas.
         comparison: experiments compared on this corpus (``schemas.comparison``).
         training: how the networks were trained: ``parameters``, ``extractors``, ``git_revision``, …
+        options: what a command needs beside the pipeline and the corpus, such as `` --env=demo``.
     """
 
     name: str
@@ -44,6 +45,13 @@ class CorpusSection:
     layout: pd.DataFrame | None = None
     comparison: pd.DataFrame | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
+    options: str = ""
+
+    @property
+    def absent(self) -> list[str]:
+        """The modalities of which the networks were given no features at all."""
+        made = self.training.get("extractors") or {}
+        return [name for name, extractor in made.items() if (extractor or {}).get("name") == "none"]
 
     @property
     def title(self) -> str:

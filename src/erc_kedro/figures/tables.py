@@ -161,6 +161,10 @@ def files(name: str, table: Table) -> dict[str, str]:
     ]
     lines = ["| " + " | ".join(map(markdown_cell, row)) + " |" for row in [shown.columns, *shown.to_numpy()]]
     lines.insert(1, "|" + "".join("---:|" if right else "---|" for right in numeric))
+    places = [
+        "r" if right else "p{6cm}" if shown.iloc[:, at].astype(str).str.len().max() > 40 else "l"
+        for at, right in enumerate(numeric)
+    ]
     rows = [" & ".join(map(latex, row)) + r" \\" for row in [shown.columns, *shown.to_numpy()]]
     return {
         f"{name}.csv": table.frame.to_csv(index=False),
@@ -170,7 +174,8 @@ def files(name: str, table: Table) -> dict[str, str]:
                 r"\begin{table}",
                 rf"\caption{{{latex(table.title)}}}",
                 rf"\label{{tab:{name}}}",
-                rf"\begin{{tabular}}{{{''.join('r' if right else 'l' for right in numeric)}}}",
+                *([r"\small", r"\setlength{\tabcolsep}{3pt}"] if len(numeric) > 8 else []),
+                rf"\begin{{tabular}}{{{''.join(places)}}}",
                 r"\toprule",
                 rows[0],
                 r"\midrule",
@@ -483,10 +488,16 @@ def _cell(column: str, value: Any, other: Any) -> str:
     if column == "coverage":
         return f"{100 * value:.0f}"
     if column.endswith("low"):
-        return f"{100 * value:.1f} to {100 * other:.1f}"
+        sign = "+" if column == "difference_low" else ""
+        return f"{_percent(value):{sign}.1f} to {_percent(other):{sign}.1f}"
     if column == "difference":
-        return f"{100 * value:+.1f}"
+        return f"{_percent(value):+.1f}"
     return score(value, float("nan") if other is None else other)
+
+
+def _percent(value: float) -> float:
+    # Rounded first, and without the sign of a nought.
+    return round(100 * value, 1) + 0.0
 
 
 def _number(value: Any, kind: str) -> str:

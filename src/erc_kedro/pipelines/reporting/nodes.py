@@ -135,8 +135,10 @@ def gather_results(
     degraded: DataFrame,
     layout: DataFrame,
     models: Path,
+    experiment: str,
 ) -> CorpusSection:
     """What the page shows of one corpus."""
+    from erc_kedro.config import chosen_env
     from erc_kedro.evaluation.comparison import digest
     from erc_kedro.figures.section import CorpusSection
 
@@ -177,6 +179,8 @@ def gather_results(
         layout if inspected else None,
         comparison,
         training,
+        (f" --env={chosen_env()}" if chosen_env() != "local" else "")
+        + (f" --params=experiment={experiment}" if experiment != "full" else ""),
     )
 
 
@@ -217,13 +221,18 @@ def write_report(
     return page, headline, tables, cards
 
 
-def compare_runs(chosen: list[str], report: str, *utterances: DataFrame | None) -> tuple[str, dict[str, str]]:
+def compare_runs(
+    chosen: list[str], experiment: str, report: str, *utterances: DataFrame | None
+) -> tuple[str, dict[str, str]]:
     """A page over MLflow runs and its tables: the chosen ones, or the latest where none are named."""
     from erc_kedro import tracking
     from erc_kedro.figures.runs import render_runs, runs_table, tables_of_runs
     from erc_kedro.figures.tables import files
 
     runs = tracking.runs([str(name) for name in chosen])
+    if not chosen:
+        # The first of a corpus is what the others are tested against.
+        runs.sort(key=lambda run: run.tags.get("experiment") != experiment)
     dialogue_of = {
         corpus: table.set_index("utterance_id")["dialogue_id"]
         for corpus, table in zip(corpora(), utterances, strict=True)

@@ -49,6 +49,7 @@ def create_pipeline() -> Pipeline:
                     "compared_card",
                     *inspected,
                     "models",
+                    "params:experiment",
                 ],
                 "results",
                 name="gather_results",
@@ -70,7 +71,12 @@ def create_pipeline() -> Pipeline:
             Node(
                 compare_runs,
                 # The report is read so that what it shows is tracked before the runs are listed.
-                ["params:runs", "report_table", *(f"{corpus}.utterances" for corpus in corpora())],
+                [
+                    "params:runs",
+                    "params:experiment",
+                    "report_table",
+                    *(f"{corpus}.utterances" for corpus in corpora()),
+                ],
                 ["runs_page", "runs_tables"],
                 name="compare_runs",
                 tags=[ACCEPTS_MISSING],
