@@ -135,7 +135,6 @@ def gather_results(
     degraded: DataFrame,
     layout: DataFrame,
     models: Path,
-    experiment: str,
 ) -> CorpusSection:
     """What the page shows of one corpus."""
     from erc_kedro.config import chosen_env
@@ -180,7 +179,7 @@ def gather_results(
         comparison,
         training,
         (f" --env={chosen_env()}" if chosen_env() != "local" else "")
-        + (f" --params=experiment={experiment}" if experiment != "full" else ""),
+        + (f" --params=experiment={models.name}" if models.name != "full" else ""),
     )
 
 

@@ -49,7 +49,6 @@ def create_pipeline() -> Pipeline:
                     "compared_card",
                     *inspected,
                     "models",
-                    "params:experiment",
                 ],
                 "results",
                 name="gather_results",
