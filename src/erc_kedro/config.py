@@ -29,7 +29,7 @@ def active_corpora() -> list[str]:
     """The corpora that pipelines are built for: ``corpora`` in the environment's or the base globals."""
     conf, env = _source or (
         Path(__file__).resolve().parents[2] / "conf",
-        os.environ.get("KEDRO_ENV", "local"),
+        chosen_env(),
     )
     for name in (env, "base"):
         path = conf / name / "globals.yml"

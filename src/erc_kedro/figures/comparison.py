@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from erc_kedro.figures.anchors import PUBLISHED
-from erc_kedro.figures.tables import NONE, markdown_cell, probability, score
+from erc_kedro.figures.tables import NONE, cell, markdown_cell, probability, score
 
 HEADER = (
     "experiment",
@@ -77,13 +77,11 @@ def _cells(row: Mapping[Any, Any]) -> list[str]:
         str(row["seeds"]),
         score(row["accuracy"], row["accuracy_std"]),
         score(row["weighted_f1"], row["weighted_f1_std"]),
-        NONE if pd.isna(row["low"]) else f"{100 * row['low']:.1f} to {100 * row['high']:.1f}",
+        cell("low", row["low"], row["high"]),
         score(row["macro_f1"], row["macro_f1_std"]),
         score(row["val_weighted_f1"]),
-        NONE if pd.isna(row["difference"]) else f"{100 * row['difference']:+.1f}",
-        NONE
-        if pd.isna(row["difference_low"])
-        else f"{100 * row['difference_low']:+.1f} to {100 * row['difference_high']:+.1f}",
+        cell("difference", row["difference"]),
+        cell("difference_low", row["difference_low"], row["difference_high"]),
         NONE if pd.isna(row["effect"]) else f"{row['effect']:+.1f}",
         probability(row["p"]),
         probability(row["p_corrected"]),

@@ -18,7 +18,7 @@ from erc_kedro.figures.page import embedded, inline, shown, template
 from erc_kedro.figures.scores import comparison_figure
 from erc_kedro.figures.section import CorpusSection
 from erc_kedro.figures.style import PALETTE
-from erc_kedro.figures.tables import HEADLINE, NONE, headline_table, markdown_cell, score
+from erc_kedro.figures.tables import HEADLINE, NONE, cell, headline_table, markdown_cell, score
 from erc_kedro.figures.viewer import conversations
 from erc_kedro.schemas import SPLITS
 
@@ -159,7 +159,7 @@ def _headline(section: CorpusSection, table: pd.DataFrame) -> dict[str, str]:
         if row["split"] == "test":
             cells[row["metric"]] = printed
             if not isnan(row["low"]):
-                cells["interval"] = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
+                cells["interval"] = cell("low", row["low"], row["high"])
         elif row["metric"] == "weighted_f1":
             cells["val_weighted_f1"] = printed
     if section.metrics is not None:

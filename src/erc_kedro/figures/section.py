@@ -73,6 +73,13 @@ class CorpusSection:
         return bool(((p["split"] == "test") & (p["head"] == PREDICTION) & p["label"].notna()).any())
 
     @cached_property
+    def headline(self) -> pd.DataFrame:
+        """The corpus's rows of ``figures.tables.headline_table``; drawing its interval takes a while."""
+        from erc_kedro.figures.tables import headline_of
+
+        return headline_of(self)
+
+    @cached_property
     def tables(self) -> "dict[str, Table]":
         """Every table that can be made of this corpus, by name (``figures.tables``)."""
         from erc_kedro.figures.tables import tables_of

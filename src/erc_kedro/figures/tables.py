@@ -102,21 +102,23 @@ def headline_table(sections: Iterable[CorpusSection]) -> pd.DataFrame:
         dialogues of the test weighted F1; NaN elsewhere and where predictions or utterances are
         missing). A corpus without metrics has no rows.
     """
-    parts = []
-    for section in sections:
-        if section.metrics is None:
-            continue
-        rows = summary(section.metrics)
-        rows = rows[
-            (rows["head"] == PREDICTION) & rows["metric"].isin(HEADLINE) & rows["split"].isin(("val", "test"))
-        ]
-        rows = rows.drop(columns="head").assign(low=float("nan"), high=float("nan"))
-        rows.insert(0, "corpus", section.title)
-        interval = _interval(section)
-        rows.loc[(rows["split"] == "test") & (rows["metric"] == "weighted_f1"), ["low", "high"]] = interval
-        parts.append(rows)
+    parts = [section.headline for section in sections if section.metrics is not None]
     columns = ["corpus", "split", "metric", "mean", "std", "seeds", "low", "high"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def headline_of(section: CorpusSection) -> pd.DataFrame:
+    """The rows of one corpus, which has metrics."""
+    assert section.metrics is not None
+    rows = summary(section.metrics)
+    rows = rows[
+        (rows["head"] == PREDICTION) & rows["metric"].isin(HEADLINE) & rows["split"].isin(("val", "test"))
+    ]
+    rows = rows.drop(columns="head").assign(low=float("nan"), high=float("nan"))
+    rows.insert(0, "corpus", section.title)
+    tested = (rows["split"] == "test") & (rows["metric"] == "weighted_f1")
+    rows.loc[tested, ["low", "high"]] = _interval(section)
+    return rows
 
 
 def side_by_side(sections: Iterable[CorpusSection]) -> Table:
@@ -147,7 +149,7 @@ def printed(table: Table) -> pd.DataFrame:
         if column.endswith("low"):
             other = frame[f"{column[:-3]}high"]
         pairs = zip(frame[column], [None] * len(frame) if other is None else other, strict=True)
-        shown[_HEADINGS.get(column, column.replace("_", " "))] = [_cell(column, *pair) for pair in pairs]
+        shown[_HEADINGS.get(column, column.replace("_", " "))] = [cell(column, *pair) for pair in pairs]
     return pd.DataFrame(shown, index=frame.index, dtype=object)
 
 
@@ -216,14 +218,10 @@ def markdown_cell(text: str) -> str:
 def _scores(section: CorpusSection) -> dict[str, Table]:
     made = {}
     metrics, predictions, history = section.metrics, section.predictions, section.history
-    headline = headline_table([section])
-    if len(headline):
-        wide = headline.assign(metric=headline["metric"].map(HEADLINE)).drop(columns="corpus")
-        wide = wide.rename(columns={"mean": "score", "std": "score_std"})
-        made["headline"] = Table(
-            _HEADLINE_TITLE,
-            wide[["split", "metric", "score", "score_std", "low", "high", "seeds"]],
-        )
+    headline = side_by_side([section])
+    if len(headline.frame):
+        columns = ["split", "metric", "score", "score_std", "low", "high", "seeds"]
+        made["headline"] = Table(headline.title, headline.frame[columns])
     if history is not None and history["selected"].astype(bool).any():
         chosen = history[history["selected"].astype(bool)].sort_values("seed")
         made["selection"] = Table(
@@ -474,7 +472,13 @@ def _interval(section: CorpusSection) -> tuple[float, float]:
     return bootstrap_interval(rows, section.utterances.set_index("utterance_id")["dialogue_id"])
 
 
-def _cell(column: str, value: Any, other: Any) -> str:
+def cell(column: str, value: Any, other: Any = None) -> str:
+    """A number as a table of scores prints it.
+
+    Args:
+        column: its name, which says what it is.
+        other: its deviation over seeds, or the upper end of the interval that it begins.
+    """
     if value is None or pd.isna(value):
         return NONE
     if isinstance(value, str):
