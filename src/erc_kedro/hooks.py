@@ -90,7 +90,6 @@ class TrackingHooks:
         pipeline = "+".join(name or "__default__" for name in names)
         parameters = _without_own_runs(self._context.params)
         corpora = run_params.get("namespaces") or []
-        command = " ".join(["kedro", *sys.argv[1:]])
         tracking.start(
             uri=settings["uri"],
             experiment=settings["experiment"],
@@ -102,7 +101,7 @@ class TrackingHooks:
                 "experiment": parameters.get("experiment", ""),
                 "corpora": ",".join(corpora) or "all",
                 "level": "run",
-                "command": command,
+                "command": tracking.command(),
                 "erc_kedro.version": __version__,
                 "mlflow.source.git.commit": tracking.git_revision(project),
             },

@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -286,6 +287,11 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
             value = value.model_dump(mode="json")
         flat |= flatten(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
     return flat
+
+
+def command() -> str:
+    """What was typed to start this process."""
+    return " ".join(["kedro", *sys.argv[1:]])
 
 
 def git_revision(folder: Path) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from erc_kedro.parameters import TrainParameters
+from erc_kedro.parameters import NOT_LEARNED, TrainParameters
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -31,10 +31,8 @@ def read_contributions(
     from erc_kedro.models.network import GatedFusionNetwork
     from erc_kedro.training.batches import assemble
 
-    # How many seeds there are, and how many processes trained them, changes no network.
-    free = {"seeds", "jobs", "threads"}
     trained_with = TrainParameters(**training_card["parameters"])
-    if trained_with.model_dump(exclude=free) != parameters.model_dump(exclude=free):
+    if trained_with.model_dump(exclude=NOT_LEARNED) != parameters.model_dump(exclude=NOT_LEARNED):
         raise ConfigError(
             f"{models}: no model trained on this data with these parameters; "
             f"`kedro run --pipeline=train --params=experiment={models.name}` trains it, with the same "

@@ -278,7 +278,7 @@ def _facts(experiment: str, parameters: dict[str, Any]) -> dict[str, Any]:
     from erc_kedro import tracking
 
     return {
-        "command": " ".join(["kedro", *sys.argv[1:]]),
+        "command": tracking.command(),
         "experiment": experiment,
         "revision": tracking.git_revision(Path.cwd()),
         "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

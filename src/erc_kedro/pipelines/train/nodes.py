@@ -1,7 +1,6 @@
 """Nodes of the train pipeline."""
 
 import logging
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +31,7 @@ def train_corpus(
     parameters: TrainParameters,
 ) -> tuple[DataFrame, DataFrame, DataFrame, dict[str, Any]]:
     """Fits every seed; the test split is scored once by each, after its epoch was chosen on validation."""
+    from erc_kedro import tracking
     from erc_kedro.evaluation.audit import admit
     from erc_kedro.training.batches import assemble
     from erc_kedro.training.seeds import fit_seeds
@@ -46,7 +46,7 @@ def train_corpus(
     own = {
         "experiment": experiment,
         "parameters": parameters.model_dump(mode="json"),
-        "command": " ".join(["kedro", *sys.argv[1:]]),
+        "command": tracking.command(),
         "keys": [training_key(models / f"seed{seed}") for seed in range(parameters.seeds)],
     }
     return predictions, metrics, history, {**facts, **own}
