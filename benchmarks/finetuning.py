@@ -55,8 +55,9 @@ def measure(data: Path, corpus: str, choice: str, seed: int, more: dict[str, obj
     tuned = finetuned.find("finetuned", folder)
     assert tuned is not None
     judged = utterances[utterances["split"] != "train"].reset_index(drop=True)
-    vectors, _ = text.extract(judged, TextParameters(), folder / "cache", tuned)
-    predictions = tuned.predictions(judged, vectors).dropna(subset="label")
+    read = text.extract(judged, TextParameters(), folder / "cache", tuned).read
+    assert read is not None
+    predictions = tuned.predictions(judged, read).dropna(subset="label")
     classes = np.array(made.classes)
     guess = classes[predictions[[f"p_{label}" for label in made.classes]].to_numpy().argmax(1)]
     scores = {

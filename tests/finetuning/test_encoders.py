@@ -56,8 +56,7 @@ def vectors(tuned, table, tmp_path):
 def test_it_learns_what_the_words_say(tuned, tmp_path):
     found, table = tuned
     assert found.card.fitted[""].weighted_f1 > 0.75
-    made, _ = vectors(found, table, tmp_path)
-    predictions = found.predictions(table, made)
+    predictions = found.predictions(table, vectors(found, table, tmp_path).read)
     schemas.predictions.validate(predictions)
     test = predictions[predictions["split"] == "test"]
     guess = test[[f"p_{name}" for name in CLASSES]].to_numpy().argmax(1)
@@ -78,22 +77,33 @@ def test_it_learns_what_only_the_context_says(base, tmp_path):
 
 def test_extraction_shows_utterances_as_validation_did(tuned, tmp_path):
     found, table = tuned
-    made, card = vectors(found, table, tmp_path)
+    made, card, read = vectors(found, table, tmp_path)
     assert made.shape == (len(table), 16)
     np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1, atol=1e-5)
     assert card.name == f"{found.card.encoder} fine-tuned on toy"
-    predictions = found.predictions(table, made)
+    predictions = found.predictions(table, read)
     val = predictions[predictions["split"] == "val"]
     guess = val[[f"p_{name}" for name in CLASSES]].to_numpy().argmax(1)
     score = f1_score(val["label"].map(CLASSES.index), guess, average="weighted", zero_division=0)
     assert score == pytest.approx(found.card.fitted[""].weighted_f1, abs=1e-6)
 
 
+def test_the_vectors_are_pooled_as_asked_and_the_head_reads_the_last_layer(tuned, tmp_path):
+    found, table = tuned
+    made = {
+        pooling: text.extract(table, TextParameters(pooling=pooling), tmp_path, found)
+        for pooling in ("last_four", "own")
+    }
+    np.testing.assert_array_equal(made["own"].vectors, made["own"].read)
+    np.testing.assert_allclose(made["last_four"].read, made["own"].read, atol=1e-5)
+    assert np.abs(made["last_four"].vectors - made["own"].vectors).max() > 0.01
+
+
 def test_training_vectors_come_from_an_encoder_that_did_not_see_their_dialogue(tuned, tmp_path):
     found, table = tuned
     shares = found.shares(table)
     assert np.sum([own for _, own in shares], axis=0).tolist() == [1] * len(table)
-    made, _ = vectors(found, table, tmp_path / "a")
+    made, *_ = vectors(found, table, tmp_path / "a")
     for folder, own in shares:
         name = "" if folder == found.folder else folder.name
         dialogues = set(table["dialogue_id"][own])
@@ -221,7 +231,7 @@ def test_the_recipe_for_a_large_roberta_runs_on_a_small_one(tmp_path):
     table = toy(20)
     card = finetune(table, CARD, "toy", FinetuneParameters(**asked), tmp_path / "tuned")
     found = finetuned.find("finetuned", tmp_path / "tuned")
-    made, _ = text.extract(table, TextParameters(), tmp_path / "cache", found)
+    made, *_ = text.extract(table, TextParameters(), tmp_path / "cache", found)
     assert np.isfinite(made).all()
     assert set(card.fitted) == {"", "fold0", "fold1"}
 
@@ -241,8 +251,7 @@ def test_each_way_to_learn_leaves_an_encoder_that_extracts_what_it_was_validated
     found = finetuned.find("finetuned", tmp_path / "tuned")
     # Adapters alone cannot mend random weights.
     assert found.card.fitted[""].weighted_f1 > (0 if "lora" in options else 0.8)
-    made, _ = vectors(found, table, tmp_path / "cache")
-    predictions = found.predictions(table, made)
+    predictions = found.predictions(table, vectors(found, table, tmp_path / "cache").read)
     val = predictions[predictions["split"] == "val"]
     guess = val[[f"p_{name}" for name in CLASSES]].to_numpy().argmax(1)
     score = f1_score(val["label"].map(CLASSES.index), guess, average="weighted")

@@ -57,7 +57,7 @@ class EncoderCard(BaseModel):
         corpus, protocol, split_fingerprint: what it was fitted on.
         classes: what its head tells apart, in order.
         encoder, licence, digest: what it started from.
-        settings: how it is shown an utterance, as fields of ``TextParameters``.
+        settings: how it is shown an utterance, and pooled for its head, as fields of ``TextParameters``.
         parameters: of the fine-tuning, as configured.
         run: the MLflow run that fitted it, if it was tracked.
         fitted: by subfolder; "" is the folder itself.
@@ -93,8 +93,12 @@ class FineTuned:
         return f"{self.card.encoder} fine-tuned on {self.card.corpus}"
 
     def settings(self, parameters: TextParameters, folder: Path) -> TextParameters:
-        """The parameters with the encoder in ``folder``, and shown utterances as it was in training."""
-        return parameters.model_copy(update={**self.card.settings, "encoder": str(folder)})
+        """The parameters with the encoder in ``folder``, and shown utterances as it was in training.
+
+        The pooling stays the one that is asked for: the head's is the head's alone.
+        """
+        shown = {name: value for name, value in self.card.settings.items() if name != "pooling"}
+        return parameters.model_copy(update={**shown, "encoder": str(folder)})
 
     def shares(self, utterances: pd.DataFrame) -> list[tuple[Path, np.ndarray]]:
         """Each encoder's folder, and the utterances [N] whose vectors it makes.
@@ -113,15 +117,18 @@ class FineTuned:
                 rest &= ~own
         return [(self.folder, rest), *shares] if rest.any() else shares
 
-    def predictions(self, utterances: pd.DataFrame, vectors: np.ndarray) -> pd.DataFrame:
-        """What each utterance's encoder predicts alone, with its own head, from its vector (``shares``).
+    def predictions(self, utterances: pd.DataFrame, read: np.ndarray) -> pd.DataFrame:
+        """What each utterance's encoder predicts alone, with its own head (``shares``).
+
+        Args:
+            read: ``text.Extracted.read``.
 
         Returns:
             The predictions table (``schemas.predictions``) of the head "t".
         """
         table = np.zeros((len(utterances), len(self.card.classes)), np.float32)
         for folder, own in self.shares(utterances):
-            table[own] = _probabilities(folder, vectors[own])
+            table[own] = _probabilities(folder, read[own])
         frame = utterances[["utterance_id", "split", "label"]].reset_index(drop=True)
         frame.insert(0, "seed", self.card.fitted[""].seed)
         frame.insert(3, "head", "t")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,24 @@ from erc_kedro.parameters import TextParameters
 from erc_kedro.progress import bar as progress_bar
 
 
+class Extracted(NamedTuple):
+    """The text of a corpus as vectors.
+
+    Attributes:
+        vectors: [N, D].
+        card: what made them.
+        read: what the head of a fine-tuned encoder reads [N, H]; None for an encoder without one.
+    """
+
+    vectors: np.ndarray
+    card: Card
+    read: np.ndarray | None = None
+
+
 def extract(
     utterances: pd.DataFrame, parameters: TextParameters, cache: Path, finetuned: FineTuned | None = None
-) -> tuple[np.ndarray, Card]:
-    """Vectors [len(utterances), dimension] and what made them; only what the cache lacks is encoded.
+) -> Extracted:
+    """A vector for every utterance, in the table's order; only what the cache lacks is encoded.
 
     Args:
         cache: its folder.
@@ -34,11 +48,11 @@ def extract(
         splits = utterances["split"]
         training = [line for line, split in zip(spoken, splits, strict=True) if split == "train"]
         extractor = extractors.build("text", parameters, training=training)
-        return vectors(extractor, spoken, cache, parameters), extractor.card
+        return Extracted(vectors(extractor, spoken, cache, parameters), extractor.card)
     table, cards = None, []
     for folder, which in finetuned.shares(utterances):
         asked = finetuned.settings(parameters, folder)
-        extractor = Transformer(asked)
+        extractor = Transformer(asked, for_head=True)
         # All utterances are the context of some.
         spoken = [line for line, own in zip(lines(utterances, asked), which, strict=True) if own]
         made = vectors(extractor, spoken, cache, asked)
@@ -47,7 +61,9 @@ def extract(
         cards.append(extractor.card)
     assert table is not None
     version = fingerprint(*(card.version for card in cards))
-    return table, Card(finetuned.name, table.shape[1], cards[0].licence, version)
+    # The encoder's own vector has half of the numbers, its head's the others.
+    made, read = np.split(table, 2, axis=1)
+    return Extracted(made, Card(finetuned.name, made.shape[1], cards[0].licence, version), read)
 
 
 def lines(utterances: pd.DataFrame, parameters: TextParameters) -> list[Line]:
@@ -128,9 +144,14 @@ class Transformer:
     so that its vector is its own; what does not fit is cut off at the far ends.
     """
 
-    def __init__(self, parameters: TextParameters, training: Sequence[Line] = ()) -> None:
+    def __init__(
+        self, parameters: TextParameters, training: Sequence[Line] = (), for_head: bool = False
+    ) -> None:
         """Loads the encoder; nothing is fitted on ``training``.
 
+        Args:
+            for_head: each vector is followed by what the head of a fine-tuned encoder reads, the mean of the
+                last layer over the utterance's own tokens, which it is the mean over, too.
         Raises:
             ValueError: there is no such encoder, or a packaged one's weights are not the ones expected.
         """
@@ -144,14 +165,16 @@ class Transformer:
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         self._tokenizer, self._model = tokenizer, model
-        self._parameters = parameters
+        self._parameters, self._for_head = parameters, for_head
         self._limit = min(parameters.max_tokens, tokenizer.model_max_length)
         self._windows = Windows(tokenizer, self._limit)
         surroundings = f"{parameters.context} {parameters.following} {parameters.speaker_names}"
-        settings = f"{parameters.pooling} {self._limit} {surroundings} {parameters.own_tokens} unit"
+        settings = (
+            f"{parameters.pooling} {self._limit} {surroundings} {parameters.own_tokens} {for_head} unit"
+        )
         self.card = Card(
             name=parameters.encoder,
-            dimension=int(model.config.hidden_size),
+            dimension=int(model.config.hidden_size) * (2 if for_head else 1),
             licence=licence,
             version=fingerprint(digest, settings),
         )
@@ -161,7 +184,8 @@ class Transformer:
 
         from erc_kedro.extractors.windows import pooled
 
-        tokens, own = self._in_context(signals) if self._parameters.own_tokens else self._plain(signals)
+        alone = not (self._parameters.own_tokens or self._for_head)
+        tokens, own = self._plain(signals) if alone else self._in_context(signals)
         tokens = {name: value.to(self._model.device) for name, value in tokens.items()}
         with torch.inference_mode():
             states = self._model(**tokens, output_hidden_states=True).hidden_states
@@ -172,7 +196,11 @@ class Transformer:
                 vectors = hidden[:, 0]
             else:
                 vectors = pooled(hidden, own.to(hidden.device))
-            return torch.nn.functional.normalize(vectors, dim=-1).cpu().numpy()
+            unit = [torch.nn.functional.normalize(vectors, dim=-1)]
+            if self._for_head:
+                read = pooled(states[-1], own.to(hidden.device))
+                unit.append(torch.nn.functional.normalize(read, dim=-1))
+            return torch.cat(unit, -1).cpu().numpy()
 
     def _plain(self, signals: Sequence[Line]) -> tuple[Any, Any]:
         import torch

@@ -22,7 +22,7 @@ def text_features(
     Args:
         folder: where fine-tuning leaves this corpus's encoder.
     Returns:
-        the vectors, and what a fine-tuned encoder predicts from them with its own head; no rows for an
+        the vectors, and what a fine-tuned encoder predicts with its own head; no rows for an
         encoder that is not fine-tuned for these classes.
     """
     from erc_kedro.evaluation import audit
@@ -34,17 +34,17 @@ def text_features(
         errors = audit.encoder_errors(tuned.facts, utterances, corpus)
         audit.refuse({"name": f"features.text.encoder {tuned.folder}", "errors": errors})
         asked = tuned.settings(asked, tuned.folder)
-    vectors, made_by = text.extract(utterances, asked, cache, tuned)
+    vectors, made_by, read = text.extract(utterances, asked, cache, tuned)
     said = utterances["text"].str.strip() != ""
     table = _table(utterances, vectors, said.map({True: "ok", False: "no_text"}), made_by, asked)
     predictions = _no_predictions(card["labels"])
-    if tuned is not None:
+    if tuned is not None and read is not None:
         facts = tuned.facts
         table.attrs["encoder"] = facts
         table.attrs["extractor"]["finetune_run"] = facts["run"]
         table.attrs["extractor"]["folds"] = facts["folds"]
         if tuned.card.classes == card["labels"]:
-            predictions = tuned.predictions(utterances, vectors)
+            predictions = tuned.predictions(utterances, read)
             _log_alone(corpus, tuned.name, card, predictions, facts["run"])
     return table, predictions
 
