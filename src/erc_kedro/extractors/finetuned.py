@@ -57,7 +57,8 @@ class EncoderCard(BaseModel):
         corpus, protocol, split_fingerprint: what it was fitted on.
         classes: what its head tells apart, in order.
         encoder, licence, digest: what it started from.
-        settings: how it is shown an utterance, and pooled for its head, as fields of ``TextParameters``.
+        settings: how it is shown an utterance, and its vectors are pooled, as fields of ``TextParameters``;
+            the head reads the last layer in any case.
         parameters: of the fine-tuning, as configured.
         run: the MLflow run that fitted it, if it was tracked.
         fitted: by subfolder; "" is the folder itself.
@@ -93,12 +94,8 @@ class FineTuned:
         return f"{self.card.encoder} fine-tuned on {self.card.corpus}"
 
     def settings(self, parameters: TextParameters, folder: Path) -> TextParameters:
-        """The parameters with the encoder in ``folder``, and shown utterances as it was in training.
-
-        The pooling stays the one that is asked for: the head's is the head's alone.
-        """
-        shown = {name: value for name, value in self.card.settings.items() if name != "pooling"}
-        return parameters.model_copy(update={**shown, "encoder": str(folder)})
+        """The parameters with the encoder in ``folder``, and shown utterances as it was in training."""
+        return parameters.model_copy(update={**self.card.settings, "encoder": str(folder)})
 
     def shares(self, utterances: pd.DataFrame) -> list[tuple[Path, np.ndarray]]:
         """Each encoder's folder, and the utterances [N] whose vectors it makes.

@@ -57,7 +57,7 @@ def finetune(
         licence=whole.licence,
         digest=whole.digest,
         settings={
-            "pooling": "own",
+            "pooling": parameters.pooling,
             "context": parameters.context,
             "following": parameters.following,
             "speaker_names": parameters.speaker_names,

@@ -30,8 +30,9 @@ from erc_kedro.training.loop import best_epoch, mix
 FIT = "fit.json"
 # A kill costs less than this, or twenty times what saving costs, if that is more.
 SAVE_EVERY_S = 60.0
-# What decides how many fits there are and how fast, or is in the key as what it comes to on this machine.
-IDLE = {"jobs", "processes", "precision", "folds", "seed"}
+# What decides how many fits there are, how fast, and what is read from them, or is in the key as what it
+# comes to on this machine.
+IDLE = {"jobs", "processes", "precision", "folds", "seed", "pooling"}
 # What is summed over an epoch's steps.
 NOTHING = {"loss": 0.0, "labelled": 0.0, "utterances": 0.0, "seconds": 0.0}
 
