@@ -97,7 +97,10 @@ class Figure(_Whole, PlotlyDataset):
 
 
 class Folder(AbstractDataset[Path, Path]):
-    """A folder that a node fills itself, for work that must survive a crash halfway. Loads as its path."""
+    """A folder that a node fills itself, for work that must survive a crash halfway. Loads as its path.
+
+    The node that fills it may return the path, so that Kedro runs those that read it afterwards.
+    """
 
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = Path(filepath)
@@ -108,7 +111,8 @@ class Folder(AbstractDataset[Path, Path]):
         return self._filepath
 
     def save(self, data: Path) -> None:
-        raise DatasetError(f"{self._filepath} is filled by the node itself")
+        if data != self._filepath:
+            raise DatasetError(f"{self._filepath} is filled by the node itself, which returned {data}")
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}

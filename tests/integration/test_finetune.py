@@ -34,8 +34,9 @@ def tuned(copy_of_demo):
     project = copy_of_demo()
     tiny.bert(project.folder / "tiny", layers=2)
     project.write("conf/demo/parameters_finetune.yml", FINETUNE.format(encoder="tiny"))
-    project.kedro("run", "--env=demo", "--pipelines=finetune")
-    project.kedro("run", "--env=demo", "--params=experiment=finetuned")
+    # In one run, extraction must wait for the encoders.
+    walk = "ingestion,finetune,features,train,reporting"
+    project.kedro("run", "--env=demo", f"--pipelines={walk}", "--params=experiment=finetuned")
     return project
 
 

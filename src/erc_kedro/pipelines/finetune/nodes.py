@@ -20,11 +20,11 @@ def finetune_encoder(
     audit: dict[str, Any],
     folder: Path,
     parameters: FinetuneParameters,
-) -> tuple[dict[str, Any], DataFrame]:
+) -> tuple[Path, dict[str, Any], DataFrame]:
     """Fits the corpus's text encoders; the test split has no part in it.
 
     Returns:
-        What the encoders' folder says of itself, and a row an encoder and epoch.
+        The folder, what it says of itself, and a row an encoder and epoch.
     """
     import pandas as pd
 
@@ -61,4 +61,4 @@ def finetune_encoder(
         made.encoder,
         f"{len(made.fitted) - 1} more for out-of-fold vectors" if len(made.fitted) > 1 else "no folds",
     )
-    return made.model_dump(mode="json"), history
+    return folder, made.model_dump(mode="json"), history

@@ -13,8 +13,8 @@ def create_pipeline() -> Pipeline:
             [
                 Node(
                     finetune_encoder,
-                    ["utterances", "card", "audit", "finetuned", "params:finetune"],
-                    ["encoder_card", "encoder_history"],
+                    ["utterances", "card", "audit", "encoders", "params:finetune"],
+                    ["finetuned", "encoder_card", "encoder_history"],
                     name="finetune_encoder",
                 )
             ]
