@@ -23,6 +23,7 @@ PLAIN_ERRORS = (
     "CorpusError",
     "DatasetError",
     "ExtractionError",
+    "FinetuningError",
     "ParameterValidationError",
     "UnknownRunError",
 )

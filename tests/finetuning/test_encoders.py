@@ -196,8 +196,10 @@ class Stop(Exception):
     pass
 
 
-def test_a_fit_that_was_stopped_goes_on_and_ends_the_same(base, tmp_path, monkeypatch):
-    table, asked = toy(20), parameters(base, epochs=2)
+# Seven batches an epoch are no multiple of two, so that a gradient could be left over from the first.
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_fit_that_was_stopped_goes_on_and_ends_the_same(base, tmp_path, monkeypatch, accumulate):
+    table, asked = toy(20), parameters(base, epochs=2, accumulate=accumulate)
     finetune(table, CARD, "toy", asked, tmp_path / "whole")
     monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
     step, done = loop._step, []
@@ -296,6 +298,27 @@ def test_what_cannot_be_fitted_is_refused_by_parameter(base, tmp_path, change, m
         pytest.skip("there is a GPU")
     with pytest.raises(ValueError, match=message):
         finetune(toy(10), CARD, "toy", parameters(base).model_copy(update=change), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"encoder": "no/such-model"}, {"lora": LoraParameters(rank=2, targets=("nothing",))}]
+)
+def test_a_wrong_parameter_costs_no_finished_encoder(base, tmp_path, change):
+    asked = parameters(base, epochs=1)
+    made = finetune(toy(10), CARD, "toy", asked, tmp_path, run="first")
+    with pytest.raises(ValueError, match=r"finetune\."):
+        finetune(toy(10), CARD, "toy", asked.model_copy(update=change), tmp_path, run="second")
+    assert finetuned.find("finetuned", tmp_path).card == made
+    assert finetune(toy(10), CARD, "toy", asked, tmp_path, run="third") == made
+
+
+def test_what_was_fine_tuned_is_no_start_and_no_encoder_without_its_card(base, tmp_path):
+    finetune(toy(10), CARD, "toy", parameters(base, epochs=1, folds=2), tmp_path / "tuned")
+    for folder in ("tuned", "tuned/fold0"):
+        with pytest.raises(ValueError, match=r"finetune\.encoder: .* was fine-tuned before"):
+            finetune(toy(10), CARD, "toy", parameters(tmp_path / folder), tmp_path / "again")
+    with pytest.raises(ExtractionError, match=r"no erc_encoder\.json in it says on what"):
+        finetuned.find(str(tmp_path / "tuned/fold0"), tmp_path / "own")
 
 
 @pytest.mark.parametrize("change", [{"folds": 1}, {"targets": 4, "following": 2}, {"warmup": 1.0}])

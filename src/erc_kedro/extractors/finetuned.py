@@ -18,6 +18,8 @@ from erc_kedro.parameters import TextParameters
 
 CARD = "erc_encoder.json"
 HEAD = "head.safetensors"
+# What one fit leaves in its folder, beside its weights.
+FIT = "fit.json"
 
 
 class Fitted(BaseModel):
@@ -152,7 +154,7 @@ def find(encoder: str, own: Path) -> FineTuned | None:
     Args:
         own: where fine-tuning writes this corpus's.
     Raises:
-        ExtractionError: it is asked for and is not there, or its card cannot be read.
+        ExtractionError: it is asked for and is not there, or its card is missing or cannot be read.
     """
     folder = own if encoder == "finetuned" else Path(encoder)
     path = folder / CARD
@@ -161,6 +163,11 @@ def find(encoder: str, own: Path) -> FineTuned | None:
             raise ExtractionError(
                 f"features.text.encoder: finetuned, but {folder} holds no finished one; "
                 "`kedro run --pipeline=finetune` makes it"
+            )
+        if (folder / FIT).is_file():
+            raise ExtractionError(
+                f"features.text.encoder: {folder} was fine-tuned, but no {CARD} in it says on what; name "
+                "the folder that holds it, or finish it with `kedro run --pipeline=finetune`"
             )
         return None
     try:

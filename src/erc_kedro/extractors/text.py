@@ -63,7 +63,7 @@ def extract(
     version = fingerprint(*(card.version for card in cards))
     # The encoder's own vector has half of the numbers, its head's the others.
     made, read = np.split(table, 2, axis=1)
-    return Extracted(made, Card(finetuned.name, made.shape[1], cards[0].licence, version), read)
+    return Extracted(made, Card(finetuned.name, made.shape[1], finetuned.card.licence, version), read)
 
 
 def lines(utterances: pd.DataFrame, parameters: TextParameters) -> list[Line]:

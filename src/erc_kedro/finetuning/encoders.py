@@ -10,10 +10,14 @@ import numpy as np
 import pandas as pd
 
 from erc_kedro.extractors.base import fingerprint
-from erc_kedro.extractors.finetuned import CARD, EncoderCard
+from erc_kedro.extractors.finetuned import CARD, FIT, EncoderCard
 from erc_kedro.finetuning.loop import Outcome, Task, code_version, fit, outcome
 from erc_kedro.parameters import FinetuneParameters
 from erc_kedro.training import checkpoint
+
+
+class FinetuningError(ValueError):
+    """An encoder that cannot be fitted, and why."""
 
 
 def finetune(
@@ -32,7 +36,8 @@ def finetune(
         card: what the reader says of the corpus: labels, protocol.
         run: the MLflow run that this is; a folder that was finished before keeps the run that fitted it.
     Raises:
-        ValueError: there is no such encoder, or the training dialogues are fewer than the folds.
+        FinetuningError: there is no such encoder, or it was fine-tuned before; or the training dialogues are
+            fewer than the folds. What the folder holds is as it was.
     """
     import torch
     import transformers
@@ -40,12 +45,21 @@ def finetune(
     known = utterances[utterances["split"].isin(["train", "val"])]
     for split in ("train", "val"):
         if not known.loc[known["split"] == split, "label"].notna().any():
-            raise ValueError(f"finetune: the {split} split of {corpus} has no labelled utterance")
+            raise FinetuningError(f"finetune: the {split} split of {corpus} has no labelled utterance")
+    if any((Path(parameters.encoder) / name).is_file() for name in (CARD, FIT)):
+        raise FinetuningError(
+            f"finetune.encoder: {parameters.encoder} was fine-tuned before, and no audit would know on which "
+            "dialogues; start from what it started from"
+        )
     tasks = _tasks(known, tuple(card["labels"]), corpus, parameters, folder)
     earlier = _read(folder)
     # While encoders are fitted, the folder is not one whole.
     (folder / CARD).unlink(missing_ok=True)
-    _fit_all(tasks, parameters)
+    try:
+        _fit_all(tasks, parameters)
+    except ValueError as error:
+        _restore(folder, earlier)
+        raise FinetuningError(str(error)) from error
     outcomes = {name: _finished(task) for name, task in tasks.items()}
     whole = outcomes[""]
     made = EncoderCard(
@@ -74,8 +88,7 @@ def finetune(
     )
     if earlier is not None and earlier.fitted == made.fitted:
         made = made.model_copy(update={"run": earlier.run})
-    text = made.model_dump_json(indent=1) + "\n"
-    checkpoint.replace(folder / CARD, lambda path: path.write_text(text, "utf-8"))
+    _write(folder, made)
     return made
 
 
@@ -111,7 +124,7 @@ def _folds(known: pd.DataFrame, parameters: FinetuneParameters) -> list[set[str]
     training = known[known["split"] == "train"]
     dialogues = training["dialogue_id"].to_numpy()
     if len(np.unique(dialogues)) < parameters.folds:
-        raise ValueError(
+        raise FinetuningError(
             f"finetune.folds is {parameters.folds}, but training has {len(np.unique(dialogues))} dialogues"
         )
     split = StratifiedGroupKFold(parameters.folds, shuffle=True, random_state=parameters.seed)
@@ -157,6 +170,19 @@ def _finished(task: Task) -> Outcome:
     found = outcome(task.folder)
     assert found is not None, f"{task.folder} has no finished fit"
     return found
+
+
+def _write(folder: Path, card: EncoderCard) -> None:
+    text = card.model_dump_json(indent=1) + "\n"
+    checkpoint.replace(folder / CARD, lambda path: path.write_text(text, "utf-8"))
+
+
+def _restore(folder: Path, card: EncoderCard | None) -> None:
+    """The card as it was, if all that it describes still is: a wrong parameter costs no finished encoder."""
+    if card is not None:
+        found = {name: outcome(folder / name) for name in card.fitted}
+        if all(one is not None and one.fitted == card.fitted[name] for name, one in found.items()):
+            _write(folder, card)
 
 
 def _read(folder: Path) -> EncoderCard | None:

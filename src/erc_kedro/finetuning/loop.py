@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from erc_kedro import sources
 from erc_kedro.evaluation.audit import contents
 from erc_kedro.extractors.base import fingerprint
-from erc_kedro.extractors.finetuned import HEAD, Fitted
+from erc_kedro.extractors.finetuned import FIT, HEAD, Fitted
 from erc_kedro.finetuning import classifier
 from erc_kedro.finetuning.classifier import Classifier
 from erc_kedro.finetuning.examples import Dialogues, Example, batches
@@ -27,7 +27,6 @@ from erc_kedro.progress import bar as progress_bar
 from erc_kedro.training import checkpoint
 from erc_kedro.training.loop import best_epoch, mix
 
-FIT = "fit.json"
 # A kill costs less than this, or twenty times what saving costs, if that is more.
 SAVE_EVERY_S = 60.0
 # What decides how many fits there are, how fast, and what is read from them, or is in the key as what it
@@ -103,10 +102,6 @@ def fit(task: Task, alive: Callable[[], bool] = lambda: True) -> None:
             _write(task.folder, done.fitted, done.digest, done.licence, "done")
         accelerator.wait_for_everyone()
         return
-    if accelerator.is_main_process:
-        task.folder.mkdir(parents=True, exist_ok=True)
-        # Without it nothing counts as done, whatever else lies here.
-        (task.folder / FIT).unlink(missing_ok=True)
     limit = min(parameters.max_tokens, tokenizer.model_max_length)
     learned, validated = (
         Dialogues(rows, task.classes, tokenizer, limit, parameters)
@@ -117,6 +112,10 @@ def fit(task: Task, alive: Callable[[], bool] = lambda: True) -> None:
     network = Classifier(encoder, len(task.classes), parameters.dropout).to(accelerator.device)
     some = validated.examples()[: 4 * parameters.batch_utterances]
     network.eval().measure(*_on(accelerator.device, learned.tensors(some))[:2])
+    if accelerator.is_main_process:
+        task.folder.mkdir(parents=True, exist_ok=True)
+        # Without it nothing counts as done, whatever else lies here; what cannot be fitted leaves it.
+        (task.folder / FIT).unlink(missing_ok=True)
     history, resumed = _train(task, network, learned, validated, accelerator, tokenizer, key, alive)
     if accelerator.is_main_process:
         fitted = Fitted(
@@ -184,9 +183,11 @@ def _train(
                 parameters.batch_tokens,
                 draw,
             )
-            # Every process takes as many steps; the last ones may be there twice.
+            # Every process takes as many steps, and no gradient is left over from an epoch; so the first
+            # batches may be there twice.
             world = accelerator.num_processes
-            steps += steps[: -len(steps) % world]
+            short = -len(steps) % (world * parameters.accumulate)
+            steps += [steps[at % len(steps)] for at in range(short)]
             network.train()
             for step in range(first, len(steps) // world):
                 if not alive():

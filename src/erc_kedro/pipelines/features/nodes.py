@@ -45,7 +45,8 @@ def text_features(
         table.attrs["extractor"]["folds"] = facts["folds"]
         if tuned.card.classes == card["labels"]:
             predictions = tuned.predictions(utterances, read)
-            _log_alone(corpus, tuned.name, card, predictions, facts["run"])
+            alone = _log_alone(corpus, tuned.name, card, predictions, facts["run"])
+            table.attrs["extractor"]["alone"] = alone
     return table, predictions
 
 
@@ -131,8 +132,8 @@ def _no_predictions(labels: list[str]) -> DataFrame:
 
 def _log_alone(
     corpus: str, name: str, card: dict[str, Any], predictions: DataFrame, fitted_by: str | None
-) -> None:
-    """The encoder's own scores, beside those of the models that build on it."""
+) -> str:
+    """Tracks the encoder's own scores, beside those of the models that build on it, and says them."""
     from erc_kedro import tracking
     from erc_kedro.evaluation.metrics import metrics_table
 
@@ -151,13 +152,10 @@ def _log_alone(
     }
     with tracking.child(f"{corpus} encoder alone", tags) as run:
         run.metrics(scores)
-    logger.info(
-        "%s: %s alone has weighted F1 %.4f on validation, %.4f on test",
-        corpus,
-        name,
-        scores.get("val.weighted_f1", float("nan")),
-        scores.get("test.weighted_f1", float("nan")),
-    )
+    score = {split: scores.get(f"{split}.weighted_f1", float("nan")) for split in ("val", "test")}
+    said = f"weighted F1 {score['val']:.4f} on validation, {score['test']:.4f} on test"
+    logger.info("%s: %s alone has %s", corpus, name, said)
+    return said
 
 
 def _table(utterances: DataFrame, vectors: Any, reasons: Any, card: Any, parameters: Any) -> DataFrame:
