@@ -88,7 +88,8 @@ class TrackingHooks:
 
         project = self._context.project_path
         names = run_params.get("pipeline_names") or [run_params.get("pipeline_name") or "__default__"]
-        pipeline = "+".join(name or "__default__" for name in names)
+        # Kedro hands them over as a set: the same command would have another name each time.
+        pipeline = "+".join(sorted(name or "__default__" for name in names))
         parameters = _without_own_runs(self._context.params)
         corpora = run_params.get("namespaces") or []
         tracking.start(
