@@ -315,6 +315,19 @@ def test_who_was_taken_for_lost_goes_on_with_another_trial(tmp_path, monkeypatch
     assert len(studies.lost(study)) == 1
 
 
+def test_what_ended_in_another_run_is_told_by_that_run_while_it_lives(tmp_path, monkeypatch):
+    chosen = given(tmp_path, trials=1)
+    study = chosen.open()
+    studies.queue(study, [], 1)
+    trial = studies.claim(study, chosen.parameters)
+    trial.set_user_attr("worker", ["elsewhere", 1, 0.0])
+    study.tell(trial.number, state=TrialState.FAIL)
+    assert not studies.ended(study)
+    later = time.time() + studies.SILENT_S + 1
+    monkeypatch.setattr(studies.time, "time", lambda: later)
+    assert [ended.number for ended in studies.ended(study)] == [trial.number]
+
+
 def take_part(chosen, out):
     numbers = []
     search(chosen, lambda trial: numbers.append(trial.number))

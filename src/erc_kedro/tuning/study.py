@@ -238,8 +238,13 @@ def lost(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def ended(study: optuna.Study) -> list[FrozenTrial]:
-    """All trials that have ended, lost ones too."""
-    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    """Trials that have ended, lost ones too, and that are this process's or of one that is gone.
+
+    Another run tells of its own while it lives; both would tell of one that has just ended.
+    """
+    here = [processes.machine(), *processes.identity()]
+    done = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    return [trial for trial in done if trial.user_attrs.get("worker") == here or not _alive(trial)]
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
