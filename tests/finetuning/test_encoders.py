@@ -18,7 +18,7 @@ from erc_kedro.evaluation.audit import contents, encoder_errors
 from erc_kedro.extractors import finetuned, text
 from erc_kedro.extractors.base import ExtractionError
 from erc_kedro.finetuning import encoders, loop
-from erc_kedro.finetuning.encoders import finetune, resumed
+from erc_kedro.finetuning.encoders import finetune
 from erc_kedro.parameters import FinetuneParameters, LoraParameters, TextParameters
 from tests import tiny
 from tests.finetuning.corpus import CARD, CLASSES, parameters, toy
@@ -96,7 +96,7 @@ def test_the_vectors_are_pooled_as_asked_without_fitting_anew_and_the_head_reads
         card = finetune(table, CARD, "toy", parameters(base, pooling=pooling), tmp_path / "tuned")
         found = finetuned.find("finetuned", tmp_path / "tuned")
         made[pooling] = vectors(found, table, tmp_path / "cache")
-    assert resumed(tmp_path / "tuned", card) == {"": "done"}
+    assert encoders.resumed(tmp_path / "tuned", card) == {"": "done"}
     np.testing.assert_array_equal(made["own"].vectors, made["own"].read)
     np.testing.assert_allclose(made["last_four"].read, made["own"].read, atol=1e-5)
     assert np.abs(made["last_four"].vectors - made["own"].vectors).max() > 0.01

@@ -285,12 +285,18 @@ def test_points_that_are_added_later_go_before_the_rest(tmp_path):
     assert study.trials[2].params["learning_rate"] == 0.004
 
 
-def test_silence_on_another_machine_is_a_death(tmp_path, monkeypatch):
+def claimed_elsewhere(tmp_path):
+    """A study, and its only trial, which another machine has."""
     chosen = given(tmp_path, trials=1)
     study = chosen.open()
     studies.queue(study, [], 1)
     trial = studies.claim(study, chosen.parameters)
     trial.set_user_attr("worker", ["elsewhere", 1, 0.0])
+    return study, trial
+
+
+def test_silence_on_another_machine_is_a_death(tmp_path, monkeypatch):
+    study, trial = claimed_elsewhere(tmp_path)
     studies.queue(study, [], 1)
     assert not studies.lost(study)
     later = time.time() + studies.SILENT_S + 1
@@ -316,11 +322,7 @@ def test_who_was_taken_for_lost_goes_on_with_another_trial(tmp_path, monkeypatch
 
 
 def test_what_ended_in_another_run_is_told_by_that_run_while_it_lives(tmp_path, monkeypatch):
-    chosen = given(tmp_path, trials=1)
-    study = chosen.open()
-    studies.queue(study, [], 1)
-    trial = studies.claim(study, chosen.parameters)
-    trial.set_user_attr("worker", ["elsewhere", 1, 0.0])
+    study, trial = claimed_elsewhere(tmp_path)
     study.tell(trial.number, state=TrialState.FAIL)
     assert not studies.ended(study)
     later = time.time() + studies.SILENT_S + 1
