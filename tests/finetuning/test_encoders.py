@@ -312,6 +312,27 @@ def test_a_wrong_parameter_costs_no_finished_encoder(base, tmp_path, change):
     assert finetune(toy(10), CARD, "toy", asked, tmp_path, run="third") == made
 
 
+def test_a_fit_that_changed_and_was_stopped_is_not_taken_for_the_one_before(base, tmp_path, monkeypatch):
+    asked = parameters(base, epochs=1, folds=2)
+    finetune(toy(10), CARD, "toy", asked, tmp_path)
+    fit = encoders.fit
+
+    def stopped(task):
+        if task.folder.name == "fold1":
+            raise Stop
+        fit(task)
+
+    monkeypatch.setattr(encoders, "fit", stopped)
+    longer = asked.model_copy(update={"epochs": 2})
+    with pytest.raises(Stop):
+        finetune(toy(10), CARD, "toy", longer, tmp_path)
+    with pytest.raises(ExtractionError, match=r"is not the encoder that .*; `kedro run --pipeline=finetune`"):
+        finetuned.find("finetuned", tmp_path)
+    monkeypatch.setattr(encoders, "fit", fit)
+    made = finetune(toy(10), CARD, "toy", longer, tmp_path)
+    assert finetuned.find("finetuned", tmp_path).card == made
+
+
 def test_what_was_fine_tuned_is_no_start_and_no_encoder_without_its_card(base, tmp_path):
     finetune(toy(10), CARD, "toy", parameters(base, epochs=1, folds=2), tmp_path / "tuned")
     for folder in ("tuned", "tuned/fold0"):

@@ -5,6 +5,7 @@ if there are any, are fitted without the dialogues whose vectors they make. ``er
 of it.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,25 @@ class Fitted(BaseModel):
     def epoch(self) -> int:
         """The one that was kept."""
         return int(next(row["epoch"] for row in self.history if row["selected"]))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished fit, as its folder tells it."""
+
+    fitted: Fitted
+    digest: str
+    licence: str
+    resumed: str
+
+
+def outcome(folder: Path) -> Outcome | None:
+    """The finished fit in a folder, or None."""
+    try:
+        facts = json.loads((folder / FIT).read_text("utf-8"))
+        return Outcome(Fitted(**facts["fitted"]), facts["digest"], facts["licence"], facts["resumed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 class EncoderCard(BaseModel):
@@ -154,7 +174,8 @@ def find(encoder: str, own: Path) -> FineTuned | None:
     Args:
         own: where fine-tuning writes this corpus's.
     Raises:
-        ExtractionError: it is asked for and is not there, or its card is missing or cannot be read.
+        ExtractionError: it is asked for and is not there, or its card is missing, cannot be read, or
+            describes other fits than the folder holds.
     """
     folder = own if encoder == "finetuned" else Path(encoder)
     path = folder / CARD
@@ -179,6 +200,13 @@ def find(encoder: str, own: Path) -> FineTuned | None:
         ) from error
     if "" not in card.fitted:
         raise ExtractionError(f"{path}: no encoder is fitted on all training dialogues")
+    for name, fitted in card.fitted.items():
+        found = outcome(folder / name)
+        if found is None or found.fitted != fitted:
+            raise ExtractionError(
+                f"{folder / name} is not the encoder that {path} describes, since fitting it anew was "
+                "interrupted; `kedro run --pipeline=finetune` goes on"
+            )
     return FineTuned(folder, card)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from erc_kedro.extractors.base import fingerprint
-from erc_kedro.extractors.finetuned import CARD, FIT, EncoderCard
-from erc_kedro.finetuning.loop import Outcome, Task, code_version, fit, outcome
+from erc_kedro.extractors.finetuned import CARD, FIT, EncoderCard, Outcome, outcome
+from erc_kedro.finetuning.loop import Task, code_version, fit
 from erc_kedro.parameters import FinetuneParameters
 from erc_kedro.training import checkpoint
 
@@ -53,12 +53,9 @@ def finetune(
         )
     tasks = _tasks(known, tuple(card["labels"]), corpus, parameters, folder)
     earlier = _read(folder)
-    # While encoders are fitted, the folder is not one whole.
-    (folder / CARD).unlink(missing_ok=True)
     try:
         _fit_all(tasks, parameters)
     except ValueError as error:
-        _restore(folder, earlier)
         raise FinetuningError(str(error)) from error
     outcomes = {name: _finished(task) for name, task in tasks.items()}
     whole = outcomes[""]
@@ -88,7 +85,8 @@ def finetune(
     )
     if earlier is not None and earlier.fitted == made.fitted:
         made = made.model_copy(update={"run": earlier.run})
-    _write(folder, made)
+    text = made.model_dump_json(indent=1) + "\n"
+    checkpoint.replace(folder / CARD, lambda path: path.write_text(text, "utf-8"))
     return made
 
 
@@ -170,19 +168,6 @@ def _finished(task: Task) -> Outcome:
     found = outcome(task.folder)
     assert found is not None, f"{task.folder} has no finished fit"
     return found
-
-
-def _write(folder: Path, card: EncoderCard) -> None:
-    text = card.model_dump_json(indent=1) + "\n"
-    checkpoint.replace(folder / CARD, lambda path: path.write_text(text, "utf-8"))
-
-
-def _restore(folder: Path, card: EncoderCard | None) -> None:
-    """The card as it was, if all that it describes still is: a wrong parameter costs no finished encoder."""
-    if card is not None:
-        found = {name: outcome(folder / name) for name in card.fitted}
-        if all(one is not None and one.fitted == card.fitted[name] for name, one in found.items()):
-            _write(folder, card)
 
 
 def _read(folder: Path) -> EncoderCard | None:

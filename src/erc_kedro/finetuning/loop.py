@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from erc_kedro import sources
 from erc_kedro.evaluation.audit import contents
 from erc_kedro.extractors.base import fingerprint
-from erc_kedro.extractors.finetuned import FIT, HEAD, Fitted
+from erc_kedro.extractors.finetuned import FIT, HEAD, Fitted, outcome
 from erc_kedro.finetuning import classifier
 from erc_kedro.finetuning.classifier import Classifier
 from erc_kedro.finetuning.examples import Dialogues, Example, batches
@@ -57,25 +57,6 @@ class Task:
     folder: Path
     threads: int = 1
     line: int = 0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a fit leaves, read from its folder."""
-
-    fitted: Fitted
-    digest: str
-    licence: str
-    resumed: str
-
-
-def outcome(folder: Path) -> Outcome | None:
-    """The finished fit in a folder, or None."""
-    try:
-        facts = json.loads((folder / FIT).read_text("utf-8"))
-        return Outcome(Fitted(**facts["fitted"]), facts["digest"], facts["licence"], facts["resumed"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def fit(task: Task, alive: Callable[[], bool] = lambda: True) -> None:
