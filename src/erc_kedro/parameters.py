@@ -16,6 +16,7 @@ from pydantic import (
 
 Weight = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
+Scaling = Literal["train", "speaker", "speaker_past", "none"]
 
 
 # Extractors by modality and name, and where their classes live; imported only when chosen.
@@ -255,11 +256,10 @@ class TrainParameters(Parameters):
     batch_utterances: int = Field(default=512, ge=1)
     # The chance that a training dialogue loses one or two of its modalities for a step.
     modality_dropout: Probability = 0.1
-    # How each modality is scaled: statistics of training utterances, or of each speaker's own utterances
-    # (no labels, but it looks at all that a speaker says), or not at all.
-    scaling: dict[Literal["text", "audio", "visual"], Literal["train", "speaker", "none"]] = Field(
-        default_factory=dict
-    )
+    # How each modality is scaled: statistics of training utterances; or of each speaker's own utterances (no
+    # labels, but all that a speaker says in a split, later utterances and test included); or of what the
+    # speaker has said so far in the dialogue; or not at all. See `used_scaling`.
+    scaling: dict[Literal["text", "audio", "visual"], Scaling] = Field(default_factory=dict)
     # Modalities that the trained model is not shown when it predicts.
     withhold: tuple[Literal["text", "audio", "visual"], ...] = ()
     # Threads of one seed's fit, and how many seeds are fitted at once.
@@ -278,6 +278,12 @@ class TrainParameters(Parameters):
     def shown(self) -> list[str]:
         """The modalities that predictions rest on."""
         return [name for name in self.model.modalities if name not in self.withhold]
+
+    @property
+    def used_scaling(self) -> dict[str, str]:
+        """``scaling`` as this model may have it: a causal one is not shown what a speaker says later."""
+        past = {"speaker": "speaker_past"} if self.model.causal else {}
+        return {modality: past.get(how, how) for modality, how in self.scaling.items()}
 
 
 class CompareParameters(Parameters):

@@ -1,6 +1,7 @@
 """Every network that ``model.architecture`` can name, and where it is written."""
 
 from importlib import import_module
+from typing import Any
 
 from erc_kedro.models.batch import Network
 from erc_kedro.parameters import ModelParameters
@@ -24,6 +25,11 @@ def build(parameters: ModelParameters, dimensions: list[int], classes: int) -> N
     Args:
         dimensions: D_m of text, audio and visual features; classes: C.
     """
-    module, name = ARCHITECTURES[parameters.architecture]
-    network: Network = getattr(import_module(module), name)(parameters, dimensions, classes)
+    network: Network = network_class(parameters.architecture)(parameters, dimensions, classes)
     return network
+
+
+def network_class(architecture: str) -> Any:
+    """The class of an architecture, imported only now."""
+    module, name = ARCHITECTURES[architecture]
+    return getattr(import_module(module), name)

@@ -14,6 +14,13 @@ from torch import Tensor
 from erc_kedro.models.batch import Batch
 from erc_kedro.schemas import MODALITIES
 
+# Utterances from which a speaker's own statistics are believed.
+_ENOUGH = 5
+# How many utterances training's statistics count for beside a speaker's past.
+_PRIOR = 10
+# A number whose deviation is a smaller share of its size than this is constant but for float32's rounding.
+_ROUNDING = 2 * float(np.finfo(np.float32).eps)
+
 
 @dataclass
 class Dialogues:
@@ -91,8 +98,10 @@ def assemble(
         features: by modality, ``schemas.features``.
         classes: the closed set of labels.
         scaling: by modality: ``train`` (default) standardises by training utterances, ``speaker`` by all
-            utterances of the same speaker in the same split (no labels are read), ``none`` leaves the
-            numbers as they are.
+            utterances of the same speaker in the same split (no labels are read, but later utterances and
+            those of test are), ``speaker_past`` by the same speaker's utterances of the dialogue up to and
+            with this one, shrunk to training's statistics while they are few, ``none`` leaves the numbers as
+            they are. ``TrainParameters.used_scaling`` is what a model may have.
     Raises:
         ValueError: a feature table lacks utterances, or a label is not among the classes.
     """
@@ -102,7 +111,10 @@ def assemble(
         raise ValueError(f"labels {sorted(unknown)} are not among the classes {list(classes)}")
     train = (table["split"] == "train").to_numpy()
     # A speaker of one split is scaled apart from the same name in another: nothing crosses splits.
-    groups = (table["split"] + "\n" + table["speaker"]).factorize()[0]
+    groups = {
+        "speaker": table.groupby(["split", "speaker"], sort=False).ngroup().to_numpy(),
+        "speaker_past": table.groupby(["dialogue_id", "speaker"], sort=False).ngroup().to_numpy(),
+    }
     tensors, here = [], []
     for modality in MODALITIES:
         x, present = _aligned(features[modality], table["utterance_id"], modality)
@@ -142,29 +154,50 @@ def _aligned(table: pd.DataFrame, ids: pd.Series, modality: str) -> tuple[np.nda
 
 
 def _scaled(
-    x: np.ndarray, present: np.ndarray, train: np.ndarray, groups: np.ndarray, how: str
+    x: np.ndarray, present: np.ndarray, train: np.ndarray, groups: Mapping[str, np.ndarray], how: str
 ) -> np.ndarray:
     if how == "none" or not present.any():
         return x
-    reference = x[present & train] if (present & train).any() else x[present][:0]
-    if how == "speaker":
-        x = x.copy()
-        for group in np.unique(groups[present]):
-            rows = present & (groups == group)
-            # Too few utterances say nothing of a speaker's range; the training statistics stand in.
-            own = x[rows] if rows.sum() >= 5 else reference
-            x[rows] = _standardised(x[rows], own)
-        return x
-    scaled = _standardised(x, reference)
-    scaled[~present] = 0
+    known = x[present & train]
+    mean, deviation = _statistics(known) if len(known) else (0.0, 1.0)
+    scaled = np.zeros_like(x)
+    if how == "train":
+        scaled[present] = _standardised(x[present], mean, deviation)
+        return scaled
+    group = groups[how]
+    for name in np.unique(group[present]):
+        rows = present & (group == name)
+        own = x[rows]
+        if how == "speaker_past":
+            scaled[rows] = _standardised(own, *_running(own, mean, deviation))
+        # Too few utterances say nothing of a speaker's range; the training statistics stand in.
+        elif len(own) < _ENOUGH and len(known):
+            scaled[rows] = _standardised(own, mean, deviation)
+        else:
+            scaled[rows] = _standardised(own, *_statistics(own))
     return scaled
 
 
-def _standardised(x: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    if not len(reference):
-        return x.copy()
-    mean, deviation = reference.mean(0, dtype=np.float64), reference.std(0, dtype=np.float64)
-    deviation[deviation < 1e-6] = 1
+def _statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of each number; one that only rounding moves has an infinite deviation."""
+    mean, deviation = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
+    # Relative, since features may be as small as they like.
+    return mean, np.where(deviation > _ROUNDING * np.abs(x).max(0), deviation, np.inf)
+
+
+def _running(x: np.ndarray, mean: Any, deviation: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Statistics [N, D] of one speaker's utterances x [N, D] up to and with each.
+
+    They are those of the utterances so far and of ``_PRIOR`` more that have training's mean and deviation.
+    """
+    away = x.astype(np.float64) - mean
+    weight = _PRIOR + np.arange(1, len(x) + 1)[:, None]
+    shift = away.cumsum(0) / weight
+    variance = (_PRIOR * np.square(deviation) + np.square(away).cumsum(0)) / weight - np.square(shift)
+    return mean + shift, np.sqrt(np.maximum(variance, 0))
+
+
+def _standardised(x: np.ndarray, mean: Any, deviation: Any) -> np.ndarray:
     # Far outliers (a clipped clip, a failed tracker) are pulled in, not believed.
     return np.clip((x - mean) / deviation, -10, 10).astype(np.float32)
 

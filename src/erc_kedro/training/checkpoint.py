@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import sklearn
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from erc_kedro import sources
-from erc_kedro.models.architectures import ARCHITECTURES
+from erc_kedro.models.architectures import ARCHITECTURES, network_class
+from erc_kedro.models.baselines.base import ClosedForm
 from erc_kedro.parameters import TrainParameters
+from erc_kedro.schemas import MODALITIES
 from erc_kedro.training.batches import Dialogues
 
 CHECKPOINT = "checkpoint.pt"
@@ -35,18 +38,34 @@ def key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:
 
     Nor does the name of the experiment, nor a modality that the corpus has no features of.
     """
-    data = data.only(parameters.model.modalities)
-    parameters = without_idle(parameters, data)
-    settings = parameters.model_dump_json(exclude={"seeds": True, "jobs": True, "model": {"modalities"}})
-    version = code_version(parameters.model.architecture)
-    parts = (data.fingerprint, settings, str(seed), torch.__version__, version)
+    parameters = effective(parameters, data)
+    architecture = parameters.model.architecture
+    settings = parameters.model_dump_json(exclude={"seeds", "jobs"})
+    parts = [data.only(parameters.model.modalities).fingerprint, settings, str(seed)]
+    parts += [torch.__version__, code_version(architecture)]
+    if issubclass(network_class(architecture), ClosedForm):
+        parts.append(sklearn.__version__)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def without_idle(parameters: TrainParameters, data: Dialogues) -> TrainParameters:
-    """The same parameters without withholding what is not there."""
-    withhold = tuple(name for name in parameters.withhold if name in data.modalities)
-    return parameters.model_copy(update={"withhold": withhold})
+def effective(parameters: TrainParameters, data: Dialogues) -> TrainParameters:
+    """The parameters as a fit to this data has them: what is not there is neither used nor withheld.
+
+    A network is built, saved and keyed by these, so that one key is one structure.
+
+    Raises:
+        ValueError: the corpus has features of none of the modalities.
+    """
+    there = data.modalities
+    modalities = tuple(name for name in MODALITIES if name in parameters.model.modalities and name in there)
+    withhold = tuple(name for name in modalities if name in parameters.withhold)
+    if modalities == withhold:
+        raise ValueError(
+            f"the corpus has no {' or '.join(parameters.shown)} features, and nothing else is to be seen; "
+            "its audit in 08_reporting/audit says why"
+        )
+    model = parameters.model.model_copy(update={"modalities": modalities})
+    return parameters.model_copy(update={"model": model, "withhold": withhold})
 
 
 def training_key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:

@@ -71,6 +71,7 @@ def fit(
                 f"the {split} split has no labelled utterance; training needs labels in train and "
                 "val; the corpus's audit in 08_reporting/audit counts them"
             )
+    parameters = checkpoint.effective(parameters, data)
     torch.set_num_threads(parameters.threads)
     key = checkpoint.key(data, parameters, seed)
     done = checkpoint.load_result(folder, key)
@@ -88,7 +89,7 @@ def fit(
         made, predictions, table = twin
         checkpoint.save_result(folder, config, made / checkpoint.WEIGHTS, predictions, table)
         return Fit(predictions, table, folder, "done")
-    if checkpoint.without_idle(parameters, data.only(parameters.model.modalities)).withhold:
+    if parameters.withhold:
         whole = parameters.model_copy(update={"withhold": ()})
         trained = fit(data, whole, seed, folder / "whole", on_epoch, shared)
         network = load_network(trained.folder)

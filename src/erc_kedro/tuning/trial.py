@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from erc_kedro.config import ConfigError
 from erc_kedro.extractors.base import fingerprint
-from erc_kedro.parameters import NOT_LEARNED, TrainParameters, TuneParameters
+from erc_kedro.parameters import NOT_LEARNED, TrainParameters, TuneParameters, value_of
 from erc_kedro.training import checkpoint
 from erc_kedro.training.batches import Dialogues, assemble, batch_of
 from erc_kedro.training.loop import fit, load_network
@@ -82,11 +82,16 @@ def prepare(
             f"tune.first_seed is {parameters.first_seed}, but the seeds 0 to {base.seeds - 1} are for "
             "training and must stay fresh; write 1000"
         )
-    scaled = [name for name in parameters.space if name.startswith("scaling.")]
+    # A causal model's scaling knows the past alone.
+    scaled = [name for name in parameters.space if name.startswith("scaling.") or name == "model.causal"]
     data = {}
     for chosen in itertools.product(*(_choices(parameters, base, name) for name in scaled)):
-        variant = with_values(base, dict(zip(scaled, chosen, strict=True)))
-        data[scaled_by(variant)] = assemble(utterances, features, classes, variant.scaling)
+        try:
+            variant = with_values(base, dict(zip(scaled, chosen, strict=True)))
+        except ValidationError:
+            # What does not fit together is no trial's either.
+            continue
+        data[scaled_by(variant)] = assemble(utterances, features, classes, variant.used_scaling)
     searched = parameters.space.get("model.architecture")
     architectures = (searched and searched.choices) or (base.model.architecture,)
     decides = {"space", "seeds", "first_seed", "second_objective", "prune_epochs", "prune_seeds"}
@@ -100,14 +105,13 @@ def prepare(
     return Search(name, corpus, parameters, base, data, folder, base.threads)
 
 
-def _choices(parameters: TuneParameters, base: TrainParameters, name: str) -> set[str]:
-    own = base.scaling.get(name.partition(".")[2])  # type: ignore[call-overload]
-    return {*(parameters.space[name].choices or ()), own or "train"}
+def _choices(parameters: TuneParameters, base: TrainParameters, name: str) -> set[Any]:
+    return {*(parameters.space[name].choices or ()), value_of(base, name)}
 
 
 def scaled_by(parameters: TrainParameters) -> str:
     """The key of ``Search.data`` for these parameters."""
-    how = {name: how for name, how in parameters.scaling.items() if how != "train"}
+    how = {name: how for name, how in parameters.used_scaling.items() if how != "train"}
     return repr(sorted(how.items()))
 
 

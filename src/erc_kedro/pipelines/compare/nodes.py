@@ -49,9 +49,9 @@ def train_experiments(
     experiments: dict[str, dict[str, Any]] = {}
     for name, train in parameters.experiments.items():
         admit(name, (audit, features_audit), text.attrs, utterances, corpus, train.model.causal)
-        scaling = repr(sorted(train.scaling.items()))
+        scaling = repr(sorted(train.used_scaling.items()))
         if scaling not in scaled:
-            scaled[scaling] = assemble(utterances, tables, card["labels"], train.scaling)
+            scaled[scaling] = assemble(utterances, tables, card["labels"], train.used_scaling)
         data = scaled[scaling]
         shown = [modality for modality in train.shown if modality in data.modalities]
         experiments[name] = {"shown": shown, "key": None, "parameters": train.model_dump(mode="json")}

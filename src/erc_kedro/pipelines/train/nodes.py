@@ -39,7 +39,7 @@ def train_corpus(
     corpus, experiment = models.parent.name, models.name
     admit(experiment, (audit, features_audit), text.attrs, utterances, corpus, parameters.model.causal)
     tables = {"text": text, "audio": audio, "visual": visual}
-    data = assemble(utterances, tables, card["labels"], parameters.scaling)
+    data = assemble(utterances, tables, card["labels"], parameters.used_scaling)
     facts = facts_of(data, parameters, tables)
     fits = fit_seeds(data, parameters, models, f"{corpus} {experiment}")
     predictions, metrics, history = tracked(corpus, experiment, card, data, parameters, facts, fits)

@@ -43,7 +43,9 @@ def tune_corpus(
     from erc_kedro.tuning.trial import prepare
 
     corpus = folder.name
-    admit("tune", (audit, features_audit), text.attrs, utterances, corpus, train.model.causal)
+    searched = parameters.space.get("model.causal")
+    causal = train.model.causal or (searched is not None and searched.holds(True))
+    admit("tune", (audit, features_audit), text.attrs, utterances, corpus, causal)
     known = utterances[utterances["split"] != "test"]
     tables = {"text": text, "audio": audio, "visual": visual}
     given = prepare(corpus, known, tables, card["labels"], train, parameters, folder)
