@@ -11,11 +11,10 @@ from kedro.io import DatasetError
 from erc_kedro.datasets import Json, Table, Text, missing_is_none
 
 
-def test_vectors_are_a_fixed_size_list_of_float32_and_attributes_survive(tmp_path):
+def test_vectors_are_a_fixed_size_list_of_float32(tmp_path):
     table = pd.DataFrame(
         {"utterance_id": ["a", "b"], "vector": list(np.eye(2, 3, dtype=np.float32)), "present": [True, False]}
     )
-    table.attrs["extractor"] = {"name": "x", "settings": {"k": 1}}
     dataset = Table(filepath=str(tmp_path / "t.parquet"))
     dataset.save(table)
     field = pq.read_schema(tmp_path / "t.parquet").field("vector")
@@ -25,7 +24,6 @@ def test_vectors_are_a_fixed_size_list_of_float32_and_attributes_survive(tmp_pat
     preview = dataset.preview(nrows=1)
     assert json.loads(json.dumps(preview))["data"] == [["a", "1, 0, 0", True]]
     back = dataset.load()
-    assert back.attrs == table.attrs
     np.testing.assert_array_equal(np.stack(back["vector"]), np.eye(2, 3))
 
 

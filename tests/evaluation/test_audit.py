@@ -11,6 +11,7 @@ import pytest
 import erc_kedro.corpora
 from erc_kedro.corpora.tables import irregularity_table, utterance_table
 from erc_kedro.evaluation import audit
+from erc_kedro.evaluation.provenance import provenance
 
 CARD = {"name": "Talk", "protocol": "own", "synthetic": False, "notes": ["A note."]}
 NOTHING = irregularity_table([])
@@ -164,9 +165,19 @@ def test_every_kind_that_a_reader_names_has_a_meaning() -> None:
     assert named <= audit._MEANINGS.keys()
 
 
+def audited(
+    tables: dict[str, pd.DataFrame], utterances: pd.DataFrame, clips: pd.DataFrame | None = None
+) -> dict:
+    records = {
+        modality: provenance(table, utterances, {"name": "made", "settings": {}})
+        for modality, table in tables.items()
+    }
+    return audit.audit_features(tables, utterances, records, clips)
+
+
 def test_sound_features_pass(matrix: np.ndarray) -> None:
     table = corpus()
-    findings = audit.audit_features({"audio": features(table, matrix)}, table)
+    findings = audited({"audio": features(table, matrix)}, table)
     assert findings["errors"] == findings["warnings"] == []
     assert findings["modalities"]["audio"]["dimension"] == 4
     assert findings["counts"]["audio"]["test"] == {"ok": 4}
@@ -177,18 +188,18 @@ def test_sound_features_pass(matrix: np.ndarray) -> None:
 def test_rows_are_matched_by_id_not_by_order(matrix: np.ndarray) -> None:
     table = corpus()
     shuffled = features(table, matrix, absent=(0,)).sample(frac=1, random_state=2)
-    assert audit.audit_features({"audio": shuffled}, table)["counts"]["audio"]["train"] == {
+    assert audited({"audio": shuffled}, table)["counts"]["audio"]["train"] == {
         "ok": 3,
         "no_media": 1,
     }
     with pytest.raises(ValueError, match="not of this corpus's 12 utterances"):
-        audit.audit_features({"audio": shuffled[1:]}, table)
+        audited({"audio": shuffled[1:]}, table)
 
 
 def test_absent_vectors_are_counted_but_not_looked_into(matrix: np.ndarray) -> None:
     table = corpus()
     matrix[[0, 11]] = 0
-    findings = audit.audit_features({"audio": features(table, matrix, absent=(0, 11))}, table)
+    findings = audited({"audio": features(table, matrix, absent=(0, 11))}, table)
     assert findings["modalities"]["audio"]["all_zero"] == 0
     assert findings["modalities"]["audio"]["identical_across_splits"] == 0
     assert findings["warnings"] == [
@@ -199,7 +210,7 @@ def test_absent_vectors_are_counted_but_not_looked_into(matrix: np.ndarray) -> N
 
 def test_an_absent_modality_is_one_warning(matrix: np.ndarray) -> None:
     table = corpus()
-    findings = audit.audit_features({"visual": features(table, matrix, absent=tuple(range(12)))}, table)
+    findings = audited({"visual": features(table, matrix, absent=tuple(range(12)))}, table)
     assert findings["warnings"] == ["No utterance has visual features; the modality is absent."]
 
 
@@ -208,9 +219,7 @@ def test_vectors_of_another_split_are_found(matrix: np.ndarray) -> None:
     matrix[4] = matrix[0]
     matrix[9] = matrix[2]
     matrix[3] = matrix[2]
-    findings = audit.audit_features(
-        {"audio": features(table, matrix), "text": features(table, matrix)}, table
-    )
+    findings = audited({"audio": features(table, matrix), "text": features(table, matrix)}, table)
     facts = findings["modalities"]["audio"]
     assert facts["examples"] == ["d2_0 = d0_0", "d4_1 = d1_0"]
     assert (facts["identical_across_splits"], facts["identical_with_same_text"]) == (2, 1)
@@ -223,12 +232,12 @@ def test_zero_constant_and_infinite_vectors(matrix: np.ndarray) -> None:
     matrix[5] = 0
     matrix[:, 2] = 7.0
     matrix[5, 2] = 0
-    findings = audit.audit_features({"audio": features(table, matrix)}, table)
+    findings = audited({"audio": features(table, matrix)}, table)
     facts = findings["modalities"]["audio"]
     assert (facts["all_zero"], facts["constant_dimensions"], facts["not_finite"]) == (1, 1, 0)
     assert len(findings["warnings"]) == 2
     matrix[6, 1] = np.inf
-    infinite = audit.audit_features({"audio": features(table, matrix)}, table)
+    infinite = audited({"audio": features(table, matrix)}, table)
     with pytest.raises(audit.AuditError, match="1 audio vectors are not finite"):
         audit.refuse(infinite)
 
@@ -250,14 +259,14 @@ def test_meld_sized_features_take_less_than_two_seconds() -> None:
     table = utterance_table(rows)
     part = features(table, np.random.default_rng(0).normal(size=(count, 1024)))
     start = time.process_time()
-    audit.audit_features({"text": part}, table)
+    audited({"text": part}, table)
     assert time.process_time() - start < 2
 
 
 def test_the_page_says_what_was_found(matrix: np.ndarray) -> None:
     table = corpus(split={1: "test"})
     findings = audit.audit_corpus(table, {**CARD, "synthetic": True}, NOTHING)
-    of_features = audit.audit_features({"audio": features(table, matrix, absent=(11,))}, table)
+    of_features = audited({"audio": features(table, matrix, absent=(11,))}, table)
     page = audit.page(findings, of_features)
     assert page.startswith("# Audit of Talk (synthetic")
     assert "- Dialogues in two splits: d0." in page
@@ -297,7 +306,7 @@ def test_clips_are_counted_and_the_bad_ones_named() -> None:
         ]
     )
     vectors = np.random.default_rng(0).normal(size=(12, 4))
-    findings = audit.audit_features({"audio": features(utterances, vectors)}, utterances, clips)
+    findings = audited({"audio": features(utterances, vectors)}, utterances, clips)
     found = findings["clips"]
     assert found["splits"]["train"] == {
         "voice": {"ok": 2},
@@ -330,13 +339,13 @@ def test_clips_are_counted_and_the_bad_ones_named() -> None:
 
 def test_one_vector_for_everything_is_flagged() -> None:
     table = corpus()
-    said = " ".join(audit.audit_features({"audio": features(table, np.ones((12, 4)))}, table)["warnings"])
+    said = " ".join(audited({"audio": features(table, np.ones((12, 4)))}, table)["warnings"])
     assert "All audio vectors of training are the same" in said
 
 
 def test_a_vector_of_two_texts_in_one_split_is_flagged(matrix: np.ndarray) -> None:
     table = corpus()
     matrix[2] = matrix[0]
-    findings = audit.audit_features({"visual": features(table, matrix)}, table)
+    findings = audited({"visual": features(table, matrix)}, table)
     assert findings["modalities"]["visual"]["repeated"] == 2
     assert "2 visual vectors are bit-identical to that of another text" in " ".join(findings["warnings"])

@@ -10,6 +10,7 @@ import pytest
 from sklearn.metrics import f1_score, precision_score
 
 from erc_kedro.evaluation.audit import audit_corpus, audit_features
+from erc_kedro.evaluation.provenance import provenance
 from erc_kedro.evaluation.comparison import comparison_table
 from erc_kedro.evaluation.intervals import bootstrap_interval
 from erc_kedro.evaluation.metrics import class_columns, metrics_table
@@ -127,7 +128,9 @@ def section(name="meld", seeds=3, classes=CLASSES, **card):
         metrics_table(predictions),
         history,
         audit_corpus(utterances, card, irregularities),
-        audit_features({"audio": features}, utterances),
+        audit_features(
+            {"audio": features}, utterances, {"audio": provenance(features, utterances, {"name": "made"})}
+        ),
         utterances,
         contributions,
         degraded,

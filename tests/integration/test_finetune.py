@@ -58,8 +58,11 @@ def test_the_report_says_which_step_came_before_and_what_the_encoder_scores_alon
 @pytest.mark.parametrize("corpus", ["meld", "iemocap"])
 def test_the_features_are_the_fine_tuned_encoder_s(tuned, corpus):
     features = table(tuned, "04_feature/{corpus}/text.parquet", corpus)
-    assert features.attrs["extractor"]["name"] == f"tiny fine-tuned on {corpus}"
-    assert features.attrs["extractor"]["settings"]["context"] == 1
+    made_by = json.loads((tuned.folder / f"data/demo/04_feature/{corpus}/text_provenance.json").read_text())[
+        "extractor"
+    ]
+    assert made_by["name"] == f"tiny fine-tuned on {corpus}"
+    assert made_by["settings"]["context"] == 1
     assert features["vector"].map(len).unique().tolist() == [16]
     folder = tuned.folder / "data/demo/06_models/encoders" / corpus
     card = json.loads((folder / "erc_encoder.json").read_text())

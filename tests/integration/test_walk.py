@@ -154,7 +154,7 @@ def test_voice_and_face_come_from_the_clips_and_each_has_its_reason(demo, corpus
     clips = pd.read_parquet(folder / "clips.parquet")
     for modality in ("audio", "visual"):
         table = pd.read_parquet(folder / f"{modality}.parquet").set_index("utterance_id")
-        card = table.attrs["extractor"]
+        card = json.loads((folder / f"{modality}_provenance.json").read_text())["extractor"]
         assert card["version"]
         assert card["licence"]
         assert table["present"].mean() > 0.85

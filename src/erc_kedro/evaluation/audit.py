@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from erc_kedro.evaluation.provenance import provenance_errors
 from erc_kedro.schemas import SPLITS
 
 Audit = dict[str, Any]
@@ -234,11 +235,11 @@ def text_errors(
     """What forbids a table of text vectors for these utterances.
 
     Args:
-        made_by: the table's attributes: ``encoder`` (facts of a fine-tuned one, if it is one), ``extractor``.
+        made_by: the table's ``provenance``.
         causal: whether the model that reads them may not look ahead.
     """
-    errors = encoder_errors(made_by["encoder"], utterances, corpus) if made_by.get("encoder") else []
-    following = made_by.get("extractor", {}).get("settings", {}).get("following", 0)
+    errors = encoder_errors(made_by["encoder"], utterances, corpus) if made_by["encoder"] else []
+    following = made_by["extractor"].get("settings", {}).get("following", 0)
     if causal and following:
         errors.append(
             f"The model is causal, but its text vectors know the {following} utterances that follow; "
@@ -256,31 +257,48 @@ def refuse(audit: Mapping[str, Any]) -> None:
 
 def admit(
     name: str,
-    audits: Iterable[Mapping[str, Any]],
-    made_by: Mapping[Any, Any],
+    audit: Mapping[str, Any],
+    features_audit: Mapping[str, Any],
+    features: Mapping[str, pd.DataFrame],
     utterances: pd.DataFrame,
     corpus: str,
     causal: bool,
 ) -> None:
-    """Raise AuditError unless a model of this name may be trained: ``refuse`` and ``text_errors``."""
-    for audit in audits:
-        refuse(audit)
-    refuse({"name": f"{corpus} {name}", "errors": text_errors(made_by, utterances, corpus, causal)})
+    """Raise AuditError unless a model of this name may be trained.
+
+    Refused are the errors of either audit, features of unknown or other provenance than ``features_audit``
+    records, and what ``text_errors`` finds.
+
+    Args:
+        features: by modality, the tables that are trained on.
+    """
+    refuse(audit)
+    refuse(features_audit)
+    records = features_audit.get("provenance") or {}
+    errors = provenance_errors(records, features, utterances)
+    refuse(
+        {
+            "name": f"{corpus} {name}",
+            "errors": errors or text_errors(records["text"], utterances, corpus, causal),
+        }
+    )
 
 
 def audit_features(
     features: Mapping[str, pd.DataFrame],
     utterances: pd.DataFrame,
+    records: Mapping[str, Mapping[str, Any]],
     clips: pd.DataFrame | None = None,
     corpus: str = "",
 ) -> Audit:
     """Look into the vectors of each modality.
 
     Args:
-        corpus: its name, by which a fine-tuned encoder knows its own.
         features: modality to a table of utterance_id, vector (one length a modality), present, reason.
         utterances: the utterance table.
+        records: modality to the ``provenance`` of its table.
         clips: what became of every clip that features were extracted from.
+        corpus: its name, by which a fine-tuned encoder knows its own.
 
     Returns:
         ``counts`` (modality to split to reason to count); ``modalities``: modality to ``dimension``;
@@ -290,8 +308,8 @@ def audit_features(
         split, with ``examples``), and of these those ``identical_with_same_text``, which for text is as it
         must be; ``repeated`` (utterances whose vector is that of one with another text in their split).
         ``encoder`` (a fine-tuned text encoder's corpus, origin, folds and numbers of dialogues; else None).
-        ``clips`` (what ``_audit_clips`` counts; empty where nothing was extracted from clips). ``warnings``
-        and ``errors`` (sentences).
+        ``clips`` (what ``_audit_clips`` counts; empty where nothing was extracted from clips).
+        ``provenance`` (the records). ``warnings`` and ``errors`` (sentences).
 
     Raises:
         ValueError: a table does not hold exactly the corpus's utterances.
@@ -309,9 +327,16 @@ def audit_features(
         }
         audit["modalities"][modality] = facts
         _warn(modality, facts, audit)
-    if "text" in features:
-        audit["encoder"] = _encoder(features["text"].attrs)
-        audit["errors"] += text_errors(features["text"].attrs, utterances, corpus)
+    audit["provenance"] = dict(records)
+    audit["errors"] += provenance_errors(records, features, utterances)
+    if "text" in records:
+        audit["encoder"] = _encoder(records["text"])
+        audit["errors"] += text_errors(records["text"], utterances, corpus)
+        if records["text"]["extractor"]["name"].startswith("published:"):
+            audit["warnings"].append(
+                "The text features were made elsewhere: whether their encoder learned from val or test, or "
+                "shows it utterances that follow, is not known here."
+            )
     if clips is not None and len(clips):
         audit["clips"] = _audit_clips(clips)
         audit["warnings"] += _clip_warnings(clips)
@@ -333,7 +358,7 @@ def _encoder_sentence(facts: Mapping[str, Any]) -> str:
 
 def _encoder(made_by: Mapping[Any, Any]) -> dict[str, Any] | None:
     """What the page says of a fine-tuned encoder."""
-    facts = made_by.get("encoder")
+    facts = made_by["encoder"]
     if not facts:
         return None
     shown = {key: facts[key] for key in ("corpus", "encoder", "folds", "val_weighted_f1", "run")}

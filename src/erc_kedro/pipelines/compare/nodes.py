@@ -45,10 +45,13 @@ def train_experiments(
     tables = {"text": text, "audio": audio, "visual": visual}
     corpus = models.name
     scaled: dict[str, Any] = {}
+    admitted: set[bool] = set()
     tasks, possible = [], {}
     experiments: dict[str, dict[str, Any]] = {}
     for name, train in parameters.experiments.items():
-        admit(name, (audit, features_audit), text.attrs, utterances, corpus, train.model.causal)
+        if train.model.causal not in admitted:
+            admit(name, audit, features_audit, tables, utterances, corpus, train.model.causal)
+            admitted.add(train.model.causal)
         scaling = repr(sorted(train.used_scaling.items()))
         if scaling not in scaled:
             scaled[scaling] = assemble(utterances, tables, card["labels"], train.used_scaling)
@@ -66,7 +69,7 @@ def train_experiments(
     fits = fit_all(tasks, models, f"{corpus}, {len(possible)} experiments")
     predictions = []
     for name, (train, data) in possible.items():
-        facts = facts_of(data, train, tables)
+        facts = facts_of(data, train, features_audit)
         every, _, _ = tracked(corpus, name, card, data, train, facts, islice(fits, train.seeds))
         rows = every[(every["head"] == "tav") & every["split"].isin(("val", "test"))]
         predictions.append(rows.assign(experiment=name))

@@ -16,16 +16,17 @@ logger = logging.getLogger(__name__)
 
 def text_features(
     utterances: DataFrame, card: dict[str, Any], cache: Path, folder: Path, parameters: FeatureParameters
-) -> tuple[DataFrame, DataFrame]:
+) -> tuple[DataFrame, DataFrame, dict[str, Any]]:
     """One vector an utterance of what was said; only new texts are encoded.
 
     Args:
         folder: where fine-tuning leaves this corpus's encoder.
     Returns:
-        the vectors, and what a fine-tuned encoder predicts with its own head; no rows for an
-        encoder that is not fine-tuned for these classes.
+        the vectors; what a fine-tuned encoder predicts with its own head (no rows for an encoder that is
+        not fine-tuned for these classes); and the vectors' provenance.
     """
     from erc_kedro.evaluation import audit
+    from erc_kedro.evaluation.provenance import provenance
     from erc_kedro.extractors import finetuned, text
 
     corpus, asked = folder.name, parameters.text
@@ -36,28 +37,27 @@ def text_features(
         asked = tuned.settings(asked, tuned.folder)
     vectors, made_by, read = text.extract(utterances, asked, cache, tuned)
     said = utterances["text"].str.strip() != ""
-    table = _table(utterances, vectors, said.map({True: "ok", False: "no_text"}), made_by, asked)
+    table = _table(utterances, vectors, said.map({True: "ok", False: "no_text"}))
+    extractor = _described(made_by, asked)
     predictions = _no_predictions(card["labels"])
-    if tuned is not None and read is not None:
-        facts = tuned.facts
-        table.attrs["encoder"] = facts
-        table.attrs["extractor"]["finetune_run"] = facts["run"]
-        table.attrs["extractor"]["folds"] = facts["folds"]
+    facts = None if tuned is None else tuned.facts
+    if tuned is not None and facts is not None and read is not None:
+        extractor |= {"finetune_run": facts["run"], "folds": facts["folds"]}
         if tuned.card.classes == card["labels"]:
             predictions = tuned.predictions(utterances, read)
-            alone = _log_alone(corpus, tuned.name, card, predictions, facts["run"])
-            table.attrs["extractor"]["alone"] = alone
-    return table, predictions
+            extractor["alone"] = _log_alone(corpus, tuned.name, card, predictions, facts["run"])
+    return table, predictions, provenance(table, utterances, extractor, facts)
 
 
 def clip_features(
     utterances: DataFrame, card: dict[str, Any], cache: Path, parameters: FeatureParameters
-) -> tuple[DataFrame, DataFrame, DataFrame]:
+) -> tuple[DataFrame, dict[str, Any], DataFrame, dict[str, Any], DataFrame]:
     """Voice and face of every utterance: published features where there are some, else from its clip.
 
     Returns:
-        audio features, visual features, and what became of every clip.
+        audio features and their provenance, the same of visual ones, and what became of every clip.
     """
+    from erc_kedro.evaluation.provenance import provenance
     from erc_kedro.extractors import runner
     from erc_kedro.extractors.cache import matrix
 
@@ -66,7 +66,7 @@ def clip_features(
         modality: _published_path(Path(card["raw"]), asked[modality].path, modality) for modality in asked
     }
     # Before anything slow: a file that cannot be used is to be known at once.
-    tables = {
+    made = {
         modality: _published(file, utterances, modality, asked[modality])
         for modality, file in files.items()
         if file is not None
@@ -75,36 +75,44 @@ def clip_features(
         "audio": utterances["wav"].notna() | utterances["clip"].notna(),
         "visual": utterances["clip"].notna(),
     }
-    extracted = [modality for modality in asked if modality not in tables and media[modality].any()]
+    extracted = [modality for modality in asked if modality not in made and media[modality].any()]
     settings = runner.Settings(
         parameters.audio if "audio" in extracted else None,
         parameters.visual if "visual" in extracted else None,
         parameters.runner,
     )
     found = runner.extract(utterances, settings, cache) if extracted else {}
-    for modality, (extractor, results) in found.items():
-        vectors = matrix(results, extractor.dimension)
+    for modality, (of_clips, results) in found.items():
+        vectors = matrix(results, of_clips.dimension)
         reasons = [result.reason for result in results]
-        tables[modality] = _table(utterances, vectors, reasons, extractor, asked[modality])
+        made[modality] = _table(utterances, vectors, reasons), _described(of_clips, asked[modality])
     for modality in asked:
-        if modality not in tables:
-            tables[modality] = _absent(utterances)
-        table = tables[modality]
+        table, extractor = made.setdefault(modality, _absent(utterances))
         logger.info(
             "%s: %d of %d utterances have %s features (%s)",
             card["raw"],
             table["present"].sum(),
             len(table),
             modality,
-            table.attrs["extractor"]["name"],
+            extractor["name"],
         )
-    return tables["audio"], tables["visual"], _clips(utterances, found)
+    (audio, of_audio), (visual, of_visual) = made["audio"], made["visual"]
+    return (
+        audio,
+        provenance(audio, utterances, of_audio),
+        visual,
+        provenance(visual, utterances, of_visual),
+        _clips(utterances, found),
+    )
 
 
 def audit_features(
     text: DataFrame,
     audio: DataFrame,
     visual: DataFrame,
+    of_text: dict[str, Any],
+    of_audio: dict[str, Any],
+    of_visual: dict[str, Any],
     clips: DataFrame,
     utterances: DataFrame,
     audit: dict[str, Any],
@@ -114,7 +122,8 @@ def audit_features(
     from erc_kedro.evaluation import audit as auditing
 
     tables = {"text": text, "audio": audio, "visual": visual}
-    findings = auditing.audit_features(tables, utterances, clips, folder.name)
+    records = {"text": of_text, "audio": of_audio, "visual": of_visual}
+    findings = auditing.audit_features(tables, utterances, records, clips, folder.name)
     for sentence in [*findings["errors"], *findings["warnings"]]:
         logger.warning("%s", sentence)
     return findings, auditing.page(audit, findings)
@@ -158,35 +167,39 @@ def _log_alone(
     return said
 
 
-def _table(utterances: DataFrame, vectors: Any, reasons: Any, card: Any, parameters: Any) -> DataFrame:
+def _table(utterances: DataFrame, vectors: Any, reasons: Any) -> DataFrame:
     import pandas as pd
 
     table = pd.DataFrame(
         {"utterance_id": utterances["utterance_id"], "vector": list(vectors), "reason": list(reasons)}
     )
     table.insert(2, "present", table["reason"] == "ok")
-    table.attrs["extractor"] = {
+    return table
+
+
+def _described(card: Any, parameters: Any) -> dict[str, Any]:
+    return {
         "name": card.name,
         "version": card.version,
         "licence": card.licence,
-        "settings": parameters.model_dump(),
+        "settings": parameters.model_dump(mode="json"),
     }
-    return table
 
 
-def _published(file: Path, utterances: DataFrame, modality: str, parameters: Any) -> DataFrame:
+def _published(
+    file: Path, utterances: DataFrame, modality: str, parameters: Any
+) -> tuple[DataFrame, dict[str, Any]]:
     from erc_kedro.corpora import published
 
     table = published.read(file, utterances, modality, parameters.field)
-    table.attrs["extractor"] = {
+    return table, {
         "name": f"published:{file.name}",
         "version": published.fingerprint(file),
-        "settings": parameters.model_dump(include={"path", "field"}),
+        "settings": parameters.model_dump(mode="json", include={"path", "field"}),
     }
-    return table
 
 
-def _absent(utterances: DataFrame) -> DataFrame:
+def _absent(utterances: DataFrame) -> tuple[DataFrame, dict[str, Any]]:
     import numpy as np
 
     from erc_kedro.extractors.base import Card
@@ -194,7 +207,7 @@ def _absent(utterances: DataFrame) -> DataFrame:
 
     vectors = np.zeros((len(utterances), 1), np.float32)
     reasons = ["no_media"] * len(utterances)
-    return _table(utterances, vectors, reasons, Card("none", 1, "", ""), Parameters())
+    return _table(utterances, vectors, reasons), _described(Card("none", 1, "", ""), Parameters())
 
 
 def _clips(utterances: DataFrame, found: dict[str, Any]) -> DataFrame:

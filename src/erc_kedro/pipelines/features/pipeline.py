@@ -18,13 +18,19 @@ def create_pipeline() -> Pipeline:
                 Node(
                     text_features,
                     ["utterances", "card", "features_cache", "finetuned", "params:features"],
-                    ["text_features", "encoder_predictions"],
+                    ["text_features", "encoder_predictions", "text_provenance"],
                     name="text_features",
                 ),
                 Node(
                     clip_features,
                     ["utterances", "card", "features_cache", "params:features"],
-                    ["audio_features", "visual_features", "clips"],
+                    [
+                        "audio_features",
+                        "audio_provenance",
+                        "visual_features",
+                        "visual_provenance",
+                        "clips",
+                    ],
                     name="clip_features",
                 ),
                 Node(
@@ -33,6 +39,9 @@ def create_pipeline() -> Pipeline:
                         "text_features",
                         "audio_features",
                         "visual_features",
+                        "text_provenance",
+                        "audio_provenance",
+                        "visual_provenance",
                         "clips",
                         "utterances",
                         "audit",

@@ -37,10 +37,10 @@ def train_corpus(
     from erc_kedro.training.seeds import fit_seeds
 
     corpus, experiment = models.parent.name, models.name
-    admit(experiment, (audit, features_audit), text.attrs, utterances, corpus, parameters.model.causal)
     tables = {"text": text, "audio": audio, "visual": visual}
+    admit(experiment, audit, features_audit, tables, utterances, corpus, parameters.model.causal)
     data = assemble(utterances, tables, card["labels"], parameters.used_scaling)
-    facts = facts_of(data, parameters, tables)
+    facts = facts_of(data, parameters, features_audit)
     fits = fit_seeds(data, parameters, models, f"{corpus} {experiment}")
     predictions, metrics, history = tracked(corpus, experiment, card, data, parameters, facts, fits)
     own = {
@@ -53,7 +53,7 @@ def train_corpus(
 
 
 def facts_of(
-    data: "Dialogues", parameters: TrainParameters, features: dict[str, DataFrame]
+    data: "Dialogues", parameters: TrainParameters, features_audit: dict[str, Any]
 ) -> dict[str, Any]:
     """Where an experiment's numbers come from: data, code and extractors."""
     from erc_kedro import tracking
@@ -62,7 +62,7 @@ def facts_of(
     return {
         "data_fingerprint": data.fingerprint,
         "code_version": code_version(parameters.model.architecture),
-        "extractors": {name: table.attrs.get("extractor", {}) for name, table in features.items()},
+        "extractors": {name: made["extractor"] for name, made in features_audit["provenance"].items()},
         "git_revision": tracking.git_revision(Path.cwd()),
     }
 

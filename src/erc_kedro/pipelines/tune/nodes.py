@@ -45,9 +45,9 @@ def tune_corpus(
     corpus = folder.name
     searched = parameters.space.get("model.causal")
     causal = train.model.causal or (searched is not None and searched.holds(True))
-    admit("tune", (audit, features_audit), text.attrs, utterances, corpus, causal)
-    known = utterances[utterances["split"] != "test"]
     tables = {"text": text, "audio": audio, "visual": visual}
+    admit("tune", audit, features_audit, tables, utterances, corpus, causal)
+    known = utterances[utterances["split"] != "test"]
     given = prepare(corpus, known, tables, card["labels"], train, parameters, folder)
     tags = {"corpus": corpus, "experiment": parameters.experiment, "study": given.name}
     with tracking.child(f"{corpus} tune", {**tags, "level": "tune"}) as run:

@@ -1,0 +1,93 @@
+"""What features were made of is known, or nothing is trained on them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from erc_kedro.corpora.tables import utterance_table
+from erc_kedro.evaluation.audit import AuditError, admit, contents
+from erc_kedro.evaluation.provenance import provenance
+
+UTTERANCES = utterance_table(
+    [
+        {
+            "utterance_id": f"d{dialogue}_{turn}",
+            "dialogue_id": f"d{dialogue}",
+            "position": turn,
+            "speaker": "ann",
+            "text": f"Sentence {dialogue} {turn}.",
+            "label": ("glad", "calm")[turn],
+            "split": ("train", "val", "test")[dialogue // 2],
+        }
+        for dialogue in range(6)
+        for turn in (0, 1)
+    ]
+)
+SOUND = {"errors": []}
+
+
+def text_features() -> pd.DataFrame:
+    vectors = np.random.default_rng(0).normal(size=(len(UTTERANCES), 3)).astype(np.float32)
+    return pd.DataFrame(
+        {"utterance_id": UTTERANCES["utterance_id"], "vector": list(vectors), "present": True, "reason": "ok"}
+    )
+
+
+def encoder(*splits: str) -> dict:
+    known = UTTERANCES[UTTERANCES["split"].isin(splits)]
+    return {"corpus": "toy", "trained_on": contents(known), "selected_on": {}}
+
+
+def admitted(
+    table: pd.DataFrame, record: dict | None, utterances: pd.DataFrame = UTTERANCES, **options
+) -> None:
+    records = {} if record is None else {"text": record}
+    audit = {"errors": [], "provenance": records}
+    admit("full", SOUND, audit, {"text": table}, utterances, "toy", options.get("causal", False))
+
+
+def record(table: pd.DataFrame, *knows: str, **settings) -> dict:
+    return provenance(table, UTTERANCES, {"name": "made", "settings": settings}, encoder(*knows))
+
+
+def merged(table: pd.DataFrame) -> pd.DataFrame:
+    """As a user would join something to it; pandas drops a table's attributes on the way."""
+    other = UTTERANCES[["utterance_id", "split"]].sample(frac=1, random_state=1)
+    return other.merge(table, on="utterance_id").drop(columns="split")
+
+
+def test_an_encoder_that_knows_test_is_refused_after_a_merge_too():
+    table = text_features()
+    admitted(merged(table), record(table, "train"))
+    with pytest.raises(AuditError, match="was fine-tuned on 2 dialogues of test: d4, d5"):
+        admitted(merged(table), record(table, "train", "test"))
+
+
+def test_text_that_looks_ahead_is_refused_for_a_causal_model_after_a_merge_too():
+    table = text_features()
+    admitted(merged(table), record(table, "train", following=2))
+    with pytest.raises(AuditError, match="know the 2 utterances that follow"):
+        admitted(merged(table), record(table, "train", following=2), causal=True)
+
+
+@pytest.mark.parametrize("broken", [None, {}, {"extractor": {"name": "made"}}])
+def test_features_without_a_record_of_what_made_them_are_refused(broken):
+    with pytest.raises(AuditError, match=r"What made the text features.*not recorded.*--pipeline=features"):
+        admitted(text_features(), broken)
+
+
+def test_a_record_of_other_vectors_is_refused():
+    table = text_features()
+    known = record(table, "train")
+    table["vector"] = [vector + 1 for vector in table["vector"]]
+    with pytest.raises(AuditError, match="not those that were recorded"):
+        admitted(table, known)
+
+
+@pytest.mark.parametrize("column", ["text", "speaker", "split"])
+def test_features_of_an_earlier_version_of_the_corpus_are_refused(column):
+    table = text_features()
+    now = UTTERANCES.copy()
+    now.loc[now["dialogue_id"] == "d3", column] = "test"
+    with pytest.raises(AuditError, match="made from other utterances or splits"):
+        admitted(table, record(table, "train"), now)
