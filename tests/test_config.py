@@ -1,5 +1,6 @@
 """Configuration reaches each corpus in the promised order."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from erc_kedro.config import ConfigError, ErcConfigLoader, active_corpora, for_each_corpus, merge
+from erc_kedro.settings import CONFIG_LOADER_ARGS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -135,6 +137,55 @@ def test_every_named_experiment_differs_from_full_and_from_every_other():
     assert tuned["train"] == parameters()["iemocap"]["train"].model_copy(update={"scaling": scaling})
 
 
-def test_an_experiment_that_differs_in_its_features_cannot_be_compared():
-    with pytest.raises(ConfigError, match=r"experiments: finetuned .* features"):
-        parameters(experiments=["finetuned"])
+@pytest.mark.parametrize(
+    ("named", "why"), [("finetuned", "differs in its features"), ("nonesuch", "is not known; there are")]
+)
+def test_an_experiment_that_cannot_be_compared_stops_no_other_pipeline(named, why):
+    got = parameters(experiments=["no_gates", named])["meld"]
+    assert got["train"].seeds == 5
+    assert list(got["compare"].experiments) == ["full", "no_gates"]
+    assert why in got["compare"].refused[named]
+
+
+def test_experiments_with_the_features_of_the_chosen_one_can_be_compared():
+    got = parameters(experiment="finetuned", experiments=["finetuned"])["meld"]["compare"]
+    assert got.refused == {}
+    assert got.experiments["finetuned"].scaling == {"text": "none"}
+
+
+@pytest.fixture
+def configured(tmp_path):
+    """Parameters of a project whose conf/local is the user's own."""
+
+    def read(local, **typed):
+        shutil.copytree(ROOT / "conf", tmp_path / "conf", dirs_exist_ok=True)
+        (tmp_path / "conf/local/parameters.yml").write_text(local)
+        arguments = CONFIG_LOADER_ARGS | {"runtime_params": typed}
+        return ErcConfigLoader(str(tmp_path / "conf"), **arguments)["parameters"]
+
+    yield read
+    ErcConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="local")
+
+
+def test_short_names_on_the_command_line_win_over_any_configuration(configured):
+    local = """
+train: {seeds: 4}
+meld: {train: {seeds: 3}, ingestion: {raw: here}}
+iemocap: {ingestion: {raw: there, protocol: release}}
+"""
+    got = configured(local)
+    assert (got["meld"]["train"]["seeds"], got["iemocap"]["train"]["seeds"]) == (3, 4)
+    got = configured(local, seeds=1, meld_raw="typed", iemocap={"protocol": "community"})
+    assert (got["meld"]["train"]["seeds"], got["iemocap"]["train"]["seeds"]) == (1, 1)
+    assert {e["seeds"] for e in got["meld"]["compare"]["experiments"].values()} == {1}
+    assert got["meld"]["ingestion"]["raw"] == "typed"
+    assert (
+        got["iemocap"]["ingestion"] | {"raw": "there", "protocol": "community"} == got["iemocap"]["ingestion"]
+    )
+    # The long name is the more exact one.
+    assert configured(local, seeds=1, train={"seeds": 2})["meld"]["train"]["seeds"] == 2
+
+
+def test_an_experiment_under_whose_name_nothing_would_be_kept_is_refused(configured):
+    with pytest.raises(ConfigError, match=r"parameters say 'sdt', globals 'full'.*globals\.yml"):
+        configured("experiment: sdt")

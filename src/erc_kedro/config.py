@@ -84,6 +84,27 @@ def for_stage(
     return merge(*(_section(layer, stage) for layer in (*layers, *typed)))
 
 
+def spelled_out(typed: Mapping[str, Any], corpora: list[str]) -> dict[str, Any]:
+    """The command line's parameters, with what its short names stand for.
+
+    ``seeds`` is ``train.seeds``, ``<corpus>_raw`` is ``<corpus>.ingestion.raw`` and ``<corpus>.protocol`` is
+    ``<corpus>.ingestion.protocol``, so that they win over any configuration; the long names win over them.
+    """
+    meant: dict[str, Any] = {}
+    if "seeds" in typed:
+        meant["train"] = {"seeds": typed["seeds"]}
+    for corpus in corpora:
+        own = typed.get(corpus)
+        ingestion = {}
+        if f"{corpus}_raw" in typed:
+            ingestion["raw"] = typed[f"{corpus}_raw"]
+        if isinstance(own, Mapping) and "protocol" in own:
+            ingestion["protocol"] = own["protocol"]
+        if ingestion:
+            meant[corpus] = {"ingestion": ingestion}
+    return merge(meant, typed)
+
+
 def compared_experiments(parameters: Mapping[str, Any]) -> list[str]:
     """The experiments to compare, the reference first if it was not named."""
     named = parameters.get("experiments") or []
@@ -99,6 +120,24 @@ def _section(layer: Any, stage: str) -> Mapping[str, Any] | None:
     return section if isinstance(section, Mapping) else None
 
 
+def _same_tables(
+    config: Mapping[str, Any],
+    corpus: str,
+    name: str,
+    experiment: Mapping[str, Any],
+    typed: Mapping[str, Any],
+    expanded: Mapping[str, Any],
+) -> None:
+    """Refuses an experiment that asks for another corpus or other features than those on disk."""
+    for stage in ("ingestion", "features"):
+        asks = _section(experiment, stage) or _section(experiment.get(corpus), stage)
+        if asks and for_stage(config, corpus, stage, experiment, typed) != expanded[stage]:
+            raise ConfigError(
+                f"experiments: {name} differs in its {stage}, but all that are compared read the same "
+                f"tables; train it alone with --params=experiment={name}"
+            )
+
+
 class ErcConfigLoader(OmegaConfigLoader):
     """Kedro's loader, whose parameters are expanded by corpus and experiment."""
 
@@ -111,28 +150,39 @@ class ErcConfigLoader(OmegaConfigLoader):
         config = super().__getitem__(key)
         if key != "parameters":
             return config
-        corpora, typed = active_corpora(), self.runtime_params or {}
+        corpora = active_corpora()
+        typed = spelled_out(self.runtime_params or {}, corpora)
         # Read once: loading resolves every experiment's file.
         known = self._experiments()
+        self._one_experiment(config)
         chosen = self._experiment(known, config.get("experiment"))
-        compared = {name: self._experiment(known, name) for name in compared_experiments(config)}
-        for name, experiment in compared.items():
-            if any("features" in (experiment.get(key) or {}) for key in corpora) or "features" in experiment:
-                raise ConfigError(
-                    f"experiments: {name} differs in its features, but all that are compared read the same "
-                    f"ones; train it alone with --params=experiment={name}"
-                )
         expanded = for_each_corpus(config, corpora, chosen, typed)
         for corpus in corpora:
-            expanded[corpus]["compare"]["experiments"] = {
-                name: for_stage(config, corpus, "train", experiment, typed)
-                for name, experiment in compared.items()
-            }
+            trained, refused = {}, {}
+            for name in compared_experiments(config):
+                try:
+                    experiment = self._experiment(known, name)
+                    _same_tables(config, corpus, name, experiment, typed, expanded[corpus])
+                except ConfigError as error:
+                    # Only the compare pipeline reads them; no other one is to stop for it.
+                    refused[name] = str(error)
+                else:
+                    trained[name] = for_stage(config, corpus, "train", experiment, typed)
+            expanded[corpus]["compare"] |= {"experiments": trained, "refused": refused}
             expanded[corpus]["tune"] |= {
                 "experiment": config.get("experiment"),
                 "experiment_settings": dict(chosen),
             }
         return expanded
+
+    def _one_experiment(self, config: Mapping[str, Any]) -> None:
+        """Refuses an experiment whose results the catalog would keep under another one's name."""
+        kept = (self.runtime_params or {}).get("experiment", self["globals"].get("experiment"))
+        if config.get("experiment") != kept:
+            raise ConfigError(
+                f"experiment: parameters say {config.get('experiment')!r}, globals {kept!r}, under which "
+                "results are kept; write it in globals.yml, or --params=experiment=NAME"
+            )
 
     def _experiments(self) -> Mapping[str, Any]:
         try:

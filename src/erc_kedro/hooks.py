@@ -10,7 +10,9 @@ from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.pipeline import Node
+from kedro.pipeline import Node, Pipeline
+
+from erc_kedro.config import ConfigError
 
 # A node with this tag gets None for an input that was never made; any other node gets an error.
 ACCEPTS_MISSING = "accepts_missing"
@@ -50,6 +52,25 @@ def _print_plainly(kind: type[BaseException], error: BaseException, trace: Trace
         print(f"\n{kind.__name__}: {said}\n(ERC_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
+
+
+class RefusalHooks:
+    """Refuses, before anything is computed, what would end badly or wrongly."""
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Any) -> None:
+        runner = str(run_params.get("runner"))
+        for refused in ("ThreadRunner", "ParallelRunner"):
+            if refused in runner:
+                raise ConfigError(
+                    f"--runner={refused}: fits of one process share PyTorch's random generator, so that "
+                    "nodes run one after the other; leave it out. Stages are parallel within: train.jobs, "
+                    "features.runner.n_jobs, finetune.jobs and tune.workers say how far"
+                )
+        for name in sorted(pipeline.inputs()):
+            if name.startswith("params:") and name.endswith(".compare"):
+                for why in catalog.load(name).refused.values():
+                    raise ConfigError(why)
 
 
 class MissingInputHooks:

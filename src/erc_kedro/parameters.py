@@ -292,8 +292,9 @@ class CompareParameters(Parameters):
     # The one that every other is tested against.
     reference: str = "full"
     draws: int = Field(default=10_000, ge=100)
-    # What each experiment trains, filled in from experiments/*.yml.
+    # What each experiment trains, filled in from experiments/*.yml; and why others cannot be compared.
     experiments: dict[str, TrainParameters]
+    refused: dict[str, str] = Field(default_factory=dict)
 
 
 class DemoParameters(Parameters):

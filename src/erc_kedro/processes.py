@@ -4,8 +4,29 @@ import os
 import platform
 import threading
 import time
-from functools import cache
+from collections.abc import Callable
+from functools import cache, wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_random_generator = threading.RLock()
+
+
+def draws_alone(function: Callable[P, R]) -> Callable[P, R]:
+    """Lets no two threads of a process be in functions so marked at once.
+
+    PyTorch has one random generator a process: what seeds it must not share it until its last draw.
+    """
+
+    @wraps(function)
+    def alone(*args: P.args, **kwargs: P.kwargs) -> R:
+        with _random_generator:
+            return function(*args, **kwargs)
+
+    return alone
 
 
 @cache

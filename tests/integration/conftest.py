@@ -19,7 +19,7 @@ demo: {folder: data/demo/01_raw, seed: 0, meld_dialogues: 12, iemocap_dialogues_
 """
 TINY_TRAINING = """
 train:
-  seeds: ${runtime_params:seeds,2}
+  seeds: 2
   epochs: 3
   patience: 3
   warmup_epochs: 1

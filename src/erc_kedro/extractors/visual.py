@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from functools import partial
-from importlib.metadata import version
 from typing import Any, ClassVar
 
 import cv2
@@ -223,7 +222,7 @@ class FaceTransformer:
         )
         (self._prepare, self._model), weights, licence = hub.load(name, kinds, parameter)
         settings = json.dumps(self._prepare.to_dict(), sort_keys=True, default=str)
-        parts = [VERSION, weights, settings, version("transformers")]
+        parts = [VERSION, weights, settings]
         digest = fingerprint(*parts)
         blank = np.zeros((1, COLOR, COLOR, 3), np.uint8)
         self.card = Card(name, len(self._vector(blank)), licence, digest)

@@ -23,6 +23,7 @@ from erc_kedro.finetuning import classifier
 from erc_kedro.finetuning.classifier import Classifier
 from erc_kedro.finetuning.examples import Dialogues, Example, batches
 from erc_kedro.parameters import FinetuneParameters
+from erc_kedro.processes import draws_alone
 from erc_kedro.progress import bar as progress_bar
 from erc_kedro.training import checkpoint
 from erc_kedro.training.loop import best_epoch, mix
@@ -59,6 +60,7 @@ class Task:
     line: int = 0
 
 
+@draws_alone
 def fit(task: Task, alive: Callable[[], bool] = lambda: True) -> None:
     """Fits one encoder into its folder, or takes up what an earlier call of the same content left there.
 

@@ -19,6 +19,7 @@ from erc_kedro.models.architectures import build
 from erc_kedro.models.baselines.base import ClosedForm
 from erc_kedro.models.batch import Batch, Network
 from erc_kedro.parameters import TrainParameters
+from erc_kedro.processes import draws_alone
 from erc_kedro.training import checkpoint
 from erc_kedro.training.batches import Dialogues, batch_of, batches
 
@@ -44,6 +45,7 @@ class Fit:
     resumed: str
 
 
+@draws_alone
 def fit(
     data: Dialogues,
     parameters: TrainParameters,
@@ -116,6 +118,7 @@ def fit(
     return Fit(predictions, table, folder, resumed)
 
 
+@draws_alone
 def load_network(folder: Path) -> Network:
     """The trained network of a fit's folder, ready to predict.
 

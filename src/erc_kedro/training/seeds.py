@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from joblib import Parallel, delayed
@@ -45,26 +46,37 @@ def fit_all(tasks: Sequence[Task], shared: Path, title: str) -> Iterator[Fit]:
     for at, task in enumerate(tasks):
         first.setdefault(checkpoint.training_key(task.data, task.parameters, task.seed), at)
     leaders = [tasks[at] for at in first.values()]
-    parameters = tasks[0].parameters
-    jobs = min(parameters.jobs, len(leaders))
     with progress_bar(len(tasks), f"Training {title}", "model") as bar:
 
         def show(row: dict[str, float]) -> None:
             bar.set_postfix(epoch=int(row["epoch"]), val_wf1=f"{row['val_weighted_f1']:.3f}")
 
         alive = partial(_stop_if_orphaned, os.getpid())
-        if jobs > 1:
-            calls = (delayed(fit)(t.data, t.parameters, t.seed, t.folder, alive, shared) for t in leaders)
-            options = {"return_as": "generator", "inner_max_num_threads": parameters.threads}
-            trained = iter(Parallel(n_jobs=jobs, **options)(calls))
-        else:
-            trained = (fit(t.data, t.parameters, t.seed, t.folder, show, shared) for t in leaders)
+
+        def train() -> Iterator[Fit]:
+            # Each experiment has its own number of fits at once, and of threads.
+            for (jobs, threads), part in groupby(
+                leaders, lambda t: (t.parameters.jobs, t.parameters.threads)
+            ):
+                together = list(part)
+                if min(jobs, len(together)) > 1:
+                    calls = (delayed(fit)(*_arguments(t), alive, shared) for t in together)
+                    options = {"return_as": "generator", "inner_max_num_threads": threads}
+                    yield from Parallel(n_jobs=min(jobs, len(together)), **options)(calls)
+                else:
+                    yield from (fit(*_arguments(t), show, shared) for t in together)
+
+        trained = train()
         for at, task in enumerate(tasks):
             if at in first.values():
                 yield next(trained)
             else:
-                yield fit(task.data, task.parameters, task.seed, task.folder, show, shared)
+                yield fit(*_arguments(task), show, shared)
             bar.update()
+
+
+def _arguments(task: Task) -> tuple[Dialogues, TrainParameters, int, Path]:
+    return task.data, task.parameters, task.seed, task.folder
 
 
 def _stop_if_orphaned(parent: int, row: dict[str, float]) -> None:
