@@ -1,5 +1,8 @@
 """Text extractors through the real loading path, with a tiny random encoder on disk."""
 
+import json
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -198,6 +201,33 @@ def test_other_weights_have_another_cache(folder, encoder, tmp_path):
     assert changed.card.version != encoder.card.version
     before = text.vectors(encoder, spoken("oh no"), tmp_path, batches(1))
     assert not np.allclose(before, text.vectors(changed, spoken("oh no"), tmp_path, batches(1)))
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json", "config.json"])
+def test_the_version_covers_all_that_decides_a_vector_not_weights_alone(folder, tmp_path, file):
+    """The same weights with other token numbers, another length or another activation."""
+    edits = {
+        "tokenizer.json": lambda said: said["model"]["vocab"].update({"oh": 6, "no": 5}),
+        "tokenizer_config.json": lambda said: said.update(model_max_length=3),
+        "config.json": lambda said: said.update(hidden_act="relu"),
+    }
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    said = json.loads((other / file).read_text())
+    edits[file](said)
+    (other / file).write_text(json.dumps(said))
+    one, two = extractor(folder), extractor(other)
+    assert one.card.version != two.card.version
+    words = spoken("oh what is this i love it")
+    before = text.vectors(one, words, tmp_path / "cache", batches(1))
+    assert not np.allclose(before, text.vectors(two, words, tmp_path / "cache", batches(1)))
+
+
+def test_a_description_beside_a_model_does_not_make_it_another(folder, tmp_path):
+    other = tmp_path / "described"
+    shutil.copytree(folder, other)
+    (other / "README.md").write_text("A small encoder.")
+    assert extractor(other).card.version == extractor(folder).card.version
 
 
 def test_an_unknown_encoder_is_refused_by_name(monkeypatch):

@@ -99,3 +99,45 @@ def test_the_fingerprint_follows_the_content(corpus):
     other = utterances.copy()
     other.loc[0, "label"] = pd.NA
     assert assemble(other, features, CLASSES).fingerprint != first
+
+
+@pytest.mark.parametrize("how", ["train", "speaker", "speaker_past"])
+def test_numbers_are_scaled_whatever_their_size(how):
+    utterances, features = make_corpus(40)
+    tiny = features["text"].assign(vector=[v * 1e-9 for v in features["text"]["vector"]])
+    plain = assemble(utterances, features, CLASSES, {"text": how})
+    scaled = assemble(utterances, {**features, "text": tiny}, CLASSES, {"text": how})
+    torch.testing.assert_close(scaled.features[0], plain.features[0], atol=1e-3, rtol=0)
+
+
+def test_a_number_that_only_rounding_moves_says_nothing(corpus):
+    utterances, features = corpus
+    constant = np.float32(1234.567)
+    vectors = [
+        np.append(v, np.nextafter(constant, np.float32(9999)) if i % 3 else constant)
+        for i, v in enumerate(features["text"]["vector"])
+    ]
+    data = assemble(utterances, {**features, "text": features["text"].assign(vector=vectors)}, CLASSES)
+    assert not data.features[0][:, -1].any()
+
+
+def test_a_speaker_s_past_is_scaled_by_training_first_and_by_itself_in_the_end():
+    """Against the definition in plain loops: ten utterances as training has them, and the past."""
+    utterances, features = make_corpus(30)
+    data = assemble(utterances, features, CLASSES, {"text": "speaker_past"})
+    x = np.stack(features["text"]["vector"].to_list()).astype(float)
+    known = x[(utterances["split"] == "train").to_numpy()]
+    place = dict(zip(utterances["utterance_id"], range(len(utterances)), strict=True))
+    for row, name in enumerate(data.utterance_id):
+        own = utterances.iloc[place[name]]
+        past = utterances[
+            (utterances["dialogue_id"] == own["dialogue_id"])
+            & (utterances["speaker"] == own["speaker"])
+            & (utterances["position"] <= own["position"])
+        ]
+        said = x[[place[one] for one in past["utterance_id"]]]
+        weight = 10 + len(said)
+        mean = (10 * known.mean(0) + said.sum(0)) / weight
+        square = (10 * (known.var(0) + known.mean(0) ** 2) + np.square(said).sum(0)) / weight
+        expected = (x[place[name]] - mean) / np.sqrt(square - mean**2)
+        np.testing.assert_allclose(data.features[0][row], expected, atol=1e-4)
