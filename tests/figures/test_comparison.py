@@ -25,8 +25,11 @@ def table():
 
 
 def cards():
+    by_speaker = {"key": "k", "parameters": {"scaling": {"audio": "speaker"}}}
+    by_training = {"key": "l", "parameters": {"scaling": {}}}
+    experiments = {"full": by_speaker, "dialogue_rnn": by_training}
     return {
-        "meld": {"title": "MELD", "protocol": "official", "synthetic": False},
+        "meld": {"title": "MELD", "protocol": "official", "synthetic": False, "experiments": experiments},
         "mine": {"title": "Mine | <b>", "protocol": "own", "synthetic": True},
     }
 
@@ -71,3 +74,9 @@ def test_names_cannot_break_the_table():
 
 def test_the_number_of_comparisons_is_said():
     assert "corrected for 1 comparisons" in section(comparison_markdown(table(), cards(), "full"), "MELD")
+
+
+def test_what_scaling_reads_of_test_is_said_under_the_scores():
+    page = comparison_markdown(table(), cards(), "full")
+    assert "`full`: Each speaker's audio features are scaled" in section(page, "MELD")
+    assert "scaled" not in section(page, "Mine")

@@ -53,3 +53,30 @@ def test_it_names_only_modalities_that_there_are(whole):
     assert "- Features, text: name `minilm`\n" in card
     alone = {"parameters": {"model": {"architecture": "logistic_regression", "modalities": ["text"]}}}
     assert "from text, each for itself." in model_card(replace(whole, training=alone), FACTS)
+
+
+@pytest.mark.parametrize(
+    ("model", "scaling", "text", "said"),
+    [
+        ({"causal": True}, {"audio": "speaker"}, {}, "looking at earlier utterances only"),
+        ({}, {"audio": "speaker_past"}, {}, "looking at earlier and later utterances"),
+        ({"architecture": "concat_mlp"}, {"audio": "speaker"}, {}, "looking at earlier and later utterances"),
+        ({"architecture": "concat_mlp"}, {"audio": "speaker_past"}, {}, "looking at earlier utterances only"),
+        ({"architecture": "concat_mlp"}, {}, {"context": 2}, "looking at earlier utterances only"),
+        ({"architecture": "concat_mlp"}, {}, {"following": 1}, "looking at earlier and later utterances"),
+        ({"architecture": "concat_mlp"}, {"audio": "train"}, {}, "each for itself"),
+    ],
+)
+def test_what_a_prediction_looks_at_is_the_network_s_its_scaling_s_and_its_vectors_(
+    whole, model, scaling, text, said
+):
+    training = {
+        "parameters": {"model": {"architecture": "gated_fusion", **model}, "scaling": scaling},
+        "extractors": {"text": {"name": "minilm", "settings": text}},
+    }
+    card = model_card(replace(whole, training=training), FACTS)
+    assert said in card
+    # Nothing else on the card says otherwise.
+    assert ("later utterances included" in card) == (
+        scaling.get("audio") == "speaker" and "causal" not in model
+    )

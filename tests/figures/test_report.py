@@ -16,7 +16,7 @@ from erc_kedro.evaluation.metrics import class_columns, metrics_table
 from erc_kedro.evaluation.provenance import provenance
 from erc_kedro.figures.report import headline_markdown, render_report
 from erc_kedro.figures.section import CorpusSection
-from erc_kedro.figures.tables import headline_table, score
+from erc_kedro.figures.tables import headline_table, score, side_by_side
 from erc_kedro.schemas import HEADS
 
 CLASSES = ["joy", "anger", "neutral"]
@@ -480,3 +480,14 @@ def test_modalities_that_nobody_has_are_said_to_be_absent(whole):
 def test_few_test_dialogues_are_said_to_prove_little(whole):
     assert "has only 6 test dialogues" in Page(render_report([whole])).words
     assert "no paired test can find p below 0.0312" in Page(render_report([whole])).words
+
+
+def test_what_scaling_reads_of_test_is_said_beside_the_headline(whole):
+    parameters = {"model": {"architecture": "gated_fusion"}, "scaling": {"audio": "speaker"}}
+    scaled = replace(whole, training={**whole.training, "parameters": parameters})
+    said = "no label is read, but all that the speaker says there is, test and later utterances included"
+    page = render_report([scaled], FACTS)
+    assert said in page.split("<h2")[1]
+    assert said in headline_markdown([scaled])
+    assert said in side_by_side([scaled]).title
+    assert said not in render_report([whole], FACTS)

@@ -101,3 +101,15 @@ def test_runs_of_the_same_predictions_are_one_comparison(known, dialogues):
     table = runs_table(runs, dialogues)
     assert table["note"].tolist() == ["", "", "the same predictions as bbbbbbbb"]
     assert table.loc[1, "p_corrected"] == table.loc[1, "p"] == table.loc[2, "p"]
+
+
+def test_what_scaling_reads_of_test_is_noted_beside_a_run_s_scores(known, dialogues):
+    runs = [
+        run("a", known.predictions, **{"train.scaling.audio": "speaker"}),
+        run("b", known.predictions, **{"train.scaling.audio": "speaker", "train.model.causal": "True"}),
+        run("c", known.predictions),
+    ]
+    notes = runs_table(runs, dialogues)["note"]
+    assert "audio scaled by speaker over the split" in notes[0]
+    assert "audio scaled by the speaker's past" in notes[1]
+    assert "scaled" not in notes[2]

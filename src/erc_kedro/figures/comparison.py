@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from erc_kedro.figures.anchors import PUBLISHED
+from erc_kedro.figures.reading import scaling_note
 from erc_kedro.figures.tables import NONE, cell, markdown_cell, probability, score
 
 HEADER = (
@@ -32,7 +33,8 @@ def comparison_markdown(table: pd.DataFrame, cards: Mapping[str, Mapping[str, An
 
     Args:
         table: ``schemas.comparison`` with a column ``corpus``.
-        cards: by corpus: its ``title``, ``protocol`` and whether it is ``synthetic``.
+        cards: by corpus: its ``title``, ``protocol``, whether it is ``synthetic``, and its
+            ``experiments``: by name their ``parameters`` and ``key``, None where none was trained.
         reference: the experiment that the others were tested against.
     """
     lines = ["# Experiments compared", ""]
@@ -55,7 +57,7 @@ def comparison_markdown(table: pd.DataFrame, cards: Mapping[str, Mapping[str, An
             if card["synthetic"]:
                 row["corpus"] = None
             lines.append("| " + " | ".join(markdown_cell(cell) for cell in _cells(row)) + " |")
-        lines.append("")
+        lines += ["", *_scaling_notes(card)]
     if table["experiment"].isin({name for name, *_ in PUBLISHED}).any():
         lines += ["Published figures and how they were selected:", ""]
         lines += [
@@ -65,6 +67,20 @@ def comparison_markdown(table: pd.DataFrame, cards: Mapping[str, Mapping[str, An
         ]
         lines.append("")
     return "\n".join(lines)
+
+
+def _scaling_notes(card: Mapping[str, Any]) -> list[str]:
+    """What the experiments' scaling reads beside training, each sentence once."""
+    experiments: Mapping[str, Any] = card.get("experiments") or {}
+    said: dict[str, list[str]] = {}
+    for name, facts in experiments.items():
+        if facts["key"] is not None and (note := scaling_note(facts["parameters"])):
+            said.setdefault(note, []).append(f"`{name}`")
+    return [
+        line
+        for note, names in said.items()
+        for line in (f"{'All' if len(names) == len(experiments) else ', '.join(names)}: {note}", "")
+    ]
 
 
 def _cells(row: Mapping[Any, Any]) -> list[str]:

@@ -12,7 +12,6 @@ _INTENDED = (
     "utterance of a whole conversation, which of {classes} annotators would call it, from "
     "{modalities}{context}."
 )
-_CONTEXT = {True: ", looking at earlier utterances only", False: ", looking at earlier and later utterances"}
 # They look at no utterance but the one that they predict.
 _ALONE = ("majority", "logistic_regression", "concat_mlp", "late_fusion")
 _WARNING = (
@@ -76,9 +75,7 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         _INTENDED.format(
             classes=labels,
             modalities=" and ".join(used),
-            context=", each for itself"
-            if model.get("architecture") in _ALONE
-            else _CONTEXT[bool(model.get("causal"))],
+            context=_context(training),
         ),
         "",
         "## What they are not for",
@@ -92,11 +89,13 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         + " Where raters disagree, no score tells who is right.",
         f"- {_MISSING if 'degraded' in tables else _UNTRIED}",
         *(f"- {markdown_cell(note)}" for note in section.card.get("notes") or []),
+        *([f"- {section.scaling_note}"] if section.scaling_note else []),
         "",
         "## Scores",
         "",
         "What had to be chosen was chosen on validation; the test split was scored once per network, "
         "after that.",
+        *([section.scaling_note] if section.scaling_note else []),
         "",
     ]
     # Scores first, then where they differ between people and situations.
@@ -118,6 +117,22 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _context(training: Mapping[str, Any]) -> str:
+    """Which other utterances a prediction rests on: through the network, its scaling or its text vectors."""
+    parameters = training.get("parameters") or {}
+    model = parameters.get("model") or {}
+    text = ((training.get("extractors") or {}).get("text") or {}).get("settings") or {}
+    scaled = set((parameters.get("scaling") or {}).values()) & {"speaker", "speaker_past"}
+    causal = bool(model.get("causal"))
+    alone = model.get("architecture") in _ALONE
+    later = (not alone and not causal) or text.get("following") or ("speaker" in scaled and not causal)
+    if later:
+        return ", looking at earlier and later utterances"
+    if not alone or text.get("context") or scaled:
+        return ", looking at earlier utterances only"
+    return ", each for itself"
 
 
 def _markdown(name: str, table: Table) -> str:

@@ -65,6 +65,9 @@ def headline_markdown(sections: Iterable[CorpusSection]) -> str:
     made_up = [markdown_cell(section.title) for section in sections if section.synthetic]
     if made_up:
         caption = f"**SYNTHETIC DATA, not a result: {', '.join(made_up)}.** " + caption
+    for section in sections:
+        if section.scaling_note:
+            caption += f" {markdown_cell(section.title)}: {section.scaling_note}"
     return "\n".join([caption, "", *lines, ""])
 
 
@@ -117,6 +120,7 @@ def _view(section: CorpusSection, number: int, headline: pd.DataFrame) -> dict[s
         "title": section.title,
         "options": section.options,
         "absent": section.absent,
+        "scaling_note": section.scaling_note,
         "test_dialogues": _test_dialogues(section.utterances),
         "card": {**dict.fromkeys(("protocol", "labels", "notes", "fingerprint")), **section.card},
         "synthetic": section.synthetic,

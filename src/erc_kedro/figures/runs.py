@@ -11,8 +11,10 @@ from plotly.offline import get_plotlyjs
 
 from erc_kedro.evaluation.comparison import comparison_table
 from erc_kedro.figures.page import embedded, shown, template
+from erc_kedro.figures.reading import scaled_briefly
 from erc_kedro.figures.scores import experiments_figure
 from erc_kedro.figures.section import PREDICTION, Table
+from erc_kedro.parameters import nested
 from erc_kedro.schemas import TrackedRun
 
 _SHOWN = (
@@ -78,6 +80,10 @@ def runs_table(runs: Sequence[TrackedRun], dialogue_of: Mapping[str, pd.Series])
                 scores["note"] = f"the same predictions as {same_as[runs[index].id][:8]}"
             kept = {str(key): value for key, value in scores.items() if key in rows[index]}
             rows[index] |= kept | {"experiment": rows[index]["experiment"]}
+    for run, row in zip(runs, rows, strict=True):
+        # Logged parameters are flat, and nested where they were made.
+        train = nested(run.parameters).get("train") or {}
+        row["note"] = "; ".join(filter(None, (row["note"], scaled_briefly(train))))
     return pd.DataFrame(rows, columns=["corpus", "synthetic", *_SHOWN])
 
 

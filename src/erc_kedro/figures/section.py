@@ -8,6 +8,8 @@ from typing import Any, Literal
 import pandas as pd
 import plotly.graph_objects as go
 
+from erc_kedro.figures.reading import scaling_note
+
 PREDICTION = "tav"
 
 
@@ -58,6 +60,11 @@ class CorpusSection:
         """The name as printed, wherever it is printed: a synthetic corpus never passes for a real one."""
         name = str(self.card.get("name") or self.name)
         return f"{name} (synthetic)" if self.synthetic else name
+
+    @property
+    def scaling_note(self) -> str:
+        """What the networks' scaling reads beside training; empty where it reads nothing more."""
+        return scaling_note(self.training.get("parameters"))
 
     @property
     def synthetic(self) -> bool:

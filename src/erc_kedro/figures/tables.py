@@ -123,10 +123,12 @@ def headline_of(section: CorpusSection) -> pd.DataFrame:
 
 def side_by_side(sections: Iterable[CorpusSection]) -> Table:
     """The headline of all corpora, a row a corpus, split and metric."""
+    sections = list(sections)
     table = headline_table(sections)
     table = table.assign(metric=table["metric"].map(HEADLINE))
     table = table.rename(columns={"mean": "score", "std": "score_std"})
-    return Table(_HEADLINE_TITLE, table)
+    notes = [f"{section.title}: {section.scaling_note}" for section in sections if section.scaling_note]
+    return Table(" ".join([f"{_HEADLINE_TITLE}." if notes else _HEADLINE_TITLE, *notes]), table)
 
 
 def published() -> Table:

@@ -33,10 +33,6 @@ FIGURES = (
     "layout",
     "learning_curves",
 )
-SCALED_BY_SPEAKER = (
-    "Each speaker's {} features are scaled by that speaker's own mean and deviation. No label is read, but "
-    "all that the speaker says in the split is, later utterances too."
-)
 SEARCHED = (
     "These settings are trial {trial} of a search of {trials} trials, picked by validation. Its score there, "
     "{search:.4f} weighted F1 (seeds {first} to {last}; the configuration before it had {default:.4f}), is "
@@ -158,11 +154,6 @@ def gather_results(
         predictions = metrics = history = None
         training = {}
     card["fingerprint"] = training.get("data_fingerprint")
-    by_speaker = [
-        m for m, how in (training.get("parameters") or {}).get("scaling", {}).items() if how == "speaker"
-    ]
-    if by_speaker and predictions is not None:
-        card["notes"] = [*card.get("notes", []), SCALED_BY_SPEAKER.format(" and ".join(by_speaker))]
     if tuning is not None and metrics is not None and _tuned(training, tuning):
         card["notes"] = [*card.get("notes", []), _search_and_retrained(tuning, metrics)]
     inspected = len(degraded) + len(contributions) > 0

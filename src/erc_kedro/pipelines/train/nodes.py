@@ -94,6 +94,7 @@ def tracked(
 
     from erc_kedro import tracking
     from erc_kedro.evaluation.metrics import metrics_table, summary
+    from erc_kedro.figures.reading import scaled_briefly
     from erc_kedro.schemas import heads_of
 
     tags = {
@@ -130,13 +131,15 @@ def tracked(
         run.metrics({f"{k}.std": v for k, v in _final(spread.rename(columns={"std": "value"})).items()})
         of_all_seeds = pd.concat(predictions, ignore_index=True)
         _log_corpus(run, of_all_seeds)
+    scaled = scaled_briefly(parameters.model_dump())
     logger.info(
-        "%s %s: weighted F1 %.4f on validation, %.4f on test (mean of %d seeds)",
+        "%s %s: weighted F1 %.4f on validation, %.4f on test (mean of %d seeds%s)",
         corpus,
         experiment,
         mean.get("val.weighted_f1", float("nan")),
         mean.get("test.weighted_f1", float("nan")),
         len(predictions),
+        f"; {scaled}" if scaled else "",
     )
     return of_all_seeds, every, pd.concat(history, ignore_index=True)
 
