@@ -107,7 +107,7 @@ def test_what_scaling_reads_of_test_is_noted_beside_a_run_s_scores(known, dialog
     runs = [
         run("a", known.predictions, **{"train.scaling.audio": "speaker"}),
         run("b", known.predictions, **{"train.scaling.audio": "speaker", "train.model.causal": "True"}),
-        run("c", known.predictions),
+        run("c", known.predictions, **{"train.scaling": "{}", "train.model.hidden": "128"}),
     ]
     notes = runs_table(runs, dialogues)["note"]
     assert "audio scaled by speaker over the split" in notes[0]

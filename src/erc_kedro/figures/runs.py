@@ -81,9 +81,7 @@ def runs_table(runs: Sequence[TrackedRun], dialogue_of: Mapping[str, pd.Series])
             kept = {str(key): value for key, value in scores.items() if key in rows[index]}
             rows[index] |= kept | {"experiment": rows[index]["experiment"]}
     for run, row in zip(runs, rows, strict=True):
-        # Logged parameters are flat, and nested where they were made.
-        train = nested(run.parameters).get("train") or {}
-        row["note"] = "; ".join(filter(None, (row["note"], scaled_briefly(train))))
+        row["note"] = "; ".join(filter(None, (row["note"], _scaled(run.parameters))))
     return pd.DataFrame(rows, columns=["corpus", "synthetic", *_SHOWN])
 
 
@@ -147,6 +145,12 @@ def _logged(run: TrackedRun) -> dict[str, Any]:
         **dict.fromkeys(_TESTED, np.nan),
         "note": "" if run.status == "FINISHED" else run.status.lower(),
     }
+
+
+def _scaled(parameters: Mapping[str, str]) -> str:
+    # Logged parameters are flat, and an empty mapping is text.
+    names = [name for name in parameters if name.startswith("train.scaling.") or name == "train.model.causal"]
+    return scaled_briefly(nested({name: parameters[name] for name in names}).get("train") or {})
 
 
 def _prediction(run: TrackedRun) -> pd.DataFrame | None:
