@@ -10,7 +10,7 @@ dialogues with such a run share their other runs of eight words, too.
 
 **Recorded once or said again.** The same words may be a script, or a message that is played twice. The same
 recording has the same spans, or spans that are all shifted by one time. Where times are not known, the same
-words of a speaker of the same name are taken for the same recording.
+words among speakers of the same names are taken for the same recording.
 """
 
 import itertools
@@ -289,7 +289,7 @@ def _recorded_once(pairs: list[_Pair], shifts: list[float]) -> bool:
     if 2 * sum(_overlap(a, b) for a, b in pairs) > len(pairs):
         return True
     if not any(a.timed and b.timed for a, b in pairs):
-        return any(a.speaker == b.speaker for a, b in pairs)
+        return bool({a.speaker for a, _ in pairs} & {b.speaker for _, b in pairs})
     known = [shift for shift in shifts if not math.isnan(shift)]
     shift = median(known or [0.0])
     steady = sum(abs(other - shift) <= _SAME_S for other in known)
