@@ -152,7 +152,7 @@ def test_meld_says_which_utterances_of_an_episode_are_in_two_splits(tmp_path: Pa
         # A coincidence, and two lines in one subtitle.
         row(63, 0, "Hey.", 953.16, 954.752, episode=4),
         row(63, 1, "Hey!", 954.752, 956.809, episode=4),
-        row(52, 0, "Come on in.", 1242.741, 1245.159),
+        row(52, 0, "The door is open.", 1242.741, 1245.159),
     ]
     raw = write_meld(tmp_path / "meld", train=train, test=test)
     corpus = ingested("meld", raw)
@@ -180,7 +180,7 @@ def test_meld_says_which_utterances_of_an_episode_are_in_two_splits(tmp_path: Pa
 def test_two_lines_in_one_subtitle_are_named_within_a_dialogue_only(tmp_path: Path) -> None:
     twice = [
         meld_row(4, 0, "All right."),
-        meld_row(4, 1, "Level with me.", start="04:00:10,000", end="04:00:12,500"),
+        meld_row(4, 1, "Tell me all.", start="04:00:10,000", end="04:00:12,500"),
     ]
     raw = write_meld(tmp_path, train=twice)
     corpus = ingested("meld", raw)

@@ -222,7 +222,7 @@ def encoder_errors(facts: Mapping[str, Any], utterances: pd.DataFrame, corpus: s
     """What forbids the vectors of a fine-tuned encoder: it learned from what it is to be judged on.
 
     A dialogue is known by its name in its corpus, and anywhere by its words. Words that training holds, too,
-    are the corpus's own repetition, which its audit lists, and no error of the encoder.
+    are the corpus's own repetition or a coincidence, and no error of the encoder.
 
     Args:
         facts: ``corpus``, and ``trained_on`` and ``selected_on``: dialogue to hash (``contents``).
