@@ -143,17 +143,6 @@ def test_without_clips_one_row_says_so(tmp_path: Path) -> None:
     assert not found(corpus, "row_without_clip")
 
 
-def test_repeated_material_is_named(tmp_path: Path) -> None:
-    twice = [meld_row(4, 0, "The same."), meld_row(4, 1, "Words.")]
-    other = [
-        meld_row(7, 0, "the  same.".replace("  ", " ")),
-        meld_row(7, 1, "Words.", start="04:01:10,000", end="04:01:12,500"),
-    ]
-    corpus = meld.read(write_meld(tmp_path, train=twice, test=other))
-    assert found(corpus, "dialogue_in_two_splits_by_text") == ["train_dia4 = test_dia7"]
-    assert found(corpus, "same_span_across_splits") == ["train_dia4_utt1 = test_dia7_utt1"]
-
-
 def test_equal_copies_of_a_csv_are_one_but_different_ones_are_refused(tmp_path: Path) -> None:
     write_meld(tmp_path)
     write_meld(tmp_path / "copy")

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from erc_kedro import schemas
-from erc_kedro.corpora import Corpus, iemocap, meld, published
-from erc_kedro.evaluation import audit
+from erc_kedro.corpora import Corpus, iemocap, leaks, meld, published
+from erc_kedro.evaluation import audit, overlaps
 
 DATA = Path(os.environ.get("ERC_SHARED_DATA") or "absent")
 pytestmark = pytest.mark.skipif(not (DATA / "meld").is_dir(), reason="ERC_SHARED_DATA names no annotations")
@@ -41,16 +41,77 @@ def test_meld_counts(real_meld: Corpus) -> None:
 
 def test_meld_irregularities(real_meld: Corpus) -> None:
     assert where(real_meld, "missing_dialogue_id") == ["train_dia60"]
-    assert where(real_meld, "dialogue_in_two_splits_by_text") == [
-        "train_dia19 = test_dia63",
-        "dev_dia55 = test_dia148",
-    ]
     assert where(real_meld, "zero_duration") == ["test_sent_emo.csv, row 1442"]
     assert len(where(real_meld, "numbering_gap")) == 76
     assert len(where(real_meld, "odd_time")) == 3
     assert len(where(real_meld, "implausibly_long")) == 2
-    assert len(where(real_meld, "same_span_across_splits")) == 5
+    assert len(where(real_meld, "same_span")) == 11
     assert not real_meld.utterances["text"].str.contains("[\u2018\u2019\u201c\u201d\x80-\x9f]").any()
+
+
+def test_meld_repeats_what_was_found_by_hand(real_meld: Corpus) -> None:
+    corpus = leaks.examined(real_meld)
+    assert where(corpus, "repeated_across_splits") == [
+        # Dialogue 84 is of the episode of 85, whatever its row says.
+        "train_dia12_utt4 = test_dia84_utt0",
+        "train_dia12_utt5 = test_dia84_utt1",
+        "train_dia12_utt6 = test_dia84_utt2",
+        "train_dia12_utt7 = test_dia85_utt0",
+        "train_dia12_utt8 = test_dia85_utt1",
+        "train_dia12_utt9 = test_dia85_utt2",
+        "train_dia12_utt9 = test_dia85_utt3",
+        "train_dia12_utt11 = test_dia85_utt4",
+        "train_dia12_utt11 = test_dia85_utt5",
+        "train_dia51_utt8 = test_dia155_utt0",
+        "train_dia51_utt10 = test_dia155_utt1",
+    ]
+    assert set(where(corpus, "repeated_in_split")) == {
+        "train_dia312 = train_dia698",
+        "train_dia353 = train_dia662",
+        "train_dia376 = train_dia725",
+    }
+    # One span, but other words: two lines of one subtitle.
+    spans = where(corpus, "overlapping_spans")
+    assert {"train_dia53, dev_dia52", "train_dia433, dev_dia77", "train_dia887, test_dia117"} <= set(spans)
+    # "Hey." "Hey!", and "I'm sorry."
+    named = " ".join(corpus.irregularities["where"])
+    assert not any(
+        f"{name} " in f"{named} " for name in ("train_dia19", "test_dia63", "dev_dia55", "test_dia148")
+    )
+    findings = audit.audit_corpus(corpus.utterances, corpus.facts, corpus.irregularities)
+    assert any(said.startswith("11 of 2610 utterances of test repeat") for said in findings["warnings"])
+    assert not any("utterances of val repeat" in said for said in findings["warnings"])
+    assert corpus.utterances.equals(real_meld.utterances)
+
+
+def test_meld_without_leaks(real_meld: Corpus) -> None:
+    corpus = leaks.examined(real_meld, drop_leaks=True)
+    table = schemas.utterances.validate(corpus.utterances)
+    assert table["split"].value_counts().to_dict() == {"train": 9980, "val": 1109, "test": 2610}
+    assert set(real_meld.utterances["utterance_id"]) - set(table["utterance_id"]) == {
+        *(f"train_dia12_utt{turn}" for turn in (4, 5, 6, 7, 8, 9, 11)),
+        *(f"train_dia51_utt{turn}" for turn in (8, 10)),
+    }
+    assert not where(corpus, "repeated_across_splits")
+
+
+def test_meld_dialogues_of_one_recording_are_of_one_fold(real_meld: Corpus) -> None:
+    training = real_meld.utterances[real_meld.utterances["split"] == "train"]
+    groups = overlaps.together(training)
+    assert {name: group for name, group in groups.items() if group != name} == {
+        "train_dia725": "train_dia376",
+        "train_dia698": "train_dia312",
+    }
+
+
+@pytest.mark.parametrize(("context", "known"), [(False, 559), (True, 980)])
+def test_iemocaps_scripts_are_no_leak(context: bool, known: int) -> None:
+    corpus = leaks.examined(iemocap.read(DATA / "iemocap", unlabelled_as_context=context))
+    assert set(corpus.facts["twice"]) == {"same_words"}
+    assert corpus.facts["twice"]["same_words"]["test"]["train"] == known
+    told = where(corpus, "same_words_across_splits")
+    assert len(told) <= 40
+    assert all("script" in dialogue for dialogue in told)
 
 
 def test_iemocap_counts(real_iemocap: Corpus) -> None:

@@ -135,6 +135,19 @@ def test_a_label_without_test_utterances_is_warned_of() -> None:
     assert findings["warnings"] == ["Label rare does not occur in val and test."]
 
 
+def test_what_two_splits_hold_is_told_by_split_and_by_kind() -> None:
+    twice = {"repeated": {"test": {"train": 3, "val": 1}}, "same_span": {"val": {"train": 2}}}
+    said = audit.audit_corpus(corpus(), {**CARD, "twice": twice}, NOTHING)["warnings"]
+    assert [sentence.split(",")[0] for sentence in said] == [
+        "3 of 4 utterances of test repeat utterances of train",
+        "1 of 4 utterances of test repeat utterances of val",
+        "2 of 4 utterances of val overlap in time with utterances of train that say something else: a time "
+        "is wrong",
+    ]
+    # Only what is recorded once is a leak.
+    assert ["a leak" in sentence for sentence in said] == [True, True, False]
+
+
 def test_irregularities_are_grouped_with_at_most_fifty_examples() -> None:
     many = [("numbering_gap", f"d{number}", "a | b") for number in range(60)]
     findings = audit.audit_corpus(corpus(), CARD, irregularity_table([*many, ("new_kind", "x", "y")]))

@@ -126,6 +126,26 @@ def test_training_vectors_come_from_an_encoder_that_did_not_see_their_dialogue(t
     assert not set.intersection(*held_out)
 
 
+def test_dialogues_of_one_recording_are_held_out_together(base, tmp_path):
+    table, draw = toy(25), np.random.default_rng(1)
+    syllables = [a + b for a in "bdfgklmnprst" for b in ("al", "en", "irt", "om")]
+    copies = []
+    for number in range(6):
+        said = [" ".join(draw.choice(syllables, 6)) for _ in range(4)]
+        for name, texts in ((f"whole{number}", said), (f"part{number}", [said[1].upper() + "!", said[2]])):
+            rows = pd.DataFrame({"text": texts, "position": range(len(texts))})
+            rows = rows.assign(dialogue_id=name, speaker="ada", label=CLASSES[number % 3], split="train")
+            copies.append(rows.assign(utterance_id=[f"{name}_{turn}" for turn in range(len(texts))]))
+    table = pd.concat([table, *copies], ignore_index=True)
+    card = finetune(table, CARD, "toy", parameters(base, folds=4, epochs=1), tmp_path)
+    for number in range(6):
+        for name, fitted in card.fitted.items():
+            both = {f"whole{number}" in fitted.trained_on, f"part{number}" in fitted.trained_on}
+            assert len(both) == 1, (name, number)
+    held_out = [set(card.fitted[""].trained_on) - set(fitted.trained_on) for fitted in card.fitted.values()]
+    assert sorted(map(bool, held_out)) == [False, True, True, True, True]
+
+
 def test_without_folds_one_encoder_makes_all(base, tmp_path):
     table = toy(10)
     finetune(table, CARD, "toy", parameters(base, epochs=1), tmp_path)

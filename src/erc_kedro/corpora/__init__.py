@@ -38,9 +38,12 @@ class Corpus:
             ``kind`` (a short snake_case name), ``where`` (file and row, or utterance id), ``detail``.
         facts: what a report must say of the corpus: ``name``, ``protocol``, ``synthetic``, ``raw``,
             ``notes`` (sentences), …
+        recordings: utterance id to the recording on whose clock its times are, such as an episode of which
+            several dialogues are; empty where a dialogue's times are its own, or its clip's.
     """
 
     utterances: pd.DataFrame
     labels: tuple[str, ...]
     irregularities: pd.DataFrame
     facts: dict[str, Any] = field(default_factory=dict)
+    recordings: dict[str, str] = field(default_factory=dict)

@@ -46,9 +46,13 @@ _MEANINGS = {
     "end_before_start": "An utterance that ends before it starts; its clip or span cannot be trusted.",
     "zero_duration": "An utterance that ends when it starts.",
     "implausibly_long": "An utterance of more than a minute; its clip may show something else too.",
-    "same_span": "Utterances of one split that name one stretch of an episode.",
-    "same_span_across_splits": "Utterances of two splits that name one stretch of an episode: a leak.",
-    "dialogue_in_two_splits_by_text": "A dialogue whose texts are all those of one in another split: a leak.",
+    "same_span": "Utterances of one dialogue that name one span; their clips hold the same sound.",
+    "repeated_across_splits": "An utterance of which another split holds the same recording: a leak.",
+    "repeated_in_split": "Dialogues of one split that hold the same recording; folds keep them together.",
+    "same_words_across_splits": "A dialogue whose words another split holds, too, said again: a script, say.",
+    "overlapping_spans": "Dialogues whose spans of one recording overlap though the words differ: a time is "
+    "wrong, or their clips hold the same sound.",
+    "leak_dropped": "An utterance that was left out, since a later split holds the same recording.",
     "empty_text": "An utterance without text.",
     "missing_session": "A session's folder is not there.",
     "hidden_file": "Hidden files, as archives from a Mac have them; they were left out.",
@@ -82,7 +86,8 @@ def audit_corpus(utterances: pd.DataFrame, card: Mapping[str, Any], irregulariti
 
     Args:
         utterances: the utterance table.
-        card: what the reader says of the corpus: name, protocol, synthetic, notes.
+        card: what the reader says of the corpus: name, protocol, synthetic, notes, and ``twice`` (see
+            ``corpora.leaks.examined``).
         irregularities: the reader's table of kind, where, detail.
 
     Returns:
@@ -109,9 +114,7 @@ def audit_corpus(utterances: pd.DataFrame, card: Mapping[str, Any], irregulariti
         unlabelled = counts["utterances"] - counts["labelled"]
         if unlabelled:
             warnings.append(f"{unlabelled} of {counts['utterances']} utterances of {split} have no label.")
-    leaks = irregularities["kind"].isin(["same_span_across_splits", "dialogue_in_two_splits_by_text"]).sum()
-    if leaks:
-        warnings.append(f"{leaks} irregularities say that two splits hold the same material; see the list.")
+    warnings += _held_twice(card.get("twice", {}), splits)
     return {
         "name": card.get("name"),
         "protocol": card.get("protocol"),
@@ -124,6 +127,24 @@ def audit_corpus(utterances: pd.DataFrame, card: Mapping[str, Any], irregulariti
         "warnings": warnings,
         "errors": _errors(utterances),
     }
+
+
+def _held_twice(twice: Mapping[str, Any], splits: Mapping[str, Any]) -> list[str]:
+    """Sentences on ``corpora.leaks``' findings."""
+    endings = {
+        "repeated": "repeat utterances of {0}, by their words and, where known, times: a leak; "
+        "ingestion.drop_leaks leaves those of {0} out",
+        "same_words": "have the words of utterances of {0}, said again, as in a script: their text is known "
+        "from there, not their voice or face",
+        "same_span": "overlap in time with utterances of {0} that say something else: a time is wrong, or "
+        "both clips hold the same sound",
+    }
+    return [
+        f"{count} of {splits[later]['utterances']} utterances of {later} {ending.format(earlier)}."
+        for kind, ending in endings.items()
+        for later, counts in twice.get(kind, {}).items()
+        for earlier, count in counts.items()
+    ]
 
 
 def _split_counts(rows: pd.DataFrame) -> dict[str, Any]:
@@ -202,7 +223,7 @@ def encoder_errors(facts: Mapping[str, Any], utterances: pd.DataFrame, corpus: s
     """What forbids the vectors of a fine-tuned encoder: it learned from what it is to be judged on.
 
     A dialogue is known by its name in its corpus, and anywhere by its words. Words that training holds, too,
-    are the corpus's own repetition, which its audit lists, and no error of the encoder.
+    are the corpus's own repetition or a coincidence, and no error of the encoder.
 
     Args:
         facts: ``corpus``, and ``trained_on`` and ``selected_on``: dialogue to hash (``contents``).

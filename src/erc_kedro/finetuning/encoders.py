@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from erc_kedro.evaluation import overlaps
 from erc_kedro.extractors.base import fingerprint
 from erc_kedro.extractors.finetuned import CARD, FIT, EncoderCard, Outcome, outcome
 from erc_kedro.finetuning.loop import Task, code_version, fit
@@ -114,16 +115,21 @@ def _tasks(
 
 
 def _folds(known: pd.DataFrame, parameters: FinetuneParameters) -> list[set[str]]:
-    """Training dialogues in ``folds`` parts with alike shares of the classes."""
+    """Training dialogues in ``folds`` parts with alike shares of the classes.
+
+    Dialogues that hold the same recording are in one part: an encoder that had learned from one would know
+    the other.
+    """
     from sklearn.model_selection import StratifiedGroupKFold
 
     if not parameters.folds:
         return []
     training = known[known["split"] == "train"]
     dialogues = training["dialogue_id"].to_numpy()
-    if len(np.unique(dialogues)) < parameters.folds:
+    groups = training["dialogue_id"].map(overlaps.together(training)).to_numpy()
+    if len(np.unique(groups)) < parameters.folds:
         raise FinetuningError(
-            f"finetune.folds is {parameters.folds}, but training has {len(np.unique(dialogues))} dialogues"
+            f"finetune.folds is {parameters.folds}, but training has {len(np.unique(groups))} dialogues"
         )
     split = StratifiedGroupKFold(parameters.folds, shuffle=True, random_state=parameters.seed)
     labels = training["label"].fillna("none")
@@ -132,7 +138,7 @@ def _folds(known: pd.DataFrame, parameters: FinetuneParameters) -> list[set[str]
     with warnings.catch_warnings():
         # A class with fewer utterances than folds is spread as far as it goes.
         warnings.simplefilter("ignore", UserWarning)
-        parts = list(split.split(labels, labels, dialogues))
+        parts = list(split.split(labels, labels, groups))
     return [set(dialogues[held_out]) for _, held_out in parts]
 
 

@@ -67,7 +67,7 @@ def clip_features(
     }
     # Before anything slow: a file that cannot be used is to be known at once.
     made = {
-        modality: _published(file, utterances, modality, asked[modality])
+        modality: _published(file, utterances, card, modality, asked[modality])
         for modality, file in files.items()
         if file is not None
     }
@@ -187,11 +187,14 @@ def _described(card: Any, parameters: Any) -> dict[str, Any]:
 
 
 def _published(
-    file: Path, utterances: DataFrame, modality: str, parameters: Any
+    file: Path, utterances: DataFrame, card: dict[str, Any], modality: str, parameters: Any
 ) -> tuple[DataFrame, dict[str, Any]]:
-    from erc_kedro.corpora import published
+    from erc_kedro.corpora import leaks, published
 
-    table = published.read(file, utterances, modality, parameters.field)
+    # What others published counts positions as the release does, with what was dropped here.
+    released = leaks.as_released(utterances, card.get("dropped", []))
+    table = published.read(file, released, modality, parameters.field)
+    table = table.set_index("utterance_id").loc[utterances["utterance_id"]].reset_index()
     return table, {
         "name": f"published:{file.name}",
         "version": published.fingerprint(file),

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, Any], DataFrame]:
     """Reads a release as it lies on disk: utterance table, card (facts and labels), irregularities."""
-    from erc_kedro.corpora import CorpusError, iemocap, manifest, meld
+    from erc_kedro.corpora import CorpusError, iemocap, leaks, manifest, meld
 
     raw = Path(parameters.raw)
     if not raw.exists():
@@ -33,6 +33,7 @@ def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, A
             corpus = iemocap.read(raw, parameters.protocol, parameters.unlabelled_as_context)
         case "manifest":
             corpus = manifest.read(raw)
+    corpus = leaks.examined(corpus, parameters.drop_leaks)
     logger.info(
         "%s: %d utterances in %d dialogues, %d irregularities",
         raw,
