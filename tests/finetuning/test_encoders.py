@@ -405,6 +405,18 @@ def test_words_that_the_corpus_itself_repeats_are_no_error_of_the_encoder():
     assert encoder_errors(facts(both), both, "toy") == []
 
 
+def test_an_encoder_that_learned_what_was_left_out_is_refused():
+    table = toy(20)
+    table["text"] = table["utterance_id"] + " " + table["text"]
+    training = table.loc[table["split"] == "train", "dialogue_id"].iloc[0]
+    gone = table[table["dialogue_id"] == training].iloc[:1]
+    rest = table.drop(gone.index)
+    dropped = gone[["dialogue_id", "position", "utterance_id"]].to_dict("records")
+    (error,) = encoder_errors(facts(table), rest, "toy", dropped)
+    assert f"before utterances of {training} were left out" in error
+    assert encoder_errors(facts(rest), rest, "toy", dropped) == []
+
+
 @pytest.mark.parametrize("broken", ["{}", "not json", '{"corpus": 1}'])
 def test_a_card_that_cannot_be_read_is_named(tmp_path, broken):
     (tmp_path / "erc_encoder.json").write_text(broken)

@@ -219,7 +219,12 @@ def contents(utterances: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def encoder_errors(facts: Mapping[str, Any], utterances: pd.DataFrame, corpus: str) -> list[str]:
+def encoder_errors(
+    facts: Mapping[str, Any],
+    utterances: pd.DataFrame,
+    corpus: str,
+    dropped: Iterable[Mapping[str, Any]] = (),
+) -> list[str]:
     """What forbids the vectors of a fine-tuned encoder: it learned from what it is to be judged on.
 
     A dialogue is known by its name in its corpus, and anywhere by its words. Words that training holds, too,
@@ -228,6 +233,7 @@ def encoder_errors(facts: Mapping[str, Any], utterances: pd.DataFrame, corpus: s
     Args:
         facts: ``corpus``, and ``trained_on`` and ``selected_on``: dialogue to hash (``contents``).
         corpus: the name of the one that the utterances are of.
+        dropped: utterances that ingestion left out of it, with their ``dialogue_id``.
     """
     said = {split: contents(utterances[utterances["split"] == split]) for split in SPLITS}
     errors = []
@@ -247,6 +253,18 @@ def encoder_errors(facts: Mapping[str, Any], utterances: pd.DataFrame, corpus: s
             ]
             if seen:
                 errors.append(f"The text encoder {how} {len(seen)} dialogues of {split}: {_examples(seen)}.")
+    now = {dialogue: words for own in said.values() for dialogue, words in own.items()}
+    learned = {**facts["selected_on"], **facts["trained_on"]}
+    whole = {
+        dialogue
+        for dialogue in (str(row["dialogue_id"]) for row in dropped)
+        if facts["corpus"] == corpus and learned.get(dialogue, now.get(dialogue)) != now.get(dialogue)
+    }
+    if whole:
+        errors.append(
+            f"The text encoder was fine-tuned before utterances of {_examples(sorted(whole))} were left out "
+            "(drop_leaks); `kedro run --pipeline=finetune` fits it anew."
+        )
     return errors
 
 

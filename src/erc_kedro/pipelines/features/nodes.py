@@ -32,7 +32,7 @@ def text_features(
     corpus, asked = folder.name, parameters.text
     tuned = finetuned.find(asked.encoder, folder) if asked.extractor == "transformers" else None
     if tuned is not None:
-        errors = audit.encoder_errors(tuned.facts, utterances, corpus)
+        errors = audit.encoder_errors(tuned.facts, utterances, corpus, card.get("dropped", []))
         audit.refuse({"name": f"features.text.encoder {tuned.folder}", "errors": errors})
         asked = tuned.settings(asked, tuned.folder)
     vectors, made_by, read = text.extract(utterances, asked, cache, tuned)
