@@ -98,6 +98,7 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         "What had to be chosen was chosen on validation; the test split was scored once per network, "
         "after that.",
         "",
+        *([markdown_cell(section.caution), ""] if section.caution else []),
     ]
     # Scores first, then where they differ between people and situations.
     for name in ("headline", "classes", "group", "speaker", "shift", "calibration", "degraded"):

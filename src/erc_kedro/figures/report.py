@@ -65,6 +65,9 @@ def headline_markdown(sections: Iterable[CorpusSection]) -> str:
     made_up = [markdown_cell(section.title) for section in sections if section.synthetic]
     if made_up:
         caption = f"**SYNTHETIC DATA, not a result: {', '.join(made_up)}.** " + caption
+    for section in sections:
+        if section.caution:
+            caption += f" {markdown_cell(f'{section.title}: {section.caution}')}"
     return "\n".join([caption, "", *lines, ""])
 
 
@@ -118,6 +121,7 @@ def _view(section: CorpusSection, number: int, headline: pd.DataFrame) -> dict[s
         "options": section.options,
         "absent": section.absent,
         "test_dialogues": _test_dialogues(section.utterances),
+        "caution": section.caution,
         "card": {**dict.fromkeys(("protocol", "labels", "notes", "fingerprint")), **section.card},
         "synthetic": section.synthetic,
         "scores": _headline(section, headline),

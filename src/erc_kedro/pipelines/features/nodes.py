@@ -115,7 +115,9 @@ def audit_features(
 
     tables = {"text": text, "audio": audio, "visual": visual}
     findings = auditing.audit_features(tables, utterances, clips, folder.name)
-    for sentence in [*findings["errors"], *findings["warnings"]]:
+    for sentence in findings["errors"]:
+        logger.error("%s: %s Training refuses it.", folder.name, sentence)
+    for sentence in findings["warnings"]:
         logger.warning("%s", sentence)
     return findings, auditing.page(audit, findings)
 
@@ -181,7 +183,7 @@ def _published(file: Path, utterances: DataFrame, modality: str, parameters: Any
     table.attrs["extractor"] = {
         "name": f"published:{file.name}",
         "version": published.fingerprint(file),
-        "settings": parameters.model_dump(include={"path", "field"}),
+        "settings": parameters.model_dump(include={"path", "field"}) | {"part": table.attrs["part"]},
     }
     return table
 
