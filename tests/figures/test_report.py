@@ -13,6 +13,7 @@ from erc_kedro.evaluation.audit import audit_corpus, audit_features
 from erc_kedro.evaluation.comparison import comparison_table
 from erc_kedro.evaluation.intervals import bootstrap_interval
 from erc_kedro.evaluation.metrics import class_columns, metrics_table
+from erc_kedro.figures.model_card import model_card
 from erc_kedro.figures.report import headline_markdown, render_report
 from erc_kedro.figures.section import CorpusSection
 from erc_kedro.figures.tables import headline_table, score
@@ -477,3 +478,20 @@ def test_modalities_that_nobody_has_are_said_to_be_absent(whole):
 def test_few_test_dialogues_are_said_to_prove_little(whole):
     assert "has only 6 test dialogues" in Page(render_report([whole])).words
     assert "no paired test can find p below 0.0312" in Page(render_report([whole])).words
+
+
+def test_test_utterances_of_one_class_are_said_beside_their_scores(whole, html):
+    said = "All labelled test utterances are joy: test scores say nothing of telling classes apart."
+    only = whole.predictions.assign(
+        label=whole.predictions["label"].where(
+            (whole.predictions["split"] != "test") | (whole.predictions["label"] == "joy")
+        )
+    )
+    one = replace(whole, predictions=only)
+    page = render_report([one], FACTS)
+    assert f"MELD: {said}" in page
+    assert page.index(said) < page.index("How the model was chosen")
+    for shown in (headline_markdown([one]), model_card(one, FACTS)):
+        assert said in shown
+    for shown in (html, headline_markdown([whole]), model_card(whole, FACTS)):
+        assert "telling classes apart" not in shown

@@ -188,7 +188,9 @@ def _test_dialogues(utterances: pd.DataFrame | None) -> int:
 
 def _findings(audit: Mapping[str, Any] | None) -> dict[str, list[str]]:
     """An audit's errors and warnings as sentences."""
-    return {kind: [str(item) for item in (audit or {}).get(kind) or []] for kind in ("errors", "warnings")}
+    kinds = {"errors": ("errors",), "warnings": ("not_learnable", "warnings")}
+    found = audit or {}
+    return {name: [str(item) for kind in of for item in found.get(kind) or []] for name, of in kinds.items()}
 
 
 def _clip_errors(audit: Mapping[str, Any] | None) -> str:
