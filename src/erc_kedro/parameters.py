@@ -95,11 +95,12 @@ class PublishedParameters(Parameters):
     """Features that others published.
 
     ``path``: a file, null for none, or ``auto``: the one file ``<raw>_published/<modality>*``, if any.
-    They go before extraction.
+    They go before extraction. ``field``: which part of the file, or which columns of a table, by their names
+    and patterns of these (``[mfcc*, jitter]``); null for the usual one (``corpora.published``).
     """
 
     path: str | None = "auto"
-    field: str | int | None = None
+    field: str | int | tuple[str | int, ...] | None = None
 
 
 class AudioParameters(PublishedParameters):

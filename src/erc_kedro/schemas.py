@@ -128,7 +128,8 @@ predictions = pa.DataFrameSchema(
         "split": _text(checks=pa.Check.isin(SPLITS)),
         "head": _text(checks=pa.Check.isin(HEADS)),
         "label": _text(nullable=True),
-        "p_.+": pa.Column("float32", pa.Check.in_range(0, 1), regex=True),
+        # None where the corpus has no labels.
+        "p_.+": pa.Column("float32", pa.Check.in_range(0, 1), regex=True, required=False),
     },
     strict=True,
     unique=["seed", "utterance_id", "head"],

@@ -228,6 +228,104 @@ def test_parquet_of_columns_by_dialogue_and_position(tmp_path: Path, talk: pd.Da
     assert list(read.values()) == [[number, 0.5] for number in range(7)]
 
 
+# Column names of openSMILE, OpenFace and others, and such as a program gives.
+MEASURED = (
+    *("F0semitoneFrom27.5Hz_sma3nz_amean", "loudness_sma3_stddevNorm", "audSpec_Rfilt_sma[0]_upleveltime90"),
+    *(
+        "MeanVoicedSegmentLengthSec",
+        "AU01_r",
+        "gaze_0_x",
+        "pose_Tx",
+        "p_rx",
+        "p_0",
+        "x_12",
+        "y_12",
+        "confidence",
+    ),
+    *("clip_5", "text_3", "emotion2vec_12", "feat_3", "17", "0", "mouth_position", "attack_time", "n_words"),
+)
+
+
+def wide(path: Path, talk: pd.DataFrame, *names: str) -> Path:
+    """A table whose columns of numbers have these names; column n is n + row / 10."""
+    table = talk[["utterance_id"]].assign(said=talk["text"])
+    for number, name in enumerate(names):
+        table[name] = number + np.arange(len(talk)) / 10
+    table.to_parquet(path / "f.parquet")
+    return path / "f.parquet"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("label", "Emotion_ID", "sentiment", "emo_code", "y", "y_true", "gold label", "target"),
+        *("label_0", "class_1", "one_hot_joy", "is_joy", "joy", "p_joy", "prob_3", "prediction", "Sadness"),
+        *("split", "fold", "speaker_id", "Gender", "age", "turn", "utteranceNo", "Sr No.", "session"),
+        *("start_s", "EndTime", "timestamp", "frame", "face_id", "__index_level_0__", "Unnamed: 0", "index"),
+        *("valence", "arousal_mean", "EmoDom"),
+    ],
+)
+def test_a_column_that_is_no_feature_by_its_name_is_refused(
+    tmp_path: Path, talk: pd.DataFrame, name: str
+) -> None:
+    path = wide(tmp_path, talk.assign(label="joy"), "mfcc_0", name, "mfcc_1")
+    with pytest.raises(CorpusError) as refused:
+        published.read(path, talk.assign(label="joy"), "audio")
+    assert f"f.parquet: no features by their names, but of the corpus or its labels: {name}." in str(
+        refused.value
+    )
+    assert "features.audio.field, such as [mfcc_0, mfcc_1]" in str(refused.value)
+    read = published.read(path, talk, "audio", ["mfcc_*"])
+    assert read.attrs["columns"] == ["mfcc_0", "mfcc_1"]
+    assert read.attrs["left_out"] == ["said", name]
+    assert read["vector"].iloc[3].tolist() == pytest.approx([0.3, 2.3])
+    # Whoever writes the very name means it.
+    assert published.read(path, talk, "audio", [name, "mfcc_1"]).attrs["columns"] == [name, "mfcc_1"]
+    with pytest.raises(CorpusError, match="no features by their names"):
+        published.read(path, talk, "audio", "*")
+
+
+def test_measurements_are_taken_whatever_they_are_called(tmp_path: Path, talk: pd.DataFrame) -> None:
+    read = published.read(wide(tmp_path, talk, *MEASURED), talk, "visual")
+    assert read.attrs["columns"] == list(MEASURED)
+    assert read.attrs["part"] == f"{len(MEASURED)} columns"
+    assert published.read(tmp_path / "f.parquet", talk, "visual", "AU01_r").attrs["columns"] == ["AU01_r"]
+    with pytest.raises(
+        CorpusError, match=r"no column 'AU9\*' of numbers; it has the columns utterance_id, said"
+    ):
+        published.read(tmp_path / "f.parquet", talk, "visual", ["AU01_r", "AU9*"])
+
+
+def test_classes_of_any_language_are_no_features(tmp_path: Path, talk: pd.DataFrame) -> None:
+    table = talk.assign(label=["радость", "грусть", *["покой"] * (len(talk) - 2)])
+    path = wide(tmp_path, table, "громкость", "p_Радость")
+    assert published.read(path, talk, "audio").attrs["columns"] == ["громкость", "p_Радость"]
+    with pytest.raises(CorpusError, match="of the corpus or its labels: p_Радость"):
+        published.read(path, table, "audio")
+
+
+def test_what_is_taken_of_a_file_is_named(tmp_path: Path, talk: pd.DataFrame) -> None:
+    path = wide(tmp_path, talk, "label")
+    table = pd.read_parquet(path)
+    lists = [[1.0, 2.0]] * len(table)
+    table.assign(vector=lists, other=lists).to_parquet(path)
+    attrs = published.read(path, talk, "audio").attrs
+    assert attrs == {"part": "the column vector", "columns": [], "left_out": ["said", "label", "other"]}
+    assert published.read(path, talk, "audio", "other").attrs["part"] == "the column other"
+    # Beside lists, numbers are not taken for the features.
+    table.assign(embedding=lists).to_parquet(path)
+    with pytest.raises(
+        CorpusError, match=r"no column vector, but lists in embedding; name it in features\.audio"
+    ):
+        published.read(path, talk, "audio")
+    content = community(BY_NUMBER, BY_NUMBER, BY_NUMBER)["SDT"]
+    assert published.read(dump(tmp_path / "f.pkl", content), talk, "audio").attrs["part"] == "the field 7"
+    arrays = {"utterance_id": np.array(list(EXPECTED)), "vectors": np.array(list(EXPECTED.values()))}
+    np.savez(tmp_path / "f.npz", **arrays, label=np.arange(len(EXPECTED)))
+    attrs = published.read(tmp_path / "f.npz", talk, "audio").attrs
+    assert (attrs["part"], attrs["left_out"]) == ("the array vectors", ["label"])
+
+
 def test_npz_of_both_kinds(tmp_path: Path, talk: pd.DataFrame) -> None:
     np.savez(tmp_path / "a.npz", **{name: np.array(vector) for name, vector in EXPECTED.items()})
     assert vectors(published.read(tmp_path / "a.npz", talk, "visual")) == EXPECTED

@@ -1,5 +1,6 @@
 import ast
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -362,3 +363,133 @@ def test_a_vector_of_two_texts_in_one_split_is_flagged(matrix: np.ndarray) -> No
     findings = audited({"visual": features(table, matrix)}, table)
     assert findings["modalities"]["visual"]["repeated"] == 2
     assert "2 visual vectors are bit-identical to that of another text" in " ".join(findings["warnings"])
+
+
+def long_corpus(labels: list[str | None]) -> pd.DataFrame:
+    """Dialogues of ten turns with these labels; of ten dialogues seven are train, one val, two test."""
+    rows = [
+        {
+            "utterance_id": f"u{number}",
+            "dialogue_id": f"d{number // 10}",
+            "position": number % 10,
+            "speaker": "ann",
+            "text": f"Sentence {number}.",
+            "label": label,
+            "split": (*["train"] * 7, "val", "test", "test")[number // 10 % 10],
+        }
+        for number, label in enumerate(labels)
+    ]
+    return utterance_table(rows)
+
+
+PUBLISHED = {"extractor": {"name": "published:audio.parquet", "version": "abc", "settings": {}}}
+JOINED = {"part": "3 columns", "columns": ["mfcc", "code", "row"], "left_out": ["text"]}
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["joined", "of unknown origin"])
+def test_a_number_that_tells_the_label_is_refused_by_name(known: bool) -> None:
+    draw = np.random.default_rng(0)
+    labels = draw.choice(["calm", "cross", "glad"], size=200)
+    table = long_corpus(labels.tolist())
+    code = np.unique(labels, return_inverse=True)[1]
+    part = features(table, np.c_[draw.normal(size=200), code * 0.37 + 2, np.arange(200)])
+    part.attrs = PUBLISHED | JOINED if known else {}
+    findings = audit.audit_features({"audio": part}, table)
+    name = "code" if known else "vector[1]"
+    with pytest.raises(
+        audit.AuditError, match=f"audio that tell the label by themselves: {name} ".replace("[", r"\[")
+    ):
+        audit.refuse(findings)
+    assert len(findings["errors"]) == 1
+    assert [sentence.split(":")[1].split()[0] for sentence in findings["warnings"]] == [
+        "row" if known else "vector[2]"
+    ]
+    assert ("features.audio.field" in findings["errors"][0]) == known
+    page = audit.page(audit.audit_corpus(table, CARD, NOTHING), findings)
+    source = "Audio: published:audio.parquet (SHA-256 abc), 3 columns: mfcc, code, row; not used: text."
+    assert (source in page) == known
+
+
+def test_what_an_extractor_measures_may_tell_the_label() -> None:
+    labels = ["calm", "cross"] * 100
+    table = long_corpus(labels)
+    part = features(table, np.array([[label == "calm"] for label in labels]))
+    part.attrs = {"extractor": {"name": "librosa", "version": "1"}}
+    findings = audit.audit_features({"audio": part}, table)
+    assert findings["errors"] == []
+    assert [sentence for sentence in findings["warnings"] if "tell the label" in sentence]
+
+
+def test_a_corpus_that_has_nothing_to_learn_is_refused_for_training_alone() -> None:
+    for labels, said in (
+        ([None] * 100, "No utterance has a label: features can be made, but there is nothing to learn from."),
+        (["calm"] * 100, "All labelled utterances of train are calm: there is nothing to tell apart."),
+        (["calm"] * 70 + ["glad", None, "calm"] * 10, "All labelled utterances of train are calm:"),
+    ):
+        findings = audit.audit_corpus(long_corpus(labels), CARD, NOTHING)
+        audit.refuse(findings)
+        with pytest.raises(audit.AuditError, match="Talk: " + said):
+            audit.refuse_training(findings)
+        assert f"## Warnings\n\n- {said}" in audit.page(findings, None)
+    findings = audit.audit_corpus(corpus(split=dict.fromkeys(range(4, 8), "test")), CARD, NOTHING)
+    with pytest.raises(audit.AuditError, match="The val split is empty"):
+        audit.refuse_training(findings)
+    audit.refuse_training(audit.audit_corpus(corpus(), CARD, NOTHING))
+
+
+def test_a_split_of_one_class_is_warned_of() -> None:
+    labels = ["calm", "glad"] * 40 + ["calm"] * 20
+    warnings = audit.audit_corpus(long_corpus(labels), CARD, NOTHING)["warnings"]
+    assert warnings == [
+        "Label glad does not occur in test.",
+        "All labelled utterances of test are calm: a score on them says nothing of telling classes apart.",
+    ]
+
+
+VALUES = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        VALUES.normal(size=500).round(3).astype(str),
+        VALUES.choice(np.arange(1, 5.1, 0.25), size=2000).astype(str),
+        [f"{value:.1f}".replace(".", ",") for value in VALUES.uniform(1, 5, size=2000)],
+        VALUES.integers(1000, size=300).astype(str),
+        [f"She is rather sad about thing {number}" for number in range(200)],
+    ],
+    ids=["valence", "quarter points", "decimal commas", "whole numbers", "free text"],
+)
+def test_a_label_that_is_no_class_is_said_once(labels: Any) -> None:
+    findings = audit.audit_corpus(long_corpus(list(labels)), CARD, NOTHING)
+    assert findings["warnings"] == []
+    assert len(findings["errors"]) == 1
+    assert re.search(r"labels .*such as .*: no classes. Write a few classes", findings["errors"][0])
+    assert f"{len(set(labels))}" in findings["errors"][0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "warnings"),
+    [
+        (VALUES.integers(1, 8, size=500).astype(str), 0),
+        (VALUES.choice(np.arange(1, 5.1, 0.5), size=2000).astype(str), 0),
+        ([f"class {number}" for number in VALUES.integers(28, size=3000)], 0),
+        (VALUES.integers(32, size=6000).astype(str), 1),
+    ],
+    ids=["codes", "half points", "many", "many codes"],
+)
+def test_classes_may_be_numbers_and_may_be_many(labels: Any, warnings: int) -> None:
+    findings = audit.audit_corpus(long_corpus(list(labels)), CARD, NOTHING)
+    assert findings["errors"] == []
+    assert len(findings["warnings"]) == warnings
+
+
+def test_labels_that_many_splits_lack_are_one_warning() -> None:
+    labels = ["common", "usual", *[f"rare {number // 2}" for number in range(18)]] * 3 + [
+        "common",
+        "usual",
+    ] * 30
+    warnings = audit.audit_corpus(long_corpus(labels), CARD, NOTHING)["warnings"]
+    assert warnings == [
+        "9 labels do not occur in val, or in test: rare 0, rare 1, rare 2, rare 3, rare 4 and 4 more."
+    ]

@@ -14,6 +14,7 @@ from erc_kedro.evaluation.comparison import comparison_table
 from erc_kedro.evaluation.intervals import bootstrap_interval
 from erc_kedro.evaluation.metrics import class_columns, metrics_table
 from erc_kedro.evaluation.provenance import provenance
+from erc_kedro.figures.model_card import model_card
 from erc_kedro.figures.report import headline_markdown, render_report
 from erc_kedro.figures.section import CorpusSection
 from erc_kedro.figures.tables import headline_table, score, side_by_side
@@ -491,3 +492,20 @@ def test_what_scaling_reads_of_test_is_said_beside_the_headline(whole):
     assert said in headline_markdown([scaled])
     assert said in side_by_side([scaled]).title
     assert said not in render_report([whole], FACTS)
+
+
+def test_test_utterances_of_one_class_are_said_beside_their_scores(whole, html):
+    said = "All labelled test utterances are joy: test scores say nothing of telling classes apart."
+    only = whole.predictions.assign(
+        label=whole.predictions["label"].where(
+            (whole.predictions["split"] != "test") | (whole.predictions["label"] == "joy")
+        )
+    )
+    one = replace(whole, predictions=only)
+    page = render_report([one], FACTS)
+    assert f"MELD: {said}" in page
+    assert page.index(said) < page.index("How the model was chosen")
+    for shown in (headline_markdown([one]), model_card(one, FACTS)):
+        assert said in shown
+    for shown in (html, headline_markdown([whole]), model_card(whole, FACTS)):
+        assert "telling classes apart" not in shown

@@ -178,6 +178,20 @@ def test_one_s_own_corpus_walks_to_the_report(mine):
     assert made == {"mine", "cache"}
 
 
+def test_a_corpus_without_labels_has_features_and_is_not_trained_on(mine):
+    path = mine.folder / "data/01_raw/mine.csv"
+    pd.read_csv(path).drop(columns="label").to_csv(path, index=False)
+    printed = mine.kedro("run", succeeds=False)
+    assert "AuditError: mine: No utterance has a label: features can be made, but there is nothing" in printed
+    assert "Traceback" not in printed
+    # Refused before anything was extracted.
+    assert not list(mine.folder.glob("data/04_feature/*/*"))
+    mine.kedro("run", "--pipelines=features", "--params=features.text.extractor=tfidf")
+    features = pd.read_parquet(mine.folder / "data/04_feature/mine/text.parquet")
+    assert features["present"].all()
+    assert "## Features" in (mine.folder / "data/08_reporting/audit/mine_with_features.md").read_text()
+
+
 def test_a_manifest_with_a_missing_clip(mine):
     path = mine.folder / "data/01_raw/mine.csv"
     lines = path.read_text().splitlines()

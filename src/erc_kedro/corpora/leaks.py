@@ -90,12 +90,12 @@ def _few(names: Iterable[str], most: int = 3) -> str:
 
 
 def as_released(utterances: pd.DataFrame, dropped: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Dialogue, position and id of every utterance, as they were before some were dropped.
+    """Dialogue, position, id and label of every utterance, as they were before some were dropped.
 
     Args:
         dropped: the corpus's fact of that name.
     """
-    there = utterances[_KEYS].copy()
+    there = utterances[[*_KEYS, "label"]].copy()
     gone = pd.DataFrame(dropped, columns=_KEYS)
     taken = gone.groupby("dialogue_id")["position"].agg(set)
     for dialogue, rows in there[there["dialogue_id"].isin(taken.index)].groupby("dialogue_id"):

@@ -30,13 +30,15 @@ import hashlib
 import pickle
 import re
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from erc_kedro.corpora import CorpusError
 from erc_kedro.corpora.iemocap import community
@@ -61,44 +63,72 @@ _MODALITY_KEYS = {
 }
 _MEND = "convert it to Parquet with the columns utterance_id and vector"
 
+# Words of a column's name that are of the corpus, of its raters or of a classifier, never of a measurement;
+# and words that say nothing by themselves, beside one of those or alone.
+_NO_FEATURE = re.compile(
+    "(label|emotion|emo|sentiment|polarity|class|classe|category|target|gold|truth|groundtruth|annotation"
+    "|annotator|rater|rating|vote|valence|arousal|dominance|dom|pred|predicted|prediction|prob|proba"
+    "|probability|probabilitie|logit|posterior|softmax|split|train|training|val|valid|validation|dev|test"
+    "|fold|partition|subset|speaker|spk|gender|sex|male|female|age|group|subject|participant|actor|person"
+    "|dialogue|dialog|conversation|conv|utterance|utt|turn|position|session|sess|season|episode|scene"
+    "|index|idx|id|uid|no|nr|num|number|row|line|unnamed|start|end|begin|stop|onset|offset|time|timestamp"
+    "|frame|anger|angry|happy|happiness|joy|sad|sadness|neutral|fear|fearful|disgust|surprise|surprised"
+    "|excited|excitement|frustrated|frustration|contempt|boredom)s?"
+)
+_FILLER = re.compile(
+    "s|secs?|seconds?|ms|an?|the|of|is|has|in|at|by|and|or|not|p|y|set|codes?|encoded|enc|names?|values?"
+    "|scores?|true|hot|one|level|mean|avg|std|pos|act|clip|video|text|audio|visual|face|sr"
+)
+
 Vectors = dict[str, Any]
+Field = str | int | Sequence[str] | None
 
 
-def read(path: Path, utterances: pd.DataFrame, modality: str, field: str | int | None = None) -> pd.DataFrame:
+class _Found(NamedTuple):
+    """Vectors by utterance id; what part of the file they are; and of a table's columns, the names."""
+
+    vectors: Vectors
+    part: str
+    columns: Sequence[str] = ()
+    left_out: Sequence[str] = ()
+
+
+def read(path: Path, utterances: pd.DataFrame, modality: str, field: Field = None) -> pd.DataFrame:
     """Read one modality's published vectors.
 
     Args:
         path: ``.parquet`` (utterance_id, or dialogue_id and position, beside a ``vector`` list column or
-        numeric
-            columns), ``.npz`` (arrays named by utterance ids, or the arrays ``utterance_id`` and
-            ``vectors``), or
-            a pickle (see the module).
+            numeric columns), ``.npz`` (arrays named by utterance ids, or the arrays ``utterance_id`` and
+            ``vectors``), or a pickle (see the module).
         utterances: the utterance table to join to.
         modality: text, audio or visual; says which part of a pickle is meant.
-        field: the list column of a Parquet file, the array of an npz beside ``utterance_id``, or the element
-        of
-            a pickled tuple or dict; null for the usual one.
+        field: the list column of a Parquet file, or its numeric columns by names and patterns (``mfcc*``);
+            the array of an npz beside ``utterance_id``; or the element of a pickled tuple or dict. Null for
+            the usual one; of a Parquet file without it, all numeric columns.
 
     Returns:
         a row an utterance, in the table's order: ``utterance_id``, ``vector`` (float32, all of one length;
-        zeros
-        where absent), ``present``, ``reason`` (ok, not_in_file, not_finite).
+        zeros where absent), ``present``, ``reason`` (ok, not_in_file, not_finite). Its ``attrs`` say in
+        ``part`` what of the file was taken, in ``columns`` the name of each number, where numbers have
+        names, and in ``left_out`` a table's other columns.
 
     Raises:
         CorpusError: the file cannot be read, holds a class that is not admitted or no such field, its vectors
-            differ in length, a dialogue's length differs from the table's, or no utterance is in it.
+            differ in length, a dialogue's length differs from the table's, no utterance is in it, or a
+            column of numbers is by its name no feature, and was not asked for by this very name.
     """
     if not path.is_file():
         raise CorpusError(f"{path}: no such file; correct the path of the published {modality} features")
-    readers: dict[str, Callable[..., Vectors]] = {".parquet": _read_parquet, ".npz": _read_npz}
+    readers: dict[str, Callable[..., _Found]] = {".parquet": _read_parquet, ".npz": _read_npz}
     suffix = path.suffix.lower()
-    if suffix in readers:
-        vectors = readers[suffix](path, utterances, field)
-    elif suffix in (".pkl", ".pickle", ".p"):
-        vectors = _read_pickle(path, utterances, modality, field)
-    else:
+    if suffix in (".pkl", ".pickle", ".p"):
+        readers[suffix] = _read_pickle
+    if suffix not in readers:
         raise CorpusError(f"{path}: {suffix or 'no suffix'} is not .parquet, .npz or .pkl; {_MEND}")
-    return _align(path, vectors, utterances)
+    found = readers[suffix](path, utterances, modality, field)
+    table = _align(path, found.vectors, utterances)
+    table.attrs |= {"part": found.part, "columns": [*found.columns], "left_out": [*found.left_out]}
+    return table
 
 
 def fingerprint(path: Path) -> str:
@@ -161,44 +191,106 @@ def _names(path: Path, names: list[str]) -> list[str]:
 # Parquet and npz
 
 
-def _read_parquet(path: Path, utterances: pd.DataFrame, field: str | int | None) -> Vectors:
+def _read_parquet(path: Path, utterances: pd.DataFrame, modality: str, field: Field) -> _Found:
     try:
         table = pd.read_parquet(path)
     except (OSError, pyarrow.ArrowException) as error:
         raise CorpusError(f"{path}: cannot be read as Parquet ({error}); fetch it again") from error
-    there = f"it has the columns {', '.join(map(str, table.columns))}"
+    table.columns = table.columns.map(str)
+    there = f"it has the columns {_listed(table.columns)}"
     keys = [name for name in ("utterance_id", "dialogue_id", "position") if name in table.columns]
-    column = "vector" if field is None else field
-    if column in table.columns:
-        values = table[column].tolist()
-    elif field is None:
-        numeric = table.drop(columns=keys).select_dtypes("number")
-        if numeric.columns.empty:
-            raise CorpusError(f"{path}: neither a column vector nor numeric columns; {there}. {_MEND}")
-        values = list(numeric.to_numpy())
+    numeric = [name for name in table.columns.drop(keys) if is_numeric_dtype(table[name])]
+    column = "vector" if field is None else str(field)
+    chosen: list[str] = []
+    if column in table.columns and column not in numeric:
+        part, values = f"the column {column}", table[column].tolist()
     else:
-        raise CorpusError(f"{path}: no column {field!r}; {there}. Name one of these as the field")
+        chosen = _chosen(path, table, numeric, modality, field, utterances["label"])
+        part, values = f"{len(chosen)} columns", list(table[chosen].to_numpy())
+    taken = {*keys, *(chosen or [column])}
+    found = _Found({}, part, chosen, [name for name in table.columns if name not in taken])
     if "utterance_id" in keys:
-        return dict(zip(_names(path, table["utterance_id"].astype(str).tolist()), values, strict=True))
+        names = _names(path, table["utterance_id"].astype(str).tolist())
+        return found._replace(vectors=dict(zip(names, values, strict=True)))
     if len(keys) < 2:
         raise CorpusError(f"{path}: no utterance_id, nor dialogue_id and position; {there}. {_MEND}")
     dialogues: dict[Any, list[Any]] = defaultdict(list)
     rows = table[keys].assign(value=pd.Series(values, index=table.index, dtype=object))
     for row in rows.sort_values(keys).itertuples():
         dialogues[row.dialogue_id].append(row.value)
-    return _by_position(path, dialogues, utterances, {})
+    return found._replace(vectors=_by_position(path, dialogues, utterances, {}))
 
 
-def _read_npz(path: Path, utterances: pd.DataFrame, field: str | int | None) -> Vectors:
-    del utterances  # an npz names its utterances
+def _chosen(
+    path: Path, table: pd.DataFrame, numeric: list[str], modality: str, field: Field, labels: pd.Series
+) -> list[str]:
+    """The numeric columns that are features: those asked for, or all, but none that is something else."""
+    mend = f"features.{modality}.field"
+    there = f"it has the columns {_listed(table.columns)}"
+    patterns = [str(name) for name in ([field] if isinstance(field, str | int) else field or ())]
+    for pattern in patterns:
+        if not any(_matches(name, [pattern]) for name in numeric):
+            raise CorpusError(
+                f"{path}: no column {pattern!r} of numbers; {there}. Name one of these in {mend}, or "
+                "several, or patterns such as mfcc*"
+            )
+    if field is None:
+        firsts = {name: next(iter(table[name]), None) for name in table.columns}
+        lists = [name for name, first in firsts.items() if isinstance(first, list | tuple | np.ndarray)]
+        if lists:
+            raise CorpusError(f"{path}: no column vector, but lists in {_listed(lists)}; name it in {mend}")
+        chosen = [name for name in numeric if not is_bool_dtype(table[name])]
+    else:
+        chosen = [name for name in numeric if _matches(name, patterns)]
+    if not chosen:
+        raise CorpusError(f"{path}: neither a column vector nor numeric columns; {there}. {_MEND}")
+    of_classes = {word for name in labels.dropna().unique() for word in _words(str(name))}
+    odd = [name for name in chosen if name not in patterns and _is_no_feature(name, of_classes)]
+    if odd:
+        others = [name for name in chosen if name not in odd]
+        raise CorpusError(
+            f"{path}: no features by their names, but of the corpus or its labels: {_listed(odd)}. Name the "
+            f"columns that are features, or patterns of their names, in {mend}, such as "
+            f"[{', '.join(others[:2]) or 'mfcc*'}], or take the others out of the file"
+            + (f". Its other numbers are {_listed(others)}" if others else "")
+        )
+    return chosen
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _is_no_feature(name: str, of_classes: set[str]) -> bool:
+    words = [word for word in _words(name) if not _FILLER.fullmatch(word)]
+    if not words:
+        return name.strip().lower() in ("y", "y_true", "ytrue")
+    return all(_NO_FEATURE.fullmatch(word) or word in of_classes for word in words)
+
+
+def _words(name: str) -> list[str]:
+    """``Emotion_ID 2`` as emotion and id."""
+    found = re.findall(r"[A-Z]{2,}(?![a-z])|[A-Z]?[^\WA-Z\d_]+|[A-Z]", name)
+    return [word.lower() for word in found]
+
+
+def _listed(names: Iterable[str], most: int = 20) -> str:
+    every = list(names)
+    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
+
+
+def _read_npz(path: Path, utterances: pd.DataFrame, modality: str, field: Field) -> _Found:
+    del utterances, modality  # an npz names its utterances
     try:
         with np.load(path, allow_pickle=False) as archive:
             if "utterance_id" not in archive:
-                return {name: archive[name] for name in archive.files}
+                vectors = {name: archive[name] for name in archive.files}
+                return _Found(vectors, "arrays named by utterances")
             column = "vectors" if field is None else str(field)
             if column not in archive:
                 raise CorpusError(f"{path}: no array {column!r}; it has {', '.join(archive.files)}")
             names, values = archive["utterance_id"].astype(str).tolist(), archive[column]
+            left_out = [name for name in archive.files if name not in ("utterance_id", column)]
     except CorpusError:
         raise
     except Exception as error:  # zip, zlib, header and object-array errors are of many kinds
@@ -210,7 +302,8 @@ def _read_npz(path: Path, utterances: pd.DataFrame, field: str | int | None) -> 
         raise CorpusError(
             f"{path}: {len(names)} utterance ids and {len(values)} vectors; write the file again"
         )
-    return dict(zip(_names(path, names), values, strict=True))
+    vectors = dict(zip(_names(path, names), values, strict=True))
+    return _Found(vectors, f"the array {column}", (), left_out)
 
 
 # Community pickles
@@ -291,9 +384,13 @@ def _unpickle(path: Path) -> Any:
         raise CorpusError(f"{path}: corrupt or truncated pickle ({error}); fetch it again") from error
 
 
-def _read_pickle(path: Path, utterances: pd.DataFrame, modality: str, field: str | int | None) -> Vectors:
+def _read_pickle(path: Path, utterances: pd.DataFrame, modality: str, field: Field) -> _Found:
     content = _unpickle(path)
-    part = _part(path, content, modality, field)
+    name, part = _part(path, content, modality, field)
+    return _Found(_of_pickle(path, utterances, content, part, field), name)
+
+
+def _of_pickle(path: Path, utterances: pd.DataFrame, content: Any, part: Any, field: Field) -> Vectors:
     if not isinstance(part, Mapping):
         raise CorpusError(
             f"{path}: {'its content' if field is None else f'field {field!r}'} is a {_describe(part)}, not a "
@@ -334,17 +431,18 @@ def _speak_of(ids: Mapping[Any, Any], known: set[str]) -> bool:
     return any(isinstance(name, str) and name in known for names in lists for name in names)
 
 
-def _part(path: Path, content: Any, modality: str, field: str | int | None) -> Any:
+def _part(path: Path, content: Any, modality: str, field: Field) -> tuple[str, Any]:
+    """What is taken of a pickle, and that part."""
     if field is not None:
         try:
-            return content[field]
+            return f"the field {field!r}", content[field]
         except (KeyError, IndexError, TypeError) as error:
             raise CorpusError(
                 f"{path}: no field {field!r}; it has {_list(content)}. Name one of these"
             ) from error
     if isinstance(content, Mapping):
         keys = [key for key in _MODALITY_KEYS[modality] if isinstance(content.get(key), Mapping)]
-        return content[keys[0]] if keys else content
+        return (f"the field {keys[0]!r}", content[keys[0]]) if keys else ("all of it", content)
     if isinstance(content, list | tuple):
         for length, sentences, modalities in _LAYOUTS:
             fits = (
@@ -353,7 +451,7 @@ def _part(path: Path, content: Any, modality: str, field: str | int | None) -> A
                 and all(_first_value(content[index], None) for index in modalities.values())
             )
             if fits and modality in modalities:
-                return content[modalities[modality]]
+                return f"the field {modalities[modality]}", content[modalities[modality]]
             if fits:
                 break
     raise CorpusError(

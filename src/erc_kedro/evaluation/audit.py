@@ -4,18 +4,24 @@ Tables in, plain dicts out (JSON-able), and a Markdown page of the two.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from erc_kedro.evaluation.giveaways import THRESHOLD, label_agreement, row_numbers
 from erc_kedro.evaluation.provenance import provenance_errors
 from erc_kedro.schemas import SPLITS
 
 Audit = dict[str, Any]
 
 _MOST_EXAMPLES = 50
+# A sentence each for so many labels that a split lacks; more are counted.
+_MOST_SENTENCES = 5
+# Classes of a corpus may be numbers, but not so many different fractions (half points from 1 to 5 are 9), nor
+# more than this of any kind that mostly occur once or twice.
+_MOST_FRACTIONS, _MANY = 10, 20
 # A modality that is absent from so many utterances of a split deserves a word.
 _LOW_SHARE = 0.9
 # What is counted of the clips that voice and face were extracted from.
@@ -94,22 +100,17 @@ def audit_corpus(utterances: pd.DataFrame, card: Mapping[str, Any], irregulariti
         ``name``, ``protocol``, ``synthetic``, ``notes``; ``splits`` (split to utterances, dialogues,
         speakers, labelled, clips, wavs, dialogue_length of min, median and max); ``labels`` (label to split
         to count); ``shared_speakers`` (how many speakers each two splits share); ``irregularities`` (a
-        list of kind, count, meaning, and up to 50 examples of where and detail); ``warnings`` and ``errors``
-        (sentences).
+        list of kind, count, meaning, and up to 50 examples of where and detail); ``warnings``,
+        ``not_learnable`` (why a sound corpus, all the same, cannot be trained on) and ``errors`` (sentences).
     """
     splits = {split: _split_counts(utterances[utterances["split"] == split]) for split in SPLITS}
     table = pd.crosstab(utterances["label"], utterances["split"]).reindex(columns=list(SPLITS), fill_value=0)
     labels = {str(label): {split: int(row[split]) for split in SPLITS} for label, row in table.iterrows()}
-    warnings = []
-    untrained = [label for label, counts in labels.items() if not counts["train"]]
-    if untrained:
-        warnings.append(f"Labels that do not occur in train, and cannot be learned: {_examples(untrained)}.")
+    no_classes, suspicion = _no_classes(utterances["label"].dropna())
+    # Of a measurement, each value would be another label that some split lacks.
+    warnings = suspicion if no_classes else [*suspicion, *_label_warnings(labels)]
     if not splits["test"]["utterances"]:
         warnings.append("The test split is empty: nothing is scored but validation.")
-    for label, counts in labels.items():
-        absent = [split for split in ("val", "test") if not counts[split]]
-        if counts["train"] and absent:
-            warnings.append(f"Label {label} does not occur in {' and '.join(absent)}.")
     for split, counts in splits.items():
         unlabelled = counts["utterances"] - counts["labelled"]
         if unlabelled:
@@ -125,7 +126,8 @@ def audit_corpus(utterances: pd.DataFrame, card: Mapping[str, Any], irregulariti
         "shared_speakers": _shared_speakers(utterances),
         "irregularities": _grouped(irregularities),
         "warnings": warnings,
-        "errors": _errors(utterances),
+        "not_learnable": _not_learnable(labels),
+        "errors": [*_errors(utterances), *no_classes],
     }
 
 
@@ -145,6 +147,66 @@ def _held_twice(twice: Mapping[str, Any], splits: Mapping[str, Any]) -> list[str
         for later, counts in twice.get(kind, {}).items()
         for earlier, count in counts.items()
     ]
+
+
+def _not_learnable(labels: Mapping[str, Mapping[str, int]]) -> list[str]:
+    learned = [label for label, counts in labels.items() if counts["train"]]
+    if not labels:
+        return ["No utterance has a label: features can be made, but there is nothing to learn from."]
+    if len(learned) == 1:
+        return [f"All labelled utterances of train are {learned[0]}: there is nothing to tell apart."]
+    return []
+
+
+def _label_warnings(labels: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """What is odd in how often each label occurs in each split."""
+    warnings = []
+    untrained = [label for label, counts in labels.items() if not counts["train"]]
+    if untrained:
+        warnings.append(f"Labels that do not occur in train, and cannot be learned: {_examples(untrained)}.")
+    lacking = {
+        label: [split for split in ("val", "test") if not counts[split]]
+        for label, counts in labels.items()
+        if counts["train"] and not (counts["val"] and counts["test"])
+    }
+    if len(lacking) > _MOST_SENTENCES:
+        warnings.append(f"{len(lacking)} labels do not occur in val, or in test: {_examples(lacking)}.")
+    else:
+        warnings += [
+            f"Label {label} does not occur in {' and '.join(absent)}." for label, absent in lacking.items()
+        ]
+    for split in ("val", "test"):
+        there = [label for label, counts in labels.items() if counts[split]]
+        if len(there) == 1 and len(labels) > 1:
+            warnings.append(
+                f"All labelled utterances of {split} are {there[0]}: a score on them says nothing of telling "
+                "classes apart."
+            )
+    return warnings
+
+
+def _no_classes(labels: pd.Series) -> tuple[list[str], list[str]]:
+    """An error, or a warning, if what stands where the label should is a measurement, free text or an id."""
+    counts = labels.value_counts()
+    names = counts.index.astype("str")
+    numbers = pd.to_numeric(pd.Series(names.str.replace(",", ".")), errors="coerce")
+    numeric = numbers.notna().mean() > 0.9
+    fractions = (numbers.dropna() % 1 != 0).any()
+    rare = (counts <= 2).mean() > 0.5
+    mend = (
+        "Write a few classes (of numbers, ranges such as low, middle, high) into the column label, or name "
+        "the column that holds them so."
+    )
+    if numeric and ((fractions and len(counts) > _MOST_FRACTIONS) or (rare and len(counts) > _MANY)):
+        return [
+            f"The labels are {len(counts)} numbers, such as {_examples(names, 3)}: no classes. {mend}"
+        ], []
+    if len(counts) > _MANY and rare:
+        said = f"Most of the {len(counts)} labels occur once or twice, such as {_examples(names[::-1], 3)}"
+        return [f"{said}: no classes. {mend}"], []
+    if numeric and len(counts) > _MANY:
+        return [], [f"The labels are {len(counts)} whole numbers; if they measure something: {mend}"]
+    return [], []
 
 
 def _split_counts(rows: pd.DataFrame) -> dict[str, Any]:
@@ -294,6 +356,11 @@ def refuse(audit: Mapping[str, Any]) -> None:
         raise AuditError(f"{name}: {' '.join(audit['errors'])} Mend this, then run again.")
 
 
+def refuse_training(audit: Mapping[str, Any]) -> None:
+    """``refuse`` what nothing can be learned from, too."""
+    refuse({**audit, "errors": [*audit["errors"], *audit.get("not_learnable", [])]})
+
+
 def admit(
     name: str,
     audit: Mapping[str, Any],
@@ -311,8 +378,8 @@ def admit(
     Args:
         features: by modality, the tables that are trained on.
     """
-    refuse(audit)
-    refuse(features_audit)
+    refuse_training(audit)
+    refuse_training(features_audit)
     records = features_audit.get("provenance") or {}
     errors = provenance_errors(records, features, utterances)
     refuse(
@@ -345,7 +412,11 @@ def audit_features(
         ``all_zero``, ``constant_dimensions`` (numbers that are the same in all of training),
         ``identical_across_splits`` (utterances of val or test whose vector is bit-identical to one of another
         split, with ``examples``), and of these those ``identical_with_same_text``, which for text is as it
-        must be; ``repeated`` (utterances whose vector is that of one with another text in their split).
+        must be; ``repeated`` (utterances whose vector is that of one with another text in their split);
+        ``tell_label`` and ``row_numbers`` (the numbers, by their columns or as ``vector[8]``, that are the
+        label or a row's number by themselves, up to 50 each) and how many there are, ``tell_label_in_all``
+        and ``row_numbers_in_all``. ``sources``: each modality that was joined from a file to the file's
+        ``name`` and ``version``, the ``part`` that was taken, and its ``columns`` and those ``left_out``.
         ``encoder`` (a fine-tuned text encoder's corpus, origin, folds and numbers of dialogues; else None).
         ``clips`` (what ``_audit_clips`` counts; empty where nothing was extracted from clips).
         ``provenance`` (the records). ``warnings`` and ``errors`` (sentences).
@@ -353,33 +424,49 @@ def audit_features(
     Raises:
         ValueError: a table does not hold exactly the corpus's utterances.
     """
-    audit: Audit = {"counts": {}, "modalities": {}, "clips": {}, "warnings": [], "errors": []}
+    audit: Audit = {
+        "counts": {},
+        "modalities": {},
+        "sources": {},
+        "clips": {},
+        "warnings": [],
+        "errors": [],
+    }
     ids = pd.Index(utterances["utterance_id"])
     for modality, table in features.items():
         if len(table) != len(ids) or set(table["utterance_id"]) != set(ids):
             raise ValueError(f"the {modality} features are not of this corpus's {len(ids)} utterances")
         ordered = table.set_index("utterance_id").reindex(ids)
-        facts = _audit_modality(ordered, utterances.reset_index(drop=True))
+        source = _source(records.get(modality, {}))
+        facts = _audit_modality(ordered, utterances.reset_index(drop=True), source.get("columns", []))
         audit["counts"][modality] = {
             split: {str(reason): int(count) for reason, count in rows.value_counts().items()}
             for split, rows in ordered["reason"].groupby(utterances["split"].to_numpy())
         }
         audit["modalities"][modality] = facts
+        if source:
+            audit["sources"][modality] = source
         _warn(modality, facts, audit)
+        extracted = not source
+        _warn_of_giveaways(modality, facts, audit, bool(source.get("columns")), extracted)
     audit["provenance"] = dict(records)
     audit["errors"] += provenance_errors(records, features, utterances)
     if "text" in records:
         audit["encoder"] = _encoder(records["text"])
         audit["errors"] += text_errors(records["text"], utterances, corpus)
-        if records["text"]["extractor"]["name"].startswith("published:"):
-            audit["warnings"].append(
-                "The text features were made elsewhere: whether their encoder learned from val or test, or "
-                "shows it utterances that follow, is not known here."
-            )
     if clips is not None and len(clips):
         audit["clips"] = _audit_clips(clips)
         audit["warnings"] += _clip_warnings(clips)
     return audit
+
+
+def _source(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The file that vectors were joined from, and what of it; empty where they were extracted."""
+    source = record.get("source")
+    if source is None:
+        return {}
+    extractor = record["extractor"]
+    return {"name": extractor["name"], "version": extractor.get("version"), **source}
 
 
 def _encoder_sentence(facts: Mapping[str, Any]) -> str:
@@ -458,7 +545,7 @@ def _clip_warnings(clips: pd.DataFrame) -> list[str]:
     return [f"{number} clips {said}." for said, number in numbers.items() if number]
 
 
-def _audit_modality(table: pd.DataFrame, utterances: pd.DataFrame) -> dict[str, Any]:
+def _audit_modality(table: pd.DataFrame, utterances: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
     present = table["present"].to_numpy(bool)
     share = pd.Series(present).groupby(utterances["split"]).mean()
     facts: dict[str, Any] = {
@@ -478,6 +565,13 @@ def _audit_modality(table: pd.DataFrame, utterances: pd.DataFrame) -> dict[str, 
     facts["constant_dimensions"] = (
         int((training == training[:1]).all(axis=0).sum()) if len(training) > 1 else 0
     )
+    odd = {
+        "tell_label": label_agreement(matrix, kept["label"]) >= THRESHOLD,
+        "row_numbers": row_numbers(matrix),
+    }
+    for kind, which in odd.items():
+        found = [columns[at] if columns else f"vector[{at}]" for at in np.flatnonzero(which).tolist()]
+        facts |= {kind: found[:_MOST_EXAMPLES], f"{kind}_in_all": len(found)}
     return facts | _identical(matrix, kept)
 
 
@@ -544,6 +638,32 @@ def _warn(modality: str, facts: Mapping[str, Any], audit: Audit) -> None:
         )
 
 
+def _warn_of_giveaways(
+    modality: str, facts: Mapping[str, Any], audit: Audit, columns: bool, extracted: bool
+) -> None:
+    mend = "Take them out of the file" + (
+        f", or name the feature columns in features.{modality}.field." if columns else "."
+    )
+    if facts["tell_label_in_all"]:
+        sentence = (
+            f"Numbers of {modality} that tell the label by themselves: {_counted(facts, 'tell_label')}."
+        )
+        # No extractor is given labels: in a made-up corpus, what it measures may be as clear as that.
+        if extracted:
+            audit["warnings"].append(f"{sentence} What was said or recorded may hold it.")
+        else:
+            audit["errors"].append(f"{sentence} They are the label, or a copy, and no measurement. {mend}")
+    if facts["row_numbers_in_all"] and not extracted:
+        found = _counted(facts, "row_numbers")
+        audit["warnings"].append(
+            f"Numbers of {modality} that count utterances, as a row's number or an id does: {found}. {mend}"
+        )
+
+
+def _counted(facts: Mapping[str, Any], kind: str) -> str:
+    return f"{_examples(facts[kind])} ({facts[f'{kind}_in_all']} of {facts['dimension']})"
+
+
 def clip_cells(facts: Mapping[str, Any]) -> list[str]:
     """What ``_audit_clips`` counts of one split, as text in the order of ``CLIP_COLUMNS``."""
     patterns = {"hours": ".2f", "median_s": ".2f", "longest_s": ".2f", "face_rate": ".1%"}
@@ -581,7 +701,8 @@ def page(audit: Mapping[str, Any], features_audit: Mapping[str, Any] | None) -> 
     lines = [title, "", f"Protocol: {audit['protocol']}.", ""]
     lines += [f"{note}\n" for note in audit["notes"]]
     lines += _sentences("Errors", [*audit["errors"], *of_features["errors"]])
-    lines += _sentences("Warnings", [*audit["warnings"], *of_features["warnings"]])
+    warnings = [*audit["not_learnable"], *audit["warnings"], *of_features["warnings"]]
+    lines += _sentences("Warnings", warnings)
 
     columns = ("utterances", "labelled", "dialogues", "speakers", "clips", "wavs")
     lines += ["## Splits", ""]
@@ -632,6 +753,8 @@ def _features_section(audit: Mapping[str, Any]) -> list[str]:
             for split, share in facts["share"].items()
         ),
     )
+    for modality, source in audit["sources"].items():
+        lines += [_source_sentence(modality, source), ""]
     if audit.get("encoder"):
         lines += [_encoder_sentence(audit["encoder"]), ""]
     names = {
@@ -650,6 +773,16 @@ def _features_section(audit: Mapping[str, Any]) -> list[str]:
         if facts["examples"]:
             lines += [f"Identical {modality} vectors: {_examples(facts['examples'], 10)}.", ""]
     return lines + (_clips_section(audit["clips"]) if audit["clips"] else [])
+
+
+def _source_sentence(modality: str, source: Mapping[str, Any]) -> str:
+    columns, left_out = source.get("columns"), source.get("left_out")
+    return (
+        f"{modality.capitalize()}: {source['name']} (SHA-256 {source['version']}), {source.get('part')}"
+        + (f": {_examples(columns, 20)}" if columns else "")
+        + (f"; not used: {_examples(left_out, 20)}" if left_out else "")
+        + "."
+    )
 
 
 def _clips_section(clips: Mapping[str, Any]) -> list[str]:

@@ -20,6 +20,7 @@ def provenance(
     utterances: pd.DataFrame,
     extractor: Mapping[str, Any],
     encoder: Mapping[str, Any] | None = None,
+    source: Mapping[str, Any] | None = None,
 ) -> Provenance:
     """The record of a table of features.
 
@@ -28,10 +29,12 @@ def provenance(
         utterances: that it was made from.
         extractor: name, version, licence and settings of what made it.
         encoder: of a fine-tuned text encoder, what it learned from (``extractors.finetuned``).
+        source: of vectors that were joined from a file, its ``part``, ``columns`` and those ``left_out``.
     """
     return {
         "extractor": dict(extractor),
         "encoder": None if encoder is None else dict(encoder),
+        "source": None if source is None else dict(source),
         "content": _content(table),
         "utterances": _said(utterances),
     }

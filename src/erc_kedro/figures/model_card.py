@@ -97,6 +97,7 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         "after that.",
         *([section.scaling_note] if section.scaling_note else []),
         "",
+        *([markdown_cell(section.caution), ""] if section.caution else []),
     ]
     # Scores first, then where they differ between people and situations.
     for name in ("headline", "classes", "group", "speaker", "shift", "calibration", "degraded"):

@@ -68,6 +68,8 @@ def headline_markdown(sections: Iterable[CorpusSection]) -> str:
     for section in sections:
         if section.scaling_note:
             caption += f" {markdown_cell(section.title)}: {section.scaling_note}"
+        if section.caution:
+            caption += f" {markdown_cell(f'{section.title}: {section.caution}')}"
     return "\n".join([caption, "", *lines, ""])
 
 
@@ -122,6 +124,7 @@ def _view(section: CorpusSection, number: int, headline: pd.DataFrame) -> dict[s
         "absent": section.absent,
         "scaling_note": section.scaling_note,
         "test_dialogues": _test_dialogues(section.utterances),
+        "caution": section.caution,
         "card": {**dict.fromkeys(("protocol", "labels", "notes", "fingerprint")), **section.card},
         "synthetic": section.synthetic,
         "scores": _headline(section, headline),
@@ -188,7 +191,9 @@ def _test_dialogues(utterances: pd.DataFrame | None) -> int:
 
 def _findings(audit: Mapping[str, Any] | None) -> dict[str, list[str]]:
     """An audit's errors and warnings as sentences."""
-    return {kind: [str(item) for item in (audit or {}).get(kind) or []] for kind in ("errors", "warnings")}
+    kinds = {"errors": ("errors",), "warnings": ("not_learnable", "warnings")}
+    found = audit or {}
+    return {name: [str(item) for kind in of for item in found.get(kind) or []] for name, of in kinds.items()}
 
 
 def _clip_errors(audit: Mapping[str, Any] | None) -> str:

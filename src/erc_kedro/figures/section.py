@@ -80,6 +80,17 @@ class CorpusSection:
         return bool(((p["split"] == "test") & (p["head"] == PREDICTION) & p["label"].notna()).any())
 
     @cached_property
+    def caution(self) -> str:
+        """A sentence that belongs beside test scores that look better than they are, else empty."""
+        if self.predictions is None:
+            return ""
+        classes = self.predictions.loc[self.predictions["split"] == "test", "label"].dropna().unique()
+        if len(classes) != 1:
+            return ""
+        only = f"All labelled test utterances are {classes[0]}"
+        return f"{only}: test scores say nothing of telling classes apart."
+
+    @cached_property
     def headline(self) -> pd.DataFrame:
         """The corpus's rows of ``figures.tables.headline_table``; drawing its interval takes a while."""
         from erc_kedro.figures.tables import headline_of

@@ -1,6 +1,9 @@
 """One package a runnable name; a node reads like a sentence and calls the rooms below."""
 
-from kedro.pipeline import Pipeline
+from pathlib import Path
+from typing import Any
+
+from kedro.pipeline import Node, Pipeline
 
 from erc_kedro.config import active_corpora as corpora
 
@@ -14,9 +17,21 @@ CORPUS = {
 }
 
 
+def admit_corpus(audit: dict[str, Any], cache: Path) -> Path:
+    """Refuses a corpus that cannot be learned from; features that are asked for with training wait for it."""
+    from erc_kedro.evaluation.audit import refuse_training
+
+    refuse_training(audit)
+    return cache
+
+
+# In every pipeline that learns: extraction takes hours, and is in vain for a corpus that training refuses.
+ADMISSION = Node(admit_corpus, ["audit", "extraction_cache"], "features_cache", name="admit_corpus")
+
+
 def per_corpus(pipeline: Pipeline) -> Pipeline:
     """The same pipeline once for each corpus, in its namespace."""
     return sum((Pipeline(pipeline, namespace=corpus) for corpus in corpora()), Pipeline([]))
 
 
-__all__ = ["CORPUS", "corpora", "per_corpus"]
+__all__ = ["ADMISSION", "CORPUS", "corpora", "per_corpus"]

@@ -85,25 +85,22 @@ def clip_features(
     for modality, (of_clips, results) in found.items():
         vectors = matrix(results, of_clips.dimension)
         reasons = [result.reason for result in results]
-        made[modality] = _table(utterances, vectors, reasons), _described(of_clips, asked[modality])
+        table = _table(utterances, vectors, reasons)
+        described = _described(of_clips, asked[modality])
+        made[modality] = table, provenance(table, utterances, described)
     for modality in asked:
-        table, extractor = made.setdefault(modality, _absent(utterances))
+        if modality not in made:
+            made[modality] = _absent(utterances)
+        table, record = made[modality]
         logger.info(
             "%s: %d of %d utterances have %s features (%s)",
             card["raw"],
             table["present"].sum(),
             len(table),
             modality,
-            extractor["name"],
+            record["extractor"]["name"],
         )
-    (audio, of_audio), (visual, of_visual) = made["audio"], made["visual"]
-    return (
-        audio,
-        provenance(audio, utterances, of_audio),
-        visual,
-        provenance(visual, utterances, of_visual),
-        _clips(utterances, found),
-    )
+    return *made["audio"], *made["visual"], _clips(utterances, found)
 
 
 def audit_features(
@@ -124,7 +121,9 @@ def audit_features(
     tables = {"text": text, "audio": audio, "visual": visual}
     records = {"text": of_text, "audio": of_audio, "visual": of_visual}
     findings = auditing.audit_features(tables, utterances, records, clips, folder.name)
-    for sentence in [*findings["errors"], *findings["warnings"]]:
+    for sentence in findings["errors"]:
+        logger.error("%s: %s Training refuses it.", folder.name, sentence)
+    for sentence in findings["warnings"]:
         logger.warning("%s", sentence)
     return findings, auditing.page(audit, findings)
 
@@ -190,27 +189,32 @@ def _published(
     file: Path, utterances: DataFrame, card: dict[str, Any], modality: str, parameters: Any
 ) -> tuple[DataFrame, dict[str, Any]]:
     from erc_kedro.corpora import leaks, published
+    from erc_kedro.evaluation.provenance import provenance
 
     # What others published counts positions as the release does, with what was dropped here.
     released = leaks.as_released(utterances, card.get("dropped", []))
-    table = published.read(file, released, modality, parameters.field)
-    table = table.set_index("utterance_id").loc[utterances["utterance_id"]].reset_index()
-    return table, {
+    read = published.read(file, released, modality, parameters.field)
+    table = read.set_index("utterance_id").loc[utterances["utterance_id"]].reset_index()
+    extractor = {
         "name": f"published:{file.name}",
         "version": published.fingerprint(file),
-        "settings": parameters.model_dump(mode="json", include={"path", "field"}),
+        "settings": parameters.model_dump(mode="json", include={"path", "field"})
+        | {"part": read.attrs["part"]},
     }
+    source = {str(name): value for name, value in read.attrs.items()}
+    return table, provenance(table, utterances, extractor, source=source)
 
 
 def _absent(utterances: DataFrame) -> tuple[DataFrame, dict[str, Any]]:
     import numpy as np
 
+    from erc_kedro.evaluation.provenance import provenance
     from erc_kedro.extractors.base import Card
     from erc_kedro.parameters import Parameters
 
     vectors = np.zeros((len(utterances), 1), np.float32)
-    reasons = ["no_media"] * len(utterances)
-    return _table(utterances, vectors, reasons), _described(Card("none", 1, "", ""), Parameters())
+    table = _table(utterances, vectors, ["no_media"] * len(utterances))
+    return table, provenance(table, utterances, _described(Card("none", 1, "", ""), Parameters()))
 
 
 def _clips(utterances: DataFrame, found: dict[str, Any]) -> DataFrame:

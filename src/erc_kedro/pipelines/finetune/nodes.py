@@ -29,10 +29,10 @@ def finetune_encoder(
     import pandas as pd
 
     from erc_kedro import tracking
-    from erc_kedro.evaluation.audit import refuse
+    from erc_kedro.evaluation.audit import refuse_training
     from erc_kedro.finetuning import encoders
 
-    refuse(audit)
+    refuse_training(audit)
     corpus = folder.name
     tags = {"corpus": corpus, "protocol": card["protocol"], "synthetic": card["synthetic"]}
     with tracking.child(f"{corpus} finetune", {**tags, "level": "finetune"}) as run:

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from erc_kedro.pipelines import per_corpus
+from erc_kedro.pipelines import ADMISSION, per_corpus
 from erc_kedro.pipelines.finetune.nodes import finetune_encoder
 
 
@@ -11,12 +11,13 @@ def create_pipeline() -> Pipeline:
     return per_corpus(
         Pipeline(
             [
+                ADMISSION,
                 Node(
                     finetune_encoder,
                     ["utterances", "card", "audit", "encoders", "params:finetune"],
                     ["finetuned", "encoder_card", "encoder_history"],
                     name="finetune_encoder",
-                )
+                ),
             ]
         )
     )

@@ -47,10 +47,12 @@ def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, A
 def audit_corpus(
     utterances: DataFrame, card: dict[str, Any], irregularities: DataFrame
 ) -> tuple[dict[str, Any], str]:
-    """Counts, warns, and refuses a corpus whose splits leak."""
+    """Counts, and says at once what is odd and what training will refuse."""
     from erc_kedro.evaluation import audit
 
     findings = audit.audit_corpus(utterances, card, irregularities)
-    for sentence in findings["warnings"]:
+    for sentence in findings["errors"]:
+        logger.error("%s: %s Training refuses it.", card["name"], sentence)
+    for sentence in [*findings["not_learnable"], *findings["warnings"]]:
         logger.warning("%s", sentence)
     return findings, audit.page(findings, None)

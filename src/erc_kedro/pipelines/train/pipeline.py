@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from erc_kedro.pipelines import CORPUS, per_corpus
+from erc_kedro.pipelines import ADMISSION, CORPUS, per_corpus
 from erc_kedro.pipelines.train.nodes import train_corpus
 
 
@@ -11,6 +11,7 @@ def create_pipeline() -> Pipeline:
     return per_corpus(
         Pipeline(
             [
+                ADMISSION,
                 Node(
                     train_corpus,
                     {
@@ -22,7 +23,7 @@ def create_pipeline() -> Pipeline:
                     },
                     ["predictions", "metrics", "history", "training_card"],
                     name="train",
-                )
+                ),
             ]
         )
     )

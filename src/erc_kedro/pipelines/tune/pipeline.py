@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from erc_kedro.pipelines import CORPUS, per_corpus
+from erc_kedro.pipelines import ADMISSION, CORPUS, per_corpus
 from erc_kedro.pipelines.tune.nodes import FIGURES, tune_corpus
 
 
@@ -11,6 +11,7 @@ def create_pipeline() -> Pipeline:
     return per_corpus(
         Pipeline(
             [
+                ADMISSION,
                 Node(
                     tune_corpus,
                     {
@@ -23,7 +24,7 @@ def create_pipeline() -> Pipeline:
                     },
                     ["trials", "tuning", "best_experiment", *(f"{name}_search" for name in FIGURES)],
                     name="tune",
-                )
+                ),
             ]
         )
     )
