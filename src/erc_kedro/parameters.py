@@ -52,6 +52,19 @@ class IngestionParameters(Parameters):
     protocol: Literal["community", "release"] = "community"
     # IEMOCAP only: keep utterances outside the six classes as unlabelled context.
     unlabelled_as_context: bool = False
+    # Of text files that are neither UTF-8 nor have a byte-order mark; as Python calls it, such as gbk.
+    encoding: str | None = None
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, name: str | None) -> str | None:
+        try:
+            b"a".decode(name or "utf-8")
+        except UnicodeError:
+            pass  # one byte is not a whole character of every encoding
+        except (LookupError, ValueError) as error:
+            raise ValueError(f"{name!r} is no encoding of text that Python knows") from error
+        return name
 
 
 class TextParameters(Parameters):
