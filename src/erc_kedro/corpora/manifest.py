@@ -11,12 +11,11 @@ import pandas as pd
 import pyarrow
 
 from erc_kedro.corpora import Corpus, CorpusError
+from erc_kedro.corpora.delimited import RawTable, csv_rows
 from erc_kedro.corpora.tables import (
     MISSING,
     SAID,
-    RawTable,
     alike,
-    csv_rows,
     folded_name,
     irregularity_table,
     is_synthetic,
@@ -57,8 +56,8 @@ def read(raw: Path, encoding: str | None = None) -> Corpus:
         the times are their spans in it; otherwise the clip is the utterance. Labels are sorted.
 
     Raises:
-        CorpusError: the file cannot be read (``tables.csv_rows``) or is empty, a column or a needed cell is
-            missing, a number or split cannot be read, an utterance is there twice, a dialogue lies in two
+        CorpusError: the file cannot be read (``delimited.csv_rows``) or is empty, a column or a needed cell
+            is missing, a number or split cannot be read, an utterance is there twice, a dialogue lies in two
             splits, two labels look alike, or none of the named clips and wavs exists (up to ten rows are
             named).
     """

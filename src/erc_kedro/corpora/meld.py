@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from erc_kedro.corpora import Corpus, CorpusError
+from erc_kedro.corpora.delimited import csv_rows
 from erc_kedro.corpora.tables import (
     MISSING,
     SAID,
-    csv_rows,
     irregularity_table,
     is_synthetic,
     repair,
@@ -230,7 +230,9 @@ def _read_csv(
     for line in table.odd.get("cp1252_bytes", []):
         found.append(("cp1252_bytes", f"{name}, row {line}", "bytes that are not UTF-8 were read as cp1252"))
     for line in table.odd.get("backslash_quotes", []):
-        found.append(("backslash_quotes", f"{name}, row {line}", 'read as ", its backslash left out'))
+        found.append(
+            ("backslash_quotes", f"{name}, row {line}", 'a backslash before " or another one was left out')
+        )
     rows = []
     counts: dict[str, int] = defaultdict(int)
     for line, cells in table.rows:

@@ -49,7 +49,7 @@ _MEANINGS = {
     "c1_control": "Control characters that were meant as Windows characters; they were repaired.",
     "mojibake": "Characters that had been decoded wrongly before; they were repaired.",
     "curly_quotes": "Curly quotes; they were made straight.",
-    "backslash_quotes": "Quotes that a backslash marks; they were read as quotes, without the backslash.",
+    "backslash_quotes": "Backslashes before a quote or another backslash; they were left out.",
     "missing_value": "What programs write for a missing value, such as NA or nan; the cell counts as empty.",
     "missing_value_as_text": "A text that programs write for a missing value; it was kept, as if said.",
     "names_alike": "Names that only case, white space or invisible signs tell apart; they count as two.",
