@@ -126,8 +126,7 @@ def tracked(
         every = pd.concat(metrics, ignore_index=True)
         spread = summary(every)
         mean = _final(spread.rename(columns={"mean": "value"}))
-        run.metrics(mean)
-        run.metrics({f"{k}.std": v for k, v in _final(spread.rename(columns={"std": "value"})).items()})
+        run.metrics(mean, _final(spread.rename(columns={"std": "value"})))
         of_all_seeds = pd.concat(predictions, ignore_index=True)
         _log_corpus(run, of_all_seeds)
     logger.info(
