@@ -251,6 +251,11 @@ def test_iemocap_is_read_in_the_encoding_it_is_said_to_have(tmp_path: Path) -> N
     assert texts(iemocap.read(tmp_path)) == [RUSSIAN]
 
 
+def test_what_another_program_lost_is_listed(tmp_path: Path) -> None:
+    corpus = manifest.read(write(tmp_path, "d,0,a,d\ufffdj\ufffd vu,l,train", "d,1,a,\u4f60,l,train"))
+    assert corpus.irregularities.to_numpy().tolist() == [["lost_characters", "d_0", "2 signs"]]
+
+
 # Lines.
 
 

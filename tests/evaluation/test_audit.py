@@ -55,6 +55,14 @@ def matrix() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(12, 4))
 
 
+def test_the_page_says_what_each_line_of_a_table_is() -> None:
+    counts = {"lines": 20, "header": 1, "rows": 12, "continued": 3, "blank": 4}
+    findings = audit.audit_corpus(corpus(), {**CARD, "tables": {"talk.csv": counts}}, NOTHING)
+    assert findings["tables"] == {"talk.csv": counts}
+    assert "| talk.csv | 20 | 1 | 12 | 3 | 4 |" in audit.page(findings, None)
+    assert "Lines read" not in audit.page(audit.audit_corpus(corpus(), CARD, NOTHING), None)
+
+
 def test_a_sound_corpus_is_counted_and_passes() -> None:
     findings = audit.audit_corpus(corpus(clip={0: "a.mp4"}), CARD, NOTHING)
     assert findings["errors"] == []

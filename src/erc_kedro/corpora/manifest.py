@@ -91,6 +91,8 @@ def read(raw: Path, encoding: str | None = None) -> Corpus:
             "when they were in the conversation."
         )
     for row in rows:
+        if "\ufffd" in row["text"]:
+            found.append(("lost_characters", row["utterance_id"], f"{row['text'].count(chr(0xFFFD))} signs"))
         if not any(map(str.isalnum, row["text"])) and not folded_name(row["text"]):
             found.append(("empty_text", row["utterance_id"], "the utterance has no text"))
     labels = tuple(sorted({row["label"] for row in rows} - {None}))

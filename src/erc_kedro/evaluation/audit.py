@@ -50,6 +50,7 @@ _MEANINGS = {
     "mojibake": "Characters that had been decoded wrongly before; they were repaired.",
     "curly_quotes": "Curly quotes; they were made straight.",
     "backslash_quotes": "Backslashes before a quote or another backslash; they were left out.",
+    "lost_characters": "Signs that another program could not read and put U+FFFD for; they are gone.",
     "missing_value": "What programs write for a missing value, such as NA or nan; the cell counts as empty.",
     "missing_value_as_text": "A text that programs write for a missing value; it was kept, as if said.",
     "names_alike": "Names that only case, white space or invisible signs tell apart; they count as two.",
