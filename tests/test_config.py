@@ -47,8 +47,10 @@ def test_raw_folders_come_from_the_command_line_or_globals():
     assert got["iemocap"]["ingestion"].raw == "/else"
 
 
-def test_protocol_and_seeds_by_command_line():
-    got = parameters(iemocap={"protocol": "release"}, seeds=3)
+def test_protocol_encoding_and_seeds_by_command_line():
+    got = parameters(iemocap={"protocol": "release", "ingestion": {"encoding": "utf-16"}}, seeds=3)
+    assert got["iemocap"]["ingestion"].encoding == "utf-16"
+    assert got["meld"]["ingestion"].encoding is None
     assert got["iemocap"]["ingestion"].protocol == "release"
     assert got["meld"]["train"].seeds == got["iemocap"]["train"].seeds == 3
 
@@ -58,6 +60,8 @@ def test_protocol_and_seeds_by_command_line():
     [
         ({"train": {"epochs": 0}}, r"meld\.train.*\n.*epochs|epochs"),
         ({"train": {"learning_rte": 1}}, "learning_rte"),
+        ({"meld": {"ingestion": {"encoding": "cp12525"}}}, "'cp12525' is no encoding"),
+        ({"meld": {"ingestion": {"encoding": "base64"}}}, "'base64' is no encoding"),
         ({"train": {"model": {"dropout": 1.5}}}, "dropout"),
         ({"train": {"model": {"hidden": 30}}}, "hidden"),
         ({"iemocap": {"protocol": "both"}}, "protocol"),

@@ -9,8 +9,81 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mlflow.utils.validation import _validate_metric_name, _validate_param_name
 
 from erc_kedro import tracking
+
+# Whatever somebody may call an emotion.
+NAMES = (
+    *("glad", "joy/happiness", "neutral.", "anger_mild", "very-sad", "ärgerlich", "怒り", "class 7"),
+    *(
+        "😀",
+        "😢",
+        "👋🏽",
+        "👋",
+        "a|b",
+        "a&b",
+        "a_b",
+        "50%_sure",
+        "50 _sure",
+        "$x_1$",
+        "<b>bold</b>",
+        '"quoted"',
+    ),
+    *(
+        "anger, mild",
+        "مرحبا",
+        "खुश",
+        "खशु",
+        "two\nlines",
+        "tab\there",
+        "back\\slash",
+        ".",
+        "..",
+        "...",
+        "/",
+        "//",
+    ),
+    *(
+        "a/",
+        "a//b",
+        "a/./b",
+        "a/../b",
+        "/a",
+        "../a",
+        "..a",
+        "accuracy",
+        "weighted_f1",
+        "t.f1_glad",
+        "f1_glad",
+    ),
+    *(
+        "glad.std",
+        "glad.std.std",
+        ".std",
+        "std",
+        "-u1F600-",
+        "-u1F600",
+        "glad-u2E-std",
+        "-",
+        "u1F600-",
+        "😀😀",
+    ),
+    *("x" * 240, "x" * 300, "x" * 301, "😀" * 100, "😀" * 101, "\u200b-", "p_glad", "nothing", "None?"),
+)
+PLAIN = (
+    "glad",
+    "joy/happiness",
+    "neutral.",
+    "anger_mild",
+    "very-sad",
+    "ärgerlich",
+    "怒り",
+    "class 7",
+    "accuracy",
+)
 
 
 @pytest.fixture
@@ -50,9 +123,34 @@ def test_a_tree_of_runs(uri, tmp_path):
     assert len(found["corpus"].data.params) == 151
     client = tracking._client(uri)
     assert len(client.get_metric_history(found["seed"].info.run_id, "train_loss")) == 1500
-    assert found["seed"].data.metrics["test.f1_a/b _c_"] == 0.5
+    assert found["seed"].data.metrics["test.f1_a/b -u28-c-u29-"] == 0.5
     assert "nothing" not in found["seed"].data.metrics
     assert [f.path for f in client.list_artifacts(found["seed"].info.run_id)] == ["report.html"]
+
+
+def test_each_class_has_metrics_of_its_own(uri, tmp_path):
+    start(uri, tmp_path)
+    mean = {f"test.f1_{name}": number / 100 for number, name in enumerate(NAMES)}
+    deviation = {name: 1 + value for name, value in mean.items()}
+    with tracking.child("corpus", {}) as run:
+        run.metrics({"test.accuracy": 0.5, **mean}, {"test.accuracy": 1.5, **deviation})
+    tracking.finish("FINISHED")
+    logged = runs(uri)["corpus"].data.metrics
+    assert sorted(logged.values()) == sorted([0.5, *mean.values(), 1.5, *deviation.values()])
+    for name in PLAIN:
+        assert logged[f"test.f1_{name}"] == mean[f"test.f1_{name}"]
+        assert logged[f"test.f1_{name}.std"] == deviation[f"test.f1_{name}"]
+
+
+@given(st.lists(st.text(max_size=20) | st.text("./-u2E\n😀std", max_size=8), unique=True, max_size=20))
+def test_no_two_names_are_logged_as_one(names):
+    logged = [tracking.logged_name(f"test.f1_{name}") for name in names]
+    deviations = [f"{name}{tracking.DEVIATION}" for name in logged]
+    assert len({*logged, *deviations}) == 2 * len(names)
+    for name in [*logged, *deviations, *(tracking.logged_name(f"{name}x") for name in names)]:
+        _validate_metric_name(name)
+        _validate_param_name(name)
+        assert len(name) <= 250
 
 
 @pytest.mark.parametrize(

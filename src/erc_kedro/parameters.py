@@ -56,6 +56,19 @@ class IngestionParameters(Parameters):
     # Leave out of train what val or test hold too, of val what test holds: the same recording, not the same
     # script (docs/decisions/0011-repeated-material.md).
     drop_leaks: bool = False
+    # Of text files that are neither UTF-8 nor have a byte-order mark; as Python calls it, such as gbk.
+    encoding: str | None = None
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, name: str | None) -> str | None:
+        try:
+            b"a".decode(name or "utf-8")
+        except UnicodeError:
+            pass  # one byte is not a whole character of every encoding
+        except (LookupError, ValueError) as error:
+            raise ValueError(f"{name!r} is no encoding of text that Python knows") from error
+        return name
 
 
 class TextParameters(Parameters):

@@ -4,6 +4,7 @@ Runs are opened by id through the client, never through MLflow's global state, s
 and nested runs cannot open strays. Where no run was started (a notebook, a unit test), children log nothing.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -31,6 +32,12 @@ logger = logging.getLogger(__name__)
 VARIABLE = "ERC_KEDRO_RUN"
 # MLflow's own limits for one batch.
 METRICS_A_BATCH, PARAMS_A_BATCH, PARAM_LENGTH = 1000, 100, 6000
+# What follows the name of a mean in that of its deviation over seeds.
+DEVIATION = ".std"
+NAME_LENGTH = 250 - len(DEVIATION)
+# Other signs than letters, digits and _-. /; what would read as an escape or a deviation; and slashes and
+# full stops by which MLflow, which takes names for paths, would find two names in one place.
+_NOT_ADMITTED = re.compile(r"[^\w\-. /]|-(?=u[0-9A-F])|\.(?=std\Z)|/(?=\.{0,2}(?:/|\Z))|\A/|\A\.(?=\.|/|\Z)")
 
 # A view that the UI opens with viewStateShareKey=corpora: the corpora of all runs in one table, with scores.
 VIEW = "corpora"
@@ -70,20 +77,26 @@ class Run:
             return
         from mlflow.entities import Param
 
-        flat = [Param(_name(key), str(value)[:PARAM_LENGTH]) for key, value in flatten(values).items()]
+        flat = [Param(logged_name(key), str(value)[:PARAM_LENGTH]) for key, value in flatten(values).items()]
         for first in range(0, len(flat), PARAMS_A_BATCH):
             self._client.log_batch(self.id, params=flat[first : first + PARAMS_A_BATCH])
 
-    def metrics(self, values: Mapping[str, float]) -> None:
-        """Logs final metrics; NaN is left out, since the UI draws it as a number."""
-        self._metrics([(name, value, 0) for name, value in values.items()])
+    def metrics(self, values: Mapping[str, float], deviations: Mapping[str, float] | None = None) -> None:
+        """Logs final metrics; NaN is left out, since the UI draws it as a number.
+
+        Args:
+            deviations: those of metrics over seeds, by the same names; logged with ``DEVIATION`` after them.
+        """
+        named = [(logged_name(name), value, 0) for name, value in values.items()]
+        named += [(logged_name(name) + DEVIATION, value, 0) for name, value in (deviations or {}).items()]
+        self._metrics(named)
 
     def curves(self, history: "pd.DataFrame", step: str = "epoch") -> None:
         """Logs every numeric column of a table against its column ``step``, in batches."""
         numeric = history.select_dtypes("number").drop(columns=[step])
         self._metrics(
             [
-                (str(name), value, int(at))
+                (logged_name(str(name)), value, int(at))
                 for name in numeric
                 for value, at in zip(numeric[name], history[step], strict=True)
             ]
@@ -116,7 +129,7 @@ class Run:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        flat = [Metric(_name(n), float(v), now, step) for n, v, step in rows if v == v]
+        flat = [Metric(n, float(v), now, step) for n, v, step in rows if v == v]
         for first in range(0, len(flat), METRICS_A_BATCH):
             self._client.log_batch(self.id, metrics=flat[first : first + METRICS_A_BATCH])
 
@@ -345,5 +358,15 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _name(key: str) -> str:
-    return re.sub(r"[^\w\-. /]", "_", key)[:250]
+def logged_name(key: str) -> str:
+    """The name under which MLflow keeps a metric or parameter; no two keys share one.
+
+    Most keys are their own names. What MLflow does not admit is written ``-uHEX-`` after its code point, as
+    are a hyphen that would look like the start of that and a full stop before a last ``std``. What is too
+    long is cut, and ends with ``-u`` and a hash.
+    """
+    name = _NOT_ADMITTED.sub(lambda match: f"-u{ord(match[0]):X}-", key)
+    if len(name) <= NAME_LENGTH:
+        return name
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16].upper()
+    return f"{name[: NAME_LENGTH - 18]}-u{digest}"

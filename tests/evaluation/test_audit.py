@@ -57,6 +57,14 @@ def matrix() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(12, 4))
 
 
+def test_the_page_says_what_each_line_of_a_table_is() -> None:
+    counts = {"lines": 20, "header": 1, "rows": 12, "continued": 3, "blank": 4}
+    findings = audit.audit_corpus(corpus(), {**CARD, "tables": {"talk.csv": counts}}, NOTHING)
+    assert findings["tables"] == {"talk.csv": counts}
+    assert "| talk.csv | 20 | 1 | 12 | 3 | 4 |" in audit.page(findings, None)
+    assert "Lines read" not in audit.page(audit.audit_corpus(corpus(), CARD, NOTHING), None)
+
+
 def test_a_sound_corpus_is_counted_and_passes() -> None:
     findings = audit.audit_corpus(corpus(clip={0: "a.mp4"}), CARD, NOTHING)
     assert findings["errors"] == []
@@ -382,19 +390,20 @@ def long_corpus(labels: list[str | None]) -> pd.DataFrame:
     return utterance_table(rows)
 
 
-PUBLISHED = {"extractor": {"name": "published:audio.parquet", "version": "abc", "settings": {}}}
+PUBLISHED = {"name": "published:audio.parquet", "version": "abc", "settings": {}}
 JOINED = {"part": "3 columns", "columns": ["mfcc", "code", "row"], "left_out": ["text"]}
+VECTORS = {"part": "the column vector", "columns": [], "left_out": []}
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["joined", "of unknown origin"])
+@pytest.mark.parametrize("known", [True, False], ids=["columns", "a column of vectors"])
 def test_a_number_that_tells_the_label_is_refused_by_name(known: bool) -> None:
     draw = np.random.default_rng(0)
     labels = draw.choice(["calm", "cross", "glad"], size=200)
     table = long_corpus(labels.tolist())
     code = np.unique(labels, return_inverse=True)[1]
     part = features(table, np.c_[draw.normal(size=200), code * 0.37 + 2, np.arange(200)])
-    part.attrs = PUBLISHED | JOINED if known else {}
-    findings = audit.audit_features({"audio": part}, table)
+    record = provenance(part, table, PUBLISHED, source=JOINED if known else VECTORS)
+    findings = audit.audit_features({"audio": part}, table, {"audio": record})
     name = "code" if known else "vector[1]"
     with pytest.raises(
         audit.AuditError, match=f"audio that tell the label by themselves: {name} ".replace("[", r"\[")
@@ -414,8 +423,7 @@ def test_what_an_extractor_measures_may_tell_the_label() -> None:
     labels = ["calm", "cross"] * 100
     table = long_corpus(labels)
     part = features(table, np.array([[label == "calm"] for label in labels]))
-    part.attrs = {"extractor": {"name": "librosa", "version": "1"}}
-    findings = audit.audit_features({"audio": part}, table)
+    findings = audited({"audio": part}, table)
     assert findings["errors"] == []
     assert [sentence for sentence in findings["warnings"] if "tell the label" in sentence]
 

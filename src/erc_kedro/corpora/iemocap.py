@@ -30,7 +30,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from erc_kedro.corpora import Corpus, CorpusError
-from erc_kedro.corpora.tables import decode, irregularity_table, is_synthetic, repair, utterance_table
+from erc_kedro.corpora.delimited import text_lines
+from erc_kedro.corpora.tables import irregularity_table, is_synthetic, repair, utterance_table
 
 LABELS = ("hap", "sad", "neu", "ang", "exc", "fru")
 
@@ -62,6 +63,7 @@ def read(
     raw: Path,
     protocol: Literal["community", "release"] = "community",
     unlabelled_as_context: bool = False,
+    encoding: str | None = None,
 ) -> Corpus:
     """Read IEMOCAP's transcripts and majority labels, and name its media.
 
@@ -71,6 +73,8 @@ def read(
         unlabelled_as_context: keep the utterances outside the six classes with a null label, instead of
         leaving
             them out.
+        encoding: of text files that somebody saved anew. Without it they are UTF-8, and single other bytes
+            cp1252, as the release was typed on Windows; each line with such is listed.
 
     Returns:
         7433 or 7380 utterances for the full release, 10,039 with the unlabelled ones. Positions follow the
@@ -97,9 +101,9 @@ def read(
     turns: dict[str, dict[str, Any]] = {}
     for session in sessions:
         for path in _texts(session / "dialog" / "EmoEvaluation", root, found):
-            _read_evaluation(path, root, ratings, found)
+            _read_evaluation(path, root, encoding, ratings, found)
         for path in _texts(session / "dialog" / "transcriptions", root, found):
-            _read_transcript(path, root, turns, found)
+            _read_transcript(path, root, encoding, turns, found)
 
     synthetic = is_synthetic(raw) or is_synthetic(root)
     rows = _join(ratings, turns, found)
@@ -177,16 +181,12 @@ def _count_hidden(folder: Path, root: Path, found: Found) -> None:
         found.append(("hidden_file", str(folder.relative_to(root)), f"{hidden} hidden files were left out"))
 
 
-def _lines(path: Path, root: Path, found: Found) -> list[tuple[int, str]]:
-    lines = []
-    for number, raw_line in enumerate(path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
-        line, odd = decode(raw_line)
-        if odd:
-            where = f"{path.relative_to(root)}, row {number}"
-            found.append(("cp1252_bytes", where, "bytes that are not UTF-8 were read as cp1252"))
-        if line.strip():
-            lines.append((number, line.strip()))
-    return lines
+def _lines(path: Path, root: Path, encoding: str | None, found: Found) -> list[tuple[int, str]]:
+    lines, strays = text_lines(path, encoding, stray_cp1252=True)
+    for number in strays:
+        where = f"{path.relative_to(root)}, row {number}"
+        found.append(("cp1252_bytes", where, "bytes that are not UTF-8 were read as cp1252"))
+    return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def _span(start: str, end: str, path: Path, number: int) -> tuple[float, float]:
@@ -211,8 +211,10 @@ def _add(
     shelf[utterance_id] = {**entry, "path": path, "number": number}
 
 
-def _read_evaluation(path: Path, root: Path, ratings: dict[str, dict[str, Any]], found: Found) -> None:
-    for number, line in _lines(path, root, found):
+def _read_evaluation(
+    path: Path, root: Path, encoding: str | None, ratings: dict[str, dict[str, Any]], found: Found
+) -> None:
+    for number, line in _lines(path, root, encoding, found):
         if not line.startswith("["):
             continue  # the header, and the raters' own lines
         match = _RATING.match(line)
@@ -235,8 +237,10 @@ def _read_evaluation(path: Path, root: Path, ratings: dict[str, dict[str, Any]],
         _add(ratings, utterance_id, {"span": span, "code": code}, path, number)
 
 
-def _read_transcript(path: Path, root: Path, turns: dict[str, dict[str, Any]], found: Found) -> None:
-    for number, line in _lines(path, root, found):
+def _read_transcript(
+    path: Path, root: Path, encoding: str | None, turns: dict[str, dict[str, Any]], found: Found
+) -> None:
+    for number, line in _lines(path, root, encoding, found):
         where = f"{path.relative_to(root)}, row {number}"
         match = _TURN.match(line)
         if not match:

@@ -6,13 +6,25 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow
 
 from erc_kedro.corpora import Corpus, CorpusError
-from erc_kedro.corpora.tables import csv_rows, irregularity_table, is_synthetic, utterance_table
+from erc_kedro.corpora.delimited import RawTable, csv_rows
+from erc_kedro.corpora.tables import (
+    MISSING,
+    SAID,
+    alike,
+    folded_name,
+    irregularity_table,
+    is_synthetic,
+    utterance_table,
+)
 
 _REQUIRED = ("dialogue_id", "position", "speaker", "text")
+_MAY_BE_MISSING = ("utterance_id", "label", "clip", "wav", "start_s", "end_s", "group")
+_COLUMNS = (*_REQUIRED, "split", *_MAY_BE_MISSING)
 _SPLITS = {
     "train": "train",
     "val": "val",
@@ -23,19 +35,20 @@ _SPLITS = {
 }
 _MOST_NAMED = 10
 
-_Rows = list[tuple[int, dict[str, str]]]
+Found = list[tuple[str, str, str]]
 
 
-def read(raw: Path) -> Corpus:
+def read(raw: Path, encoding: str | None = None) -> Corpus:
     """Read a manifest.
 
     Args:
-        raw: a ``.csv`` or ``.parquet`` file with the columns dialogue_id, position, speaker and text, and,
-            where known, utterance_id (else ``{dialogue_id}_{position}``), label, split, clip, wav, start_s
-            and end_s (seconds), and group (of the speaker, such as an age band: reports show scores by
-            it). Cells of these may be empty, except split. Relative media paths start at the manifest's
-            folder. Without a split column, each dialogue goes by a hash of its id to train, val or test,
-            70:15:15.
+        raw: a ``.csv``, ``.tsv`` or ``.parquet`` file with the columns dialogue_id, position, speaker and
+            text, and, where known, utterance_id (else ``{dialogue_id}_{position}``), label, split, clip,
+            wav, start_s and end_s (seconds), and group (of the speaker, such as an age band: reports show
+            scores by it). Cells of these may be empty, except split. Relative media paths start at the
+            manifest's folder. Without a split column, each dialogue goes by a hash of its id to train, val or
+            test, 70:15:15. A cell of ``tables.MISSING`` (NA, nan, None, …) counts as empty.
+        encoding: of a text file that is not UTF-8 and has no byte-order mark.
 
     Returns:
         the utterances by dialogue and position, recounted from 0. Where several rows share a clip and have
@@ -43,16 +56,24 @@ def read(raw: Path) -> Corpus:
         the times are their spans in it; otherwise the clip is the utterance. Labels are sorted.
 
     Raises:
-        CorpusError: the file cannot be read or is empty, a column or a needed cell is missing, a number or
-        split
-            cannot be read, an utterance is there twice, a dialogue lies in two splits, or none of the named
-            clips and wavs exists (up to ten rows are named).
+        CorpusError: the file cannot be read (``delimited.csv_rows``) or is empty, a column or a needed cell
+            is missing, a number or split cannot be read, an utterance is there twice, a dialogue lies in two
+            splits, two labels look alike, or none of the named clips and wavs exists (up to ten rows are
+            named).
     """
-    lines = _rows(raw)
-    columns = lines[0][1].keys()
-    found: list[tuple[str, str, str]] = []
+    table = _table(raw, encoding)
+    columns = table.rows[0][1].keys()
+    found: Found = []
     notes = []
-    rows = [_row(raw, line, cells) for line, cells in lines]
+    rows = [_row(raw, line, cells) for line, cells in _without_markers(table, found)]
+    for column in [name for name in columns if name not in _COLUMNS]:
+        cells = sum(bool(cells[column].strip()) for _, cells in table.rows)
+        detail = f"not read: a manifest has no such column; {cells} of {len(rows)} cells say something"
+        found.append(("unused_column", column or "column 1, without a name", detail))
+    for kind, numbers in table.odd.items():
+        found.append((kind, raw.name, _in_rows(numbers)))
+    _refuse_alike(raw, rows)
+    _list_alike(rows, found)
     if "split" not in columns:
         notes.append(
             "No split column: each dialogue was put by a hash of its id into train, val or test (70:15:15)."
@@ -70,7 +91,9 @@ def read(raw: Path) -> Corpus:
             "when they were in the conversation."
         )
     for row in rows:
-        if not row["text"]:
+        if "\ufffd" in row["text"]:
+            found.append(("lost_characters", row["utterance_id"], f"{row['text'].count(chr(0xFFFD))} signs"))
+        if not any(map(str.isalnum, row["text"])) and not folded_name(row["text"]):
             found.append(("empty_text", row["utterance_id"], "the utterance has no text"))
     labels = tuple(sorted({row["label"] for row in rows} - {None}))
     unlabelled = sum(row["label"] is None for row in rows)
@@ -87,20 +110,26 @@ def read(raw: Path) -> Corpus:
             "raw": str(raw),
             "notes": notes,
             "groups": {"name": "group", "of": groups},
+            "tables": {raw.name: table.counts},
         },
     )
 
 
-def _rows(raw: Path) -> _Rows:
-    if raw.suffix.lower() == ".csv":
-        return csv_rows(raw, _REQUIRED)[0]
+def _table(raw: Path, encoding: str | None) -> RawTable:
+    if raw.suffix.lower() in (".csv", ".tsv"):
+        return csv_rows(raw, _REQUIRED, "position", encoding)
     if raw.suffix.lower() != ".parquet":
-        raise CorpusError(f"{raw}: not a .csv or .parquet file; name the manifest itself")
+        raise CorpusError(f"{raw}: not a .csv, .tsv or .parquet file; name the manifest itself")
     try:
         table = pd.read_parquet(raw)
     except (OSError, pyarrow.ArrowException) as error:
         raise CorpusError(f"{raw}: cannot be read as Parquet ({error}); write it again") from error
+    if any(table.index.names):
+        table = table.reset_index()
     table.columns = table.columns.astype(str).str.strip().str.lower()
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise CorpusError(f"{raw}: several columns are called {twice[0]}; rename or remove the others")
     missing = [name for name in _REQUIRED if name not in table.columns]
     if missing:
         raise CorpusError(
@@ -109,8 +138,60 @@ def _rows(raw: Path) -> _Rows:
         )
     if table.empty:
         raise CorpusError(f"{raw}: no rows; an empty corpus cannot be used")
-    records = table.astype(object).where(table.notna(), "").astype(str).to_dict("records")
-    return [(number, {str(k): v for k, v in record.items()}) for number, record in enumerate(records, 1)]
+    for column in table.columns.intersection(list(_COLUMNS)):
+        nested = table[column].map(lambda cell: isinstance(cell, list | dict | np.ndarray | bytes))
+        if nested.any():
+            kind = type(table[column][nested.to_numpy()].iloc[0]).__name__
+            raise CorpusError(
+                f"{raw}, row {int(nested.to_numpy().argmax()) + 1}, column {column}: a cell of type {kind}; "
+                "write a text or a number"
+            )
+    rows = [
+        (number, {str(name): _printed(cell) for name, cell in record.items()})
+        for number, record in enumerate(table.astype(object).to_dict("records"), 1)
+    ]
+    kept = [(number, cells) for number, cells in rows if any(cell.strip() for cell in cells.values())]
+    if not kept:
+        raise CorpusError(f"{raw}: no cell says anything; an empty corpus cannot be used")
+    blank = len(rows) - len(kept)
+    counts = {"lines": len(rows), "header": 0, "rows": len(kept), "continued": 0, "blank": blank}
+    return RawTable(kept, counts, {})
+
+
+def _printed(cell: Any) -> str:
+    """A cell of Parquet as a text file would have it."""
+    if isinstance(cell, list | dict | np.ndarray):
+        return str(cell)
+    if pd.isna(cell):
+        return ""
+    # A column of whole numbers becomes one of floats where a cell is missing.
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+def _without_markers(table: RawTable, found: Found) -> list[tuple[int, dict[str, str]]]:
+    """The rows, with empty cells where a marker stands for a missing value; lists which and where."""
+    seen: dict[tuple[str, str], list[int]] = defaultdict(list)
+    rows = []
+    for line, cells in table.rows:
+        cells = {name: cell.strip() for name, cell in cells.items()}
+        for column in cells.keys() & {*_MAY_BE_MISSING, "text"}:
+            cell = cells[column]
+            # A label that nobody can see is none, either.
+            if cell in MISSING or (column == "label" and cell and not folded_name(cell)):
+                seen[column, cell].append(line)
+                if column != "text" or cell not in SAID:
+                    cells[column] = ""
+        rows.append((line, cells))
+    for (column, cell), lines in sorted(seen.items()):
+        kept = column == "text" and cell in SAID
+        kind = "missing_value_as_text" if kept else "missing_value"
+        found.append((kind, f"column {column}", f"{cell!r} {_in_rows(lines)}"))
+    return rows
+
+
+def _in_rows(lines: list[int]) -> str:
+    first = ", ".join(map(str, lines[:_MOST_NAMED]))
+    return f"in {len(lines)} rows: {first}{', …' if len(lines) > _MOST_NAMED else ''}"
 
 
 def _number(raw: Path, line: int, column: str, cell: str) -> float:
@@ -118,17 +199,21 @@ def _number(raw: Path, line: int, column: str, cell: str) -> float:
         value = float(cell)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    # Python reads 1_5 as 15.
+    if not math.isfinite(value) or "_" in cell:
         raise CorpusError(f"{raw}, row {line}, column {column}: {cell!r} is not a number; write one")
     return value
 
 
 def _row(raw: Path, line: int, cells: dict[str, str]) -> dict[str, Any]:
     """One checked row; ``line`` and ``media`` (column to path) are for the checks over all rows."""
-    cells = {name: cell.strip() for name, cell in cells.items()}
     for column in ("dialogue_id", "position", "speaker"):
         if not cells[column]:
             raise CorpusError(f"{raw}, row {line}, column {column}: the cell is empty; fill it")
+        if column != "position" and cells[column] in MISSING:
+            raise CorpusError(
+                f"{raw}, row {line}, column {column}: {cells[column]!r} stands for a missing value; fill it"
+            )
     position = _number(raw, line, "position", cells["position"])
     if position != int(position):
         raise CorpusError(f"{raw}, row {line}, column position: {cells['position']!r} is not a whole number")
@@ -168,7 +253,7 @@ def _hashed_split(dialogue_id: str) -> str:
     return "train" if draw < 0.7 else "val" if draw < 0.85 else "test"
 
 
-def _missing_media(raw: Path, rows: list[dict[str, Any]], found: list[tuple[str, str, str]]) -> None:
+def _missing_media(raw: Path, rows: list[dict[str, Any]], found: Found) -> None:
     """Lists the named files that do not exist; where none exists, the folder is wrong, not the files."""
     named = [(row, column) for row in rows for column in ("clip", "wav") if row.get(column)]
     absent = [(row, column) for row, column in named if not Path(row[column]).is_file()]
@@ -208,7 +293,24 @@ def _refuse_mixed_splits(raw: Path, rows: list[dict[str, Any]]) -> None:
             )
 
 
-def _recount(raw: Path, rows: list[dict[str, Any]], found: list[tuple[str, str, str]]) -> None:
+def _refuse_alike(raw: Path, rows: list[dict[str, Any]]) -> None:
+    """One class under two names would be learned, and scored, as two."""
+    for group in alike((row["label"], row["line"]) for row in rows if row["label"]):
+        names = " and ".join(f"{name!r} ({len(lines)}, first in row {lines[0]})" for name, lines in group)
+        raise CorpusError(
+            f"{raw}, column label: {names} differ only in case, white space, invisible signs or Unicode "
+            "form; write one of them throughout, or give the classes names that differ"
+        )
+
+
+def _list_alike(rows: list[dict[str, Any]], found: Found) -> None:
+    for column in ("dialogue_id", "speaker", "group"):
+        for group in alike((row[column], row["line"]) for row in rows if row[column]):
+            detail = "; ".join(f"{name!r} {_in_rows(lines)}" for name, lines in group)
+            found.append(("names_alike", f"column {column}", detail))
+
+
+def _recount(raw: Path, rows: list[dict[str, Any]], found: Found) -> None:
     dialogues = defaultdict(list)
     for row in rows:
         dialogues[row["dialogue_id"]].append(row)
@@ -226,7 +328,7 @@ def _recount(raw: Path, rows: list[dict[str, Any]], found: list[tuple[str, str, 
             found.append(("positions_recounted", dialogue_id, detail))
 
 
-def _groups(rows: list[dict[str, Any]], found: list[tuple[str, str, str]]) -> dict[str, str]:
+def _groups(rows: list[dict[str, Any]], found: Found) -> dict[str, str]:
     """Speaker to group; one who is said to be in two is listed, and in none."""
     named: dict[str, set[str]] = defaultdict(set)
     for row in rows:
@@ -238,7 +340,7 @@ def _groups(rows: list[dict[str, Any]], found: list[tuple[str, str, str]]) -> di
     return {speaker: groups.pop() for speaker, groups in sorted(named.items()) if len(groups) == 1}
 
 
-def _spans(rows: list[dict[str, Any]], found: list[tuple[str, str, str]]) -> int:
+def _spans(rows: list[dict[str, Any]], found: Found) -> int:
     """Makes times the spans of shared files; returns how many rows have times and a file of their own."""
     sounds = Counter(row.get("wav") for row in rows)
     for row in rows:

@@ -19,7 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from erc_kedro.corpora import Corpus, CorpusError
-from erc_kedro.corpora.tables import csv_rows, irregularity_table, is_synthetic, repair, utterance_table
+from erc_kedro.corpora.delimited import csv_rows
+from erc_kedro.corpora.tables import (
+    MISSING,
+    SAID,
+    irregularity_table,
+    is_synthetic,
+    repair,
+    utterance_table,
+)
 
 LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
 
@@ -51,11 +59,13 @@ Found = list[tuple[str, str, str]]
 ClipKey = tuple[str, int, int]
 
 
-def read(raw: Path) -> Corpus:
+def read(raw: Path, encoding: str | None = None) -> Corpus:
     """Read MELD's annotations and find its clips.
 
     Args:
         raw: a folder that holds the release, at any nesting up to three folders for the CSVs.
+        encoding: of CSVs that somebody saved anew. Without it they are UTF-8, and single other bytes cp1252,
+            which the release is known to hold in places; each line with such is listed.
 
     Returns:
         13,708 utterances for the full release. ``start_s`` and ``end_s`` are seconds in the episode; the clip
@@ -70,7 +80,8 @@ def read(raw: Path) -> Corpus:
     if not raw.is_dir():
         raise CorpusError(f"{raw}: no such folder; set meld_raw to the folder that holds train_sent_emo.csv")
     csvs, clips, found = _find_files(raw)
-    rows = [row for split in _SPLITS for row in _read_csv(raw, csvs[split], split, found)]
+    tables: dict[str, dict[str, int]] = {}
+    rows = [row for split in _SPLITS for row in _read_csv(raw, csvs[split], split, encoding, found, tables)]
     rows.sort(key=lambda row: (list(_SPLITS).index(row["source"]), row["dialogue"], row["utterance"]))
     _refuse_duplicates(rows)
     _number_positions(rows, found)
@@ -90,6 +101,7 @@ def read(raw: Path) -> Corpus:
             "synthetic": is_synthetic(raw),
             "raw": str(raw),
             "notes": notes,
+            "tables": tables,
             "groups": {
                 "name": "role",
                 "of": {
@@ -189,7 +201,8 @@ def _find_files(raw: Path) -> tuple[dict[str, Path], dict[ClipKey, Path], Found]
 
 def _integer(cell: str, path: Path, line: int, column: str) -> int:
     try:
-        return int(cell)
+        # Python reads 1_5 as 15.
+        return int(cell.replace("_", "."))
     except ValueError as error:
         raise CorpusError(
             f"{path}, row {line}, column {column}: {cell!r} is not a whole number; "
@@ -207,17 +220,35 @@ def _seconds(cell: str, path: Path, line: int, column: str) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + float(f"{seconds}.{fraction}")
 
 
-def _read_csv(raw: Path, path: Path, split: str, found: Found) -> list[dict[str, Any]]:
+def _read_csv(
+    raw: Path,
+    path: Path,
+    split: str,
+    encoding: str | None,
+    found: Found,
+    tables: dict[str, dict[str, int]],
+) -> list[dict[str, Any]]:
     """One split's rows, with what the later checks need beside the columns of the table."""
-    lines, not_utf8 = csv_rows(path, _COLUMNS)
+    table = csv_rows(path, _COLUMNS, "utterance_id", encoding, stray_cp1252=True)
     name = str(path.relative_to(raw))
-    for line in not_utf8:
+    tables[name] = table.counts
+    for line in table.odd.get("cp1252_bytes", []):
         found.append(("cp1252_bytes", f"{name}, row {line}", "bytes that are not UTF-8 were read as cp1252"))
+    for line in table.odd.get("backslash_quotes", []):
+        found.append(
+            ("backslash_quotes", f"{name}, row {line}", 'a backslash before " or another one was left out')
+        )
     rows = []
     counts: dict[str, int] = defaultdict(int)
-    for line, cells in lines:
+    for line, cells in table.rows:
         where = f"{name}, row {line}"
         text, mended = repair(cells["utterance"])
+        if "\ufffd" in text:
+            found.append(("lost_characters", where, f"{text.count(chr(0xFFFD))} signs"))
+        if text in MISSING:
+            kind = "missing_value_as_text" if text in SAID else "missing_value"
+            found.append((kind, where, f"the utterance is {text!r}"))
+            text = text if text in SAID else ""
         speaker, mended_speaker = repair(cells["speaker"])
         for kind in sorted({*mended, *mended_speaker}):
             if kind == "curly_quotes":

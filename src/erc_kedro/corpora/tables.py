@@ -1,15 +1,16 @@
-"""What every reader needs: tolerant text, CSV rows with their line numbers, and the tables of a
-``Corpus``."""
+"""What every reader needs: tolerant text, words for what is missing, names that look alike, and the tables of
+a ``Corpus``."""
 
-import csv
 import re
+import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from erc_kedro.corpora import UTTERANCE_COLUMNS, CorpusError
+from erc_kedro.corpora import UTTERANCE_COLUMNS
 
 _FLOATS = ("start_s", "end_s", "clip_start_s", "clip_end_s")
 _IRREGULARITY_COLUMNS = ["kind", "where", "detail"]
@@ -20,6 +21,15 @@ _C1_TO_BYTE = {ord(char): chr(byte) for byte, char in _C1.items()}
 _TAIL = "[" + "".join(re.escape(char) for char in _C1.values()) + "\x80-\xbf]"
 _MOJIBAKE = re.compile(f"[\xc2-\xdf]{_TAIL}|[\xe0-\xef]{_TAIL}{{2}}")
 _CURLY = str.maketrans(dict.fromkeys("‘’‚‛", "'") | dict.fromkeys("“”„‟", '"'))
+
+# Variation selectors, the grapheme joiner and Hangul's fillers: seen by nobody, though no format characters.
+_SELECTORS = re.compile("[\u034f\u115f\u1160\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+# What R, pandas, Excel and SQL write for a missing value. Case counts: `none` may be a class.
+MISSING = frozenset(
+    ("NA", "N/A", "n/a", "#NA", "#N/A", "<NA>", "nan", "NaN", "-nan", "-NaN", "NaT", "None", "NULL", "null")
+)
+# Those that somebody may have said.
+SAID = frozenset(("None", "null"))
 
 
 def _undo_mojibake(match: re.Match[str]) -> str:
@@ -52,75 +62,42 @@ def repair(text: str) -> tuple[str, list[str]]:
     return text.strip(), mended
 
 
-def decode(line: bytes) -> tuple[str, bool]:
-    """Decode one line; bytes that are not UTF-8 are read as cp1252, each for itself.
-
-    Returns:
-        the line, and whether it held such bytes.
-    """
-    try:
-        return line.decode("utf-8"), False
-    except UnicodeDecodeError:
-        pass
-    # Undecodable bytes become lone surrogates U+DC80-U+DCFF, each of which still names its byte.
-    text = line.decode("utf-8", "surrogateescape")
-    return re.sub("[\udc80-\udcff]", lambda m: _cp1252(ord(m[0]) - 0xDC00), text), True
-
-
-def _cp1252(byte: int) -> str:
+def cp1252(byte: int) -> str:
+    """A byte as Windows reads it in Western countries."""
     return _C1.get(byte, chr(byte))
 
 
-def csv_rows(path: Path, required: Iterable[str]) -> tuple[list[tuple[int, dict[str, str]]], list[int]]:
-    """Read a CSV whose header may have a byte order mark, white space or another case.
+def folded_name(name: str) -> str:
+    """A name without what nobody sees or means: case, white space, invisible signs, Unicode's other forms."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    kept = "".join(char for char in plain if not (char.isspace() or is_invisible(char)))
+    return unicodedata.normalize("NFKC", kept)
+
+
+def is_invisible(char: str) -> bool:
+    """Whether nobody can see a character, white space apart."""
+    # Tags are format characters, but tell flags apart.
+    if "\U000e0020" <= char <= "\U000e007f":
+        return False
+    return unicodedata.category(char) in ("Cc", "Cf") or bool(_SELECTORS.match(char))
+
+
+def alike(named: Iterable[tuple[str, int]]) -> list[list[tuple[str, list[int]]]]:
+    """Names that only case, white space, invisible signs or Unicode's other forms tell apart.
 
     Args:
-        path: the file.
-        required: names of columns that must be there, in lower case.
+        named: (name, line) pairs, a pair an occurrence.
 
     Returns:
-        (line, row) pairs, where line is the 1-based line of a text editor (the header is line 1) and row
-        maps lower-case column names to cells; and the lines that were not UTF-8.
-
-    Raises:
-        CorpusError: the file cannot be read, has no rows, lacks a column, or a row has too few cells.
+        groups of two or more names, the most frequent first, each with its lines.
     """
-    try:
-        raw_lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True)
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error.strerror}); name a CSV file") from error
-    decoded = [decode(line) for line in raw_lines]
-    not_utf8 = [number for number, (_, odd) in enumerate(decoded, 1) if odd]
-    reader = csv.reader(text for text, _ in decoded)
-    try:
-        header = [name.strip().lower() for name in next(reader, [])]
-        missing = [name for name in required if name not in header]
-        if not header or missing:
-            raise CorpusError(
-                f"{path}, row 1: column {', '.join(missing) or '(all)'} is missing; the header has "
-                f"{', '.join(header) or 'nothing'}. Name the columns {', '.join(required)} in the first row"
-            )
-        rows = []
-        line = reader.line_num + 1
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                if len(cells) < len(header):
-                    raise CorpusError(
-                        f"{path}, row {line}: {len(cells)} cells where the header has {len(header)}; "
-                        f"column {header[len(cells)]} is missing. Complete the row, or quote what holds a "
-                        "comma"
-                    )
-                rows.append((line, dict(zip(header, cells, strict=False))))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise CorpusError(
-            f"{path}, row {reader.line_num}: not CSV ({error}); save it as CSV again"
-        ) from error
-    if not rows:
-        raise CorpusError(
-            f"{path}: no rows below the header; an empty corpus cannot be used, fetch the file again"
-        )
-    return rows, not_utf8
+    lines: dict[str, list[int]] = defaultdict(list)
+    for name, line in named:
+        lines[name].append(line)
+    groups: dict[str, list[tuple[str, list[int]]]] = defaultdict(list)
+    for name, own in sorted(lines.items(), key=lambda item: -len(item[1])):
+        groups[folded_name(name)].append((name, own))
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def utterance_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

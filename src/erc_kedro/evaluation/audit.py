@@ -34,6 +34,15 @@ CLIP_COLUMNS = {
     "face_rate": "frames with the speaker's face",
 }
 
+# What the lines of a table are; the first is the sum of the others.
+LINES = {
+    "lines": "lines",
+    "header": "header",
+    "rows": "rows",
+    "continued": "going on with a row",
+    "blank": "without content",
+}
+
 _MEANINGS = {
     "clip_without_row": "A clip that no row of the annotations speaks of; it is not used.",
     "row_without_clip": "An utterance without a clip; its voice and face are absent.",
@@ -47,6 +56,12 @@ _MEANINGS = {
     "c1_control": "Control characters that were meant as Windows characters; they were repaired.",
     "mojibake": "Characters that had been decoded wrongly before; they were repaired.",
     "curly_quotes": "Curly quotes; they were made straight.",
+    "backslash_quotes": "Backslashes before a quote or another backslash; they were left out.",
+    "lost_characters": "Signs that another program could not read and put U+FFFD for; they are gone.",
+    "missing_value": "What programs write for a missing value, such as NA or nan; the cell counts as empty.",
+    "missing_value_as_text": "A text that programs write for a missing value; it was kept, as if said.",
+    "names_alike": "Names that only case, white space or invisible signs tell apart; they count as two.",
+    "unused_column": "A column that is none of a manifest's; it was not read.",
     "hour_of_one_digit": "Times whose hour has one digit; they are read as they are meant.",
     "odd_time": "A time with missing digits; read as a decimal fraction.",
     "end_before_start": "An utterance that ends before it starts; its clip or span cannot be trusted.",
@@ -92,16 +107,17 @@ def audit_corpus(utterances: pd.DataFrame, card: Mapping[str, Any], irregulariti
 
     Args:
         utterances: the utterance table.
-        card: what the reader says of the corpus: name, protocol, synthetic, notes, and ``twice`` (see
-            ``corpora.leaks.examined``).
+        card: what the reader says of the corpus: name, protocol, synthetic, notes, of which tables it read
+            how many lines, and ``twice`` (see ``corpora.leaks.examined``).
         irregularities: the reader's table of kind, where, detail.
 
     Returns:
-        ``name``, ``protocol``, ``synthetic``, ``notes``; ``splits`` (split to utterances, dialogues,
-        speakers, labelled, clips, wavs, dialogue_length of min, median and max); ``labels`` (label to split
-        to count); ``shared_speakers`` (how many speakers each two splits share); ``irregularities`` (a
-        list of kind, count, meaning, and up to 50 examples of where and detail); ``warnings``,
-        ``not_learnable`` (why a sound corpus, all the same, cannot be trained on) and ``errors`` (sentences).
+        ``name``, ``protocol``, ``synthetic``, ``notes``; ``tables`` (file to the numbers of ``LINES``);
+        ``splits`` (split to utterances, dialogues, speakers, labelled, clips, wavs, dialogue_length of min,
+        median and max); ``labels`` (label to split to count); ``shared_speakers`` (how many speakers each two
+        splits share); ``irregularities`` (a list of kind, count, meaning, and up to 50 examples of where and
+        detail); ``warnings``, ``not_learnable`` (why a sound corpus, all the same, cannot be trained on) and
+        ``errors`` (sentences).
     """
     splits = {split: _split_counts(utterances[utterances["split"] == split]) for split in SPLITS}
     table = pd.crosstab(utterances["label"], utterances["split"]).reindex(columns=list(SPLITS), fill_value=0)
@@ -121,6 +137,7 @@ def audit_corpus(utterances: pd.DataFrame, card: Mapping[str, Any], irregulariti
         "protocol": card.get("protocol"),
         "synthetic": bool(card.get("synthetic", False)),
         "notes": [str(note) for note in card.get("notes", [])],
+        "tables": {str(name): dict(counts) for name, counts in card.get("tables", {}).items()},
         "splits": splits,
         "labels": labels,
         "shared_speakers": _shared_speakers(utterances),
@@ -447,7 +464,7 @@ def audit_features(
         if source:
             audit["sources"][modality] = source
         _warn(modality, facts, audit)
-        extracted = not source
+        extracted = modality in records and not source
         _warn_of_giveaways(modality, facts, audit, bool(source.get("columns")), extracted)
     audit["provenance"] = dict(records)
     audit["errors"] += provenance_errors(records, features, utterances)
@@ -705,6 +722,12 @@ def page(audit: Mapping[str, Any], features_audit: Mapping[str, Any] | None) -> 
     lines += _sentences("Warnings", warnings)
 
     columns = ("utterances", "labelled", "dialogues", "speakers", "clips", "wavs")
+    if audit.get("tables"):
+        lines += ["## Lines read", ""]
+        lines += _markdown_table(
+            ["table", *LINES.values()],
+            ([name, *(counts[kind] for kind in LINES)] for name, counts in audit["tables"].items()),
+        )
     lines += ["## Splits", ""]
     lines += _markdown_table(
         ["split", *columns, "utterances a dialogue: least", "median", "most"],

@@ -28,11 +28,13 @@ def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, A
         )
     match parameters.reader:
         case "meld":
-            corpus = meld.read(raw)
+            corpus = meld.read(raw, parameters.encoding)
         case "iemocap":
-            corpus = iemocap.read(raw, parameters.protocol, parameters.unlabelled_as_context)
+            corpus = iemocap.read(
+                raw, parameters.protocol, parameters.unlabelled_as_context, parameters.encoding
+            )
         case "manifest":
-            corpus = manifest.read(raw)
+            corpus = manifest.read(raw, parameters.encoding)
     corpus = leaks.examined(corpus, parameters.drop_leaks)
     logger.info(
         "%s: %d utterances in %d dialogues, %d irregularities",

@@ -1,0 +1,426 @@
+"""Text files whose encoding is known, and tables of text in which every line is accounted for.
+
+Nothing is guessed: what has two readings is refused with its line and the mend. Lines are counted as a text
+editor counts them, and called rows, the header of a table being row 1.
+"""
+
+import codecs
+import csv
+import io
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from erc_kedro.corpora import CorpusError
+from erc_kedro.corpora.tables import cp1252, is_invisible
+
+# The byte-order marks; UTF-32's begins as UTF-16's does.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_SAY_ENCODING = (
+    "say in ingestion.encoding which encoding it has, such as cp1252 (Western Windows), cp1251 (Cyrillic), "
+    "gbk (Chinese) or shift_jis (Japanese), or save the file as UTF-8"
+)
+_STRAY = re.compile("[\udc80-\udcff]")
+# In Western text Windows characters stand singly; so many together are of another script.
+_STRANGE_RUN = re.compile("[\udc80-\udcff]{4}")
+_ISO_2022 = re.compile(r"\x1b[$(]")
+_LINE_END = re.compile(r"\r\n|[\r\n]")
+
+_DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+# The first line by which Excel is told the delimiter.
+_SEP = re.compile(r'"?sep=([^\s"]|\t)"?', re.I)
+_BACKSLASH = re.compile(r'\\([\\"]?)')
+_WHOLE = re.compile(r"-?\d+(\.0*)?")
+_QUOTE = (
+    ": a double quote opens a cell here and {}; close it, or put the cell in quotes and write each quote "
+    'within it twice ("")'
+)
+# Signs of a cell that a message shows.
+_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A table as its file has it.
+
+    Attributes:
+        rows: (line, row) pairs: the 1-based line on which a row begins, and column name (in lower case) to
+            cell.
+        counts: ``lines`` of the file, the sum of ``header``, ``rows``, ``continued`` (further lines of rows
+            with line ends in a cell) and ``blank`` (nothing in any cell).
+        odd: what was not read as it stands: ``cp1252_bytes`` or ``backslash_quotes`` to numbers of lines.
+    """
+
+    rows: list[tuple[int, dict[str, str]]]
+    counts: dict[str, int]
+    odd: dict[str, list[int]]
+
+
+def text_lines(
+    path: Path, encoding: str | None = None, stray_cp1252: bool = False
+) -> tuple[list[str], list[int]]:
+    """The lines of a text file, each with its LF, CR LF or CR.
+
+    A byte-order mark of UTF-8, UTF-16 or UTF-32 decides; a file without one is UTF-8, unless ``encoding``
+    says otherwise. Nothing else is tried: most encodings make some text of any bytes.
+
+    Args:
+        encoding: a name that Python knows, such as cp1252, gbk or shift_jis.
+        stray_cp1252: where no encoding is given, read single bytes that are not UTF-8 as cp1252; for releases
+            that are known to hold some.
+
+    Returns:
+        the lines, and the 1-based numbers of those with such bytes.
+
+    Raises:
+        CorpusError: the file cannot be read, the encoding is unknown, or a line (which is named) is not in
+            it or holds control characters that no text has.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read ({error.strerror}); name a text file") from error
+    marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    name = marked or encoding or "utf-8"
+    strays: list[int] = []
+    if stray_cp1252 and encoding is None and name.startswith("utf-8"):
+        lines, strays = _lines_with_strays(path, data.removeprefix(codecs.BOM_UTF8))
+    else:
+        try:
+            lines = _split(data.decode(name))
+        except LookupError as error:
+            raise CorpusError(f"{path}: ingestion.encoding: {error}; name one that Python knows") from error
+        except UnicodeError as error:
+            raise _undecodable(path, error, name, marked, encoding) from error
+    for number, line in enumerate(lines, 1):
+        if "\0" in line or (encoding is None and _ISO_2022.search(line)):
+            raise CorpusError(
+                f"{path}, row {number}: control characters that no text has, as in UTF-16 without a "
+                "byte-order mark or in ISO-2022. Say in ingestion.encoding which encoding the file has, such "
+                "as utf-16-le or iso2022_jp, or save it as UTF-8"
+            )
+    return lines, strays
+
+
+def _split(text: str) -> list[str]:
+    # str.splitlines would also split at form feeds, U+0085, U+2028 and others, which text editors do not.
+    return list(io.StringIO(text, newline=""))
+
+
+def _lines_with_strays(path: Path, data: bytes) -> tuple[list[str], list[int]]:
+    lines, strays = [], []
+    for number, raw in enumerate(data.splitlines(keepends=True), 1):
+        # Undecodable bytes become lone surrogates U+DC80-U+DCFF, each of which still names its byte.
+        text = raw.decode("utf-8", "surrogateescape")
+        if _STRANGE_RUN.search(text):
+            raise CorpusError(f"{path}, row {number}: neither UTF-8 nor single cp1252 bytes; {_SAY_ENCODING}")
+        read = _STRAY.sub(lambda match: cp1252(ord(match[0]) - 0xDC00), text)
+        strays += [number] * (read != text)
+        lines.append(read)
+    return lines, strays
+
+
+def _undecodable(
+    path: Path, error: UnicodeError, name: str, marked: str | None, encoding: str | None
+) -> CorpusError:
+    where = str(path)
+    if isinstance(error, UnicodeDecodeError):
+        before = error.object[: error.start].decode(name, "ignore")
+        where += f", row {1 + _line_ends(before)}"
+    if marked:
+        said = marked.removesuffix("-sig").upper()
+        return CorpusError(f"{where}: not {said}, as the file's byte-order mark says; save the file again")
+    if encoding:
+        return CorpusError(f"{where}: not {encoding}, as ingestion.encoding says; correct it there")
+    return CorpusError(f"{where}: not UTF-8; {_SAY_ENCODING}")
+
+
+def _line_ends(text: str) -> int:
+    return len(_LINE_END.findall(text))
+
+
+class _Fault(Exception):
+    """What is wrong with a table: the line, and how the sentence about it goes on."""
+
+    def __init__(self, line: int, what: str) -> None:
+        super().__init__(line, what)
+        self.line, self.what = line, what
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A row of any kind: its first line (1-based) and how many there are, its text, and its cells.
+
+    It has no cells where a quote is ``amiss``.
+    """
+
+    start: int
+    lines: int
+    text: str
+    cells: list[str]
+    amiss: bool
+
+    @property
+    def blank(self) -> bool:
+        return not self.amiss and not any(cell.strip() for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a table is written.
+
+    Attributes:
+        skipped: lines before the header, ``blank`` ones and that which names the delimiter.
+        header: the columns in lower case, without empty ones at the end.
+        width: cells of the header, with these.
+        numbered: the column that holds whole numbers.
+        backslash: whether a backslash may mark a quote.
+    """
+
+    skipped: int
+    blank: int
+    delimiter: str
+    header: list[str]
+    width: int
+    numbered: str
+    backslash: bool
+
+    @property
+    def delimiter_name(self) -> str:
+        return _DELIMITERS.get(self.delimiter, repr(self.delimiter))
+
+
+def csv_rows(
+    path: Path,
+    required: Sequence[str],
+    numbered: str,
+    encoding: str | None = None,
+    stray_cp1252: bool = False,
+) -> RawTable:
+    r"""Read a table of text, whose cells are parted by commas, or by semicolons, tabs or bars as its header.
+
+    A cell in double quotes may hold any of these and line ends; a quote in it is doubled, or written ``\"``
+    all through the file. The header may have white space and another case. Rows have as many cells as the
+    header; empty ones at the end of it, or of each row, are left out.
+
+    Args:
+        path: the file.
+        required: names of columns that must be there, in lower case.
+        numbered: the one of them that always holds whole numbers; it tells rows that a quote swallowed.
+        encoding: see ``text_lines``, as for ``stray_cp1252``.
+
+    Raises:
+        CorpusError: the file cannot be read or decoded or has no rows, a column is missing, there twice or
+            without a name, a row has more or fewer cells, or a quote does not close where a cell ends.
+    """
+    lines, strays = text_lines(path, encoding, stray_cp1252)
+    csv.field_size_limit(max(csv.field_size_limit(), sum(map(len, lines))))
+    read: list[tuple[RawTable, bool]] = []
+    faults: list[_Fault] = []
+    for backslash in (False, True) if any('\\"' in line for line in lines) else (False,):
+        try:
+            read.append(_parse(lines, _layout(lines, required, numbered, backslash)))
+        except _Fault as fault:
+            faults.append(fault)
+    if not read:
+        # The reading that comes further is the likelier one.
+        latest = max(faults, key=lambda fault: fault.line)
+        raise CorpusError(f"{path}, row {latest.line}{latest.what}") from latest
+    table, bare = read[0]
+    if bare and len(read) > 1:
+        table, _ = read[1]
+    if not table.rows:
+        raise CorpusError(
+            f"{path}: no rows below the header; an empty corpus cannot be used, fetch the file again"
+        )
+    if strays:
+        table.odd["cp1252_bytes"] = strays
+    return table
+
+
+def _layout(lines: list[str], required: Sequence[str], numbered: str, backslash: bool) -> _Layout:
+    blank = next((at for at, line in enumerate(lines) if line.strip()), len(lines))
+    said = _SEP.fullmatch(lines[blank].rstrip("\r\n")) if blank < len(lines) else None
+    skipped = blank + bool(said)
+    most: list[str] = []
+    for delimiter in said[1] if said else _DELIMITERS:
+        cells = next((record.cells for record in _records(lines[skipped:], delimiter, backslash)), [])
+        names = ["".join(char for char in cell if not is_invisible(char)).strip().lower() for cell in cells]
+        while names and not names[-1]:
+            names.pop()
+        if set(required) <= set(names):
+            break
+        most = max(most, names, key=len)
+    else:
+        missing = [name for name in required if name not in most]
+        raise _Fault(
+            skipped + 1,
+            f": column {', '.join(missing)} is missing; the header has {', '.join(most) or 'nothing'}. "
+            f"Name the columns {', '.join(required)} in the first row",
+        )
+    for at, name in enumerate(names):
+        # A first one without a name is the index of a table that pandas or R wrote.
+        if not name and at:
+            raise _Fault(skipped + 1, f": column {at + 1} has no name; give it one")
+        if name in names[:at]:
+            both = f"columns {names.index(name) + 1} and {at + 1} are both called {name}"
+            raise _Fault(skipped + 1, f": {both}; rename or remove one")
+    return _Layout(skipped, blank, delimiter, names, len(cells), numbered, backslash)
+
+
+def _parse(lines: list[str], layout: _Layout) -> tuple[RawTable, bool]:
+    r"""The table, and whether ``\"`` stands outside of quotes, where who doubles quotes leaves none."""
+    header, *below = _records(lines[layout.skipped :], layout.delimiter, layout.backslash, layout.skipped)
+    filled = [record for record in below if not record.blank]
+    widths = {len(record.cells) for record in filled}
+    # Empty cells beyond the header part nothing if each row has them; else a text's comma may have made them.
+    width = max(len(layout.header), *widths) if len(widths) == 1 else layout.width
+    rows, faults, marked, bare = [], [], [], False
+    for record in filled:
+        try:
+            rows.append((record.start, _row(record, layout, width)))
+        except _Fault as fault:
+            faults.append(fault)
+        if layout.backslash:
+            marked += [record.start] * any(match[1] for match in _BACKSLASH.finditer(record.text))
+        elif '\\"' in record.text and '\\""' not in record.text:
+            bare |= any('\\"' in cell for cell in record.cells)
+    if faults:
+        more = f" ({len(faults) - 1} later rows are refused, too)" if len(faults) > 1 else ""
+        raise _Fault(faults[0].line, faults[0].what + more)
+    counts = {
+        "lines": len(lines),
+        "header": layout.skipped - layout.blank + header.lines,
+        "rows": len(rows),
+        "continued": sum(record.lines - 1 for record in filled),
+        "blank": layout.blank + sum(record.lines for record in below if record.blank),
+    }
+    return RawTable(rows, counts, {"backslash_quotes": marked} if marked else {}), bare
+
+
+def _records(lines: Sequence[str], delimiter: str, backslash: bool, before: int = 0) -> Iterator[_Record]:
+    """The records of a table, up to the first whose quotes are amiss; ``before`` counts the lines above."""
+    # The csv module would take a backslash from before any character.
+    given = (_BACKSLASH.sub(lambda m: m[0] if m[1] else r"\\", line) if backslash else line for line in lines)
+    escape = "\\" if backslash else None
+    reader = csv.reader(given, delimiter=delimiter, escapechar=escape, skipinitialspace=True, strict=True)
+    while (start := reader.line_num) < len(lines):
+        try:
+            cells, amiss = next(reader), False
+        except csv.Error:
+            cells, amiss = [], True
+        own = lines[start : reader.line_num]
+        yield _Record(before + start + 1, len(own), "".join(own), cells, amiss)
+        if amiss:
+            return
+
+
+def _row(record: _Record, layout: _Layout, width: int) -> dict[str, str]:
+    """A row by column name, refused where its cells may be others than were meant."""
+    text, cells, header = record.text, record.cells, layout.header
+    goes_on = record.lines > 1
+    spans = _quoted(text, layout) if goes_on or record.amiss else []
+    for opened, closed in spans:
+        if _swallows(text, opened, closed, layout, width):
+            what = f"closes in row {record.start + _line_ends(text[:closed])}, with whole rows in the cell"
+            raise _Fault(record.start + _line_ends(text[:opened]), _QUOTE.format(what))
+    if record.amiss:
+        what = "does not close where a cell ends"
+        raise _Fault(record.start + _line_ends(text[: spans[-1][0]]), _QUOTE.format(what))
+    wrong = f": {len(cells)} cells where the header has {layout.width}"
+    if goes_on:
+        wrong += f", the row going on to row {record.start + record.lines - 1}"
+    if len(cells) < width:
+        which = f"column {header[len(cells)]}" if len(cells) < len(header) else "an empty one at the end"
+        mend = f"{which} is missing. Complete the row, or quote what holds {layout.delimiter_name}"
+        raise _Fault(record.start, f"{wrong}; {mend}")
+    beyond = [cell for cell in cells[len(header) :] if cell.strip()]
+    if beyond or len(cells) > width:
+        what = repr(beyond[0][:_SHOWN]) if beyond else "an empty one"
+        mend = f"{what} is in no column. Put what holds {layout.delimiter_name} in double quotes"
+        raise _Fault(record.start, f"{wrong}; {mend}")
+    if f'\\"{layout.delimiter}' in text and not layout.backslash:
+        other = list(_records(_split(text), layout.delimiter, backslash=True))
+        if len(other) == 1 and not other[0].amiss and len(other[0].cells) != len(cells):
+            what = r': \" may be a quote or end a cell; write a quote within a cell twice ("")'
+            raise _Fault(record.start, what)
+    return dict(zip(header, cells, strict=False))
+
+
+def _quoted(text: str, layout: _Layout) -> list[tuple[int, int]]:
+    """Where quoted cells of a record open and close, up to the first that does not close rightly.
+
+    Where the last does not close, its end is that of the text.
+    """
+    spans: list[tuple[int, int]] = []
+    inside = closed = skip = False
+    fresh = True
+    for at, char in enumerate(text):
+        if skip:
+            skip = False
+        elif inside:
+            skip = layout.backslash and char == "\\"
+            if char == '"':
+                inside, closed = False, True
+                spans[-1] = (spans[-1][0], at)
+        elif char == '"' and (closed or fresh):
+            if closed:  # the second of two goes on with the cell
+                spans[-1] = (spans[-1][0], len(text))
+            else:
+                spans.append((at, len(text)))
+            inside, closed, fresh = True, False, False
+        elif closed and char not in f"{layout.delimiter}\r\n":
+            break
+        else:
+            skip = layout.backslash and char == "\\"
+            fresh = char in f"{layout.delimiter}\r\n" or (fresh and char == " ")
+            closed = False
+    return spans
+
+
+def _swallows(text: str, opened: int, closed: int, layout: _Layout, width: int) -> bool:
+    """Whether a quoted cell of a record has whole rows in it, so that its quote was not meant to open one."""
+    ends = [match.end() for match in _LINE_END.finditer(text, opened, closed)]
+    if not ends or closed == len(text):
+        return False
+    if any(_looks_like_row(text[start:end], layout, width) for start, end in itertools.pairwise(ends)):
+        return True
+    last = text[ends[-1] :]
+    for line in (last, _split(last)[0]):
+        # The end of a cell has half a pair of quotes, the whole of a row has both.
+        if _looks_like_row(line, layout, width) and _plain(line, layout).count('"') % 2 == 0:
+            return True
+        both = (text[:opened] + text[opened + 1 : ends[0]], line)
+        # One of two may have a delimiter too many in its text.
+        if all(_looks_like_row(part, layout, None) for part in both) and any(
+            _looks_like_row(part, layout, width) for part in both
+        ):
+            return True
+    return False
+
+
+def _plain(line: str, layout: _Layout) -> str:
+    """A line without what a backslash marks."""
+    return _BACKSLASH.sub(lambda match: "" if match[1] else match[0], line) if layout.backslash else line
+
+
+def _looks_like_row(line: str, layout: _Layout, width: int | None) -> bool:
+    """Whether a line by itself has a number where rows have one, and their width, or at least it for None."""
+    flat = _LINE_END.sub(" ", _plain(line, layout).rstrip("\r\n"))
+    try:
+        cells = next(csv.reader([flat], delimiter=layout.delimiter, skipinitialspace=True, strict=True))
+    except csv.Error:
+        return False
+    at, least = layout.header.index(layout.numbered), len(layout.header)
+    if width is not None:
+        return len(cells) in (least, layout.width, width) and bool(_WHOLE.fullmatch(cells[at].strip()))
+    places = (at, at - layout.width, at - least)
+    return len(cells) >= layout.width and any(_WHOLE.fullmatch(cells[place].strip()) for place in places)
