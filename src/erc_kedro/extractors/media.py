@@ -360,16 +360,16 @@ class _Player:
         """What became of an utterance; ``ended``: because the file did."""
         sound: Sound | Unusable | None = None
         seconds = 0.0
-        remark = ""
+        remarks: list[str] = []
         if utterance.span.sound:
             try:
-                samples, remark = self._sound(utterance, ended)
+                samples, remarks = self._sound(utterance, ended)
                 seconds = len(samples) / RATE
                 sound = samples
                 self._judge(utterance, "sound", seconds, samples)
-                if utterance.span.end_s and seconds < utterance.end - utterance.start - _PADDING_S:
-                    lasts = utterance.end - utterance.start
-                    remark = "; ".join(filter(None, [remark, f"the file ends {lasts - seconds:.2f} s before it"]))
+                missing = utterance.end - utterance.start - seconds
+                if utterance.span.end_s is not None and missing > _PADDING_S:
+                    remarks.append(f"its last {missing:.2f} s are not in the file")
             except Unusable as unusable:
                 sound = unusable
         video = None
@@ -380,23 +380,20 @@ class _Player:
             except Unusable as unusable:
                 video = unusable
         utterance.heard.clear()
-        return Finished(utterance.index, sound, video, seconds, dict(self._errors), remark)
+        return Finished(utterance.index, sound, video, seconds, dict(self._errors), "; ".join(remarks))
 
     def _require(self, kind: str) -> None:
         if self._streams[kind] is None:
             name = {"sound": "audio", "frames": "video"}[kind]
             raise Unusable(f"no_{name}", f"the file has no {name} stream")
 
-    def _sound(self, utterance: _Utterance, ended: bool) -> tuple[Sound, str]:
+    def _sound(self, utterance: _Utterance, ended: bool) -> tuple[Sound, list[str]]:
         self._require("sound")
         if not utterance.heard:
-            return np.zeros(0, np.float32), ""
-        parts: list[np.ndarray] = []
-        remarks = []
-        for _, frames in itertools.groupby((frame for _, frame in utterance.heard), _shape):
-            part, remark = mono(_resampled(frames))
-            parts.append(part)
-            remarks.append(remark)
+            return np.zeros(0, np.float32), []
+        # Where the number of channels or the rate changes, another sound begins.
+        alike = itertools.groupby((frame for _, frame in utterance.heard), _shape)
+        parts, remarks = zip(*(mono(_resampled(frames)) for _, frames in alike), strict=True)
         samples = np.concatenate(parts)
         offset = utterance.heard[0][0]
         first = max(0, round((utterance.start - offset) * RATE))
@@ -407,7 +404,7 @@ class _Player:
         end = min(end, utterance.end)
         last = len(samples) if end == math.inf else round((end - offset) * RATE)
         sound = np.ascontiguousarray(samples[first : max(first, last)])
-        return sound, "; ".join(dict.fromkeys(filter(None, remarks)))
+        return sound, list(dict.fromkeys(filter(None, remarks)))
 
     def _judge(
         self, utterance: _Utterance, kind: str, seconds: float | None, samples: np.ndarray | None
@@ -441,6 +438,7 @@ class _Player:
                 raise Unusable("too_short", f"{seconds:.3f} s, and {_SHORTEST_S} s are needed")
             if np.abs(samples - samples.mean()).max() < _SILENCE:
                 raise Unusable("silent", "nothing louder than -60 dB of full scale")
+
     def _stated(self, stream: Any) -> float:
         """How long the container says that a stream is, in seconds; infinity where it does not say."""
         name = self._container.format.name
@@ -483,20 +481,18 @@ def mono(channels: np.ndarray) -> tuple[np.ndarray, str]:
     Returns:
         the sound [samples]; what was left out and why, "" if nothing was.
     """
-    if len(channels) == 1:
-        return channels[0], ""
+    count = len(channels)
     energy = np.array([_energy(channel) for channel in channels])
+    if count == 1 or not energy.any():
+        return channels.mean(0), ""
     loudest = int(energy.argmax())
     heard = energy > _DEAD * energy[loudest]
     # The plain mean: FFmpeg's own mix is louder than the same sound in mono.
-    if not heard.any() or heard.all():
-        mean = channels.mean(0)
-    else:
-        mean = channels[heard].mean(0)
-    if heard.any() and _energy(mean) < _CANCELLED * energy[loudest]:
-        return channels[loudest], f"channel {loudest + 1} of {len(channels)} alone: they cancel each other"
-    left = (~heard).sum() if heard.any() else 0
-    return mean, f"{left} of {len(channels)} channels left out: nothing is in them" if left else ""
+    mean = channels[heard].mean(0)
+    if _energy(mean) < _CANCELLED * energy[loudest]:
+        return channels[loudest], f"channel {loudest + 1} of {count} alone: the channels cancel each other"
+    left = count - int(heard.sum())
+    return mean, f"without {left} of {count} channels: nothing is in them" if left else ""
 
 
 def _energy(sound: np.ndarray) -> float:
