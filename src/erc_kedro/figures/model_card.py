@@ -28,7 +28,7 @@ _WARNING = (
 # What the models know and what their scores are of; synthetic or not.
 _KNOWN = {
     False: "They guess how a recording would be labelled; they do not know what a person feels.",
-    True: "They learned from what a program made up; they have not met a person.",
+    True: "They learned from what a program made up, and know nothing of any person.",
 }
 _SCOPE = {
     False: "say nothing of other languages, accents, ages, cultures, conditions or recording situations; "
@@ -43,7 +43,7 @@ _LABELS = {
     "iemocap": "Labels are what raters saw and heard in others, not what these felt: in actors who played "
     "scripts and improvised. Where raters disagree, no score tells who is right.",
     None: "Labels are as the corpus gives them. Who gave them, and whether the speakers spoke or acted, is "
-    "not recorded here; a label is not what somebody felt.",
+    "not recorded here; a label need not be what somebody felt.",
 }
 _MADE_UP = "Labels are what a program was told to express: nobody felt, said, showed or rated any of it."
 _MISSING = "A modality that is missing or bad costs accuracy; how much is measured below."
