@@ -40,7 +40,7 @@ _UNSTATED = ("aac", "amr", "mpeg", "mpegts")
 _RESTART_S = 1.0
 # Pictures are decoded from so much before the first that is wanted, for codecs reorder them; and no more
 # packets than this wait for that.
-_EARLIER_S, _MOST_WAITING = 1.0, 2000
+_EARLIER_S, _MOST_WAITING = 1.0, 500
 # With so many frames for each picture, those that no other frame refers to need not be decoded.
 _SKIPPING = 5.0
 
@@ -119,7 +119,7 @@ class Finished:
         video: None if there were pictures to be had, else why there are none.
         seconds: decoded duration of the sound.
         errors: kinds of decoding errors in the file so far, counted.
-        remark: which channels the sound was taken from, where not from all; else "".
+        remark: what of the sound was left out, or is not in the file; "" if nothing.
     """
 
     span: int
@@ -451,8 +451,9 @@ class _Player:
             return math.inf
         if name == "mp3":
             rate = stream.codec_context.sample_rate
-            counted = _mp3_frames(self._path) * (1152 if rate >= 32_000 else 576) / rate
-            return said if abs(said - counted) < _PADDING_S else math.inf
+            counted = _mp3_frames(self._path) * (1152 if rate >= 32_000 else 576) / max(rate, 1)
+            # Of several joined files, FFmpeg does not believe the first one's either, and guesses.
+            return said if abs(said - counted) < 2 * _PADDING_S else math.inf
         if name == "wav":
             # FFmpeg takes what is left of a file that breaks off for the whole.
             stated = _riff_bytes(self._path)
@@ -483,7 +484,7 @@ def mono(channels: np.ndarray) -> tuple[np.ndarray, str]:
     """
     count = len(channels)
     energy = np.array([_energy(channel) for channel in channels])
-    if count == 1 or not energy.any():
+    if not energy.any():
         return channels.mean(0), ""
     loudest = int(energy.argmax())
     heard = energy > _DEAD * energy[loudest]
@@ -500,8 +501,9 @@ def _energy(sound: np.ndarray) -> float:
 
     Of its changes from sample to sample, so that neither a constant nor hum nor rumble passes for speech.
     """
-    change = np.diff(sound.astype(np.float64))
-    energy = float(change @ change)
+    with np.errstate(invalid="ignore"):
+        change = np.diff(sound.astype(np.float64))
+        energy = float(change @ change)
     return energy if math.isfinite(energy) else 0.0
 
 
@@ -509,7 +511,7 @@ def _mp3_frames(path: Path) -> int:
     """How many frames an MP3 says that it has, in its first one (Xing, Info or VBRI); 0 if it does not."""
     with path.open("rb") as file:
         head = file.read(10)
-        while head[:3] == b"ID3":
+        while head[:3] == b"ID3" and len(head) == 10:
             # Four bytes of seven bits; a footer repeats the header.
             size = sum((byte & 127) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
             file.seek(size + (10 if head[5] & 16 else 0), os.SEEK_CUR)
@@ -517,7 +519,7 @@ def _mp3_frames(path: Path) -> int:
         head += file.read(4096)
     for name, place in ((b"Xing", 8), (b"Info", 8), (b"VBRI", 14)):
         at = head.find(name)
-        if at >= 0 and (name == b"VBRI" or head[at + 7] & 1):
+        if at >= 0 and (name == b"VBRI" or int.from_bytes(head[at + 4 : at + 8], "big") & 1):
             return int.from_bytes(head[at + place : at + place + 4], "big")
     return 0
 
