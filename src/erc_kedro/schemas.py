@@ -93,7 +93,7 @@ clips = pa.DataFrameSchema(
         "modality": _text(checks=pa.Check.isin(("audio", "visual"))),
         # As in the features; a table row for each modality that was extracted from clips.
         "reason": _text(),
-        # More about the reason, for a person.
+        # More about the reason, for a person; where it is ok, what was done with the file, if anything.
         "detail": _text(),
         # Decoded duration of the sound, and the share of its samples that are at full scale.
         "seconds": pa.Column("float64", nullable=True),

@@ -308,7 +308,7 @@ def test_clips_are_counted_and_the_bad_ones_named() -> None:
     ids = utterances["utterance_id"].tolist()
     clips = clips_of(
         [
-            (ids[0], "train", "audio", "ok", "", 3600.0, 0.0, None, None, ""),
+            (ids[0], "train", "audio", "ok", "channel 1 of 2 alone", 3600.0, 0.0, None, None, ""),
             (ids[1], "train", "audio", "ok", "", 1800.0, 0.5, None, None, "InvalidDataError 3"),
             (ids[2], "test", "audio", "unreadable", "the file is empty", None, None, None, None, ""),
             (ids[0], "train", "visual", "ok", "", None, None, 8, 6, ""),
@@ -353,6 +353,7 @@ def test_clips_are_counted_and_the_bad_ones_named() -> None:
     assert "1 clips are overdriven" in said
     assert "1 clips had decoding errors" in said
     assert "1 clips made an extractor fail" in said
+    assert "1 clips were used in part, most often so: channel 1 of 2 alone." in said
     json.dumps(findings)
     page = audit.page(audit.audit_corpus(utterances, CARD, NOTHING), findings)
     assert "| train | ok 2 | 1.50 | 2700.00 | 3600.00 | ok 1, no_face 1 | 60.0% |" in page

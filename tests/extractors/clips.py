@@ -48,6 +48,7 @@ def write(
     video_codec: str = "mpeg4",
     pix_fmt: str = "yuv420p",
     audio_codec: str = "aac",
+    audio_kbps: int | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
     """Encodes frames (RGB) and a sound; ``times`` gives each frame's own time in seconds."""
@@ -62,6 +63,10 @@ def write(
         if sound is not None:
             audio = container.add_stream(audio_codec, rate=rate)
             audio.layout = {1: "mono", 2: "stereo"}[channels]
+            if audio_kbps:
+                audio.bit_rate = 1000 * audio_kbps
+            if audio_codec == "vorbis":
+                audio.codec_context.options = {"strict": "-2"}
         for number, image in enumerate(frames or []):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
             frame.time_base = Fraction(1, 600)
@@ -69,8 +74,7 @@ def write(
             container.mux(video.encode(frame))
         if sound is not None:
             step = audio.codec_context.frame_size or 1024
-            formats = {"pcm_s16le": "s16", "flac": "s16", "aac": "fltp", "mp3": "fltp", "libmp3lame": "fltp"}
-            kind = formats[audio_codec]
+            kind = "s16" if audio_codec in ("pcm_s16le", "flac", "libopus", "mp2") else "fltp"
             for first in range(0, len(sound), step):
                 part = np.tile(sound[first : first + step], (channels, 1))
                 if kind == "s16":
@@ -102,14 +106,14 @@ def wav(path: Path, sound: np.ndarray, rate: int = RATE, channels: int = 1) -> P
     return path
 
 
-def not_numbers(path: Path) -> Path:
-    """A WAV of 32-bit floats, some of them not numbers."""
-    samples = voice(1.0)
-    samples[4000:4100] = np.nan
+def not_numbers(path: Path, channels: int = 1) -> Path:
+    """A WAV of 32-bit floats, some of those in its first channel not numbers."""
+    samples = np.tile(voice(1.0)[:, None], channels)
+    samples[4000:4100, 0] = np.nan
     data = samples.astype("<f4").tobytes()
-    head = b"fmt " + (16).to_bytes(4, "little") + (3).to_bytes(2, "little") + (1).to_bytes(2, "little")
-    head += RATE.to_bytes(4, "little") + (4 * RATE).to_bytes(4, "little")
-    head += (4).to_bytes(2, "little") + (32).to_bytes(2, "little")
+    head = b"fmt " + (16).to_bytes(4, "little") + (3).to_bytes(2, "little") + channels.to_bytes(2, "little")
+    head += RATE.to_bytes(4, "little") + (4 * RATE * channels).to_bytes(4, "little")
+    head += (4 * channels).to_bytes(2, "little") + (32).to_bytes(2, "little")
     body = b"WAVE" + head + b"data" + len(data).to_bytes(4, "little") + data
     path.write_bytes(b"RIFF" + len(body).to_bytes(4, "little") + body)
     return path

@@ -294,3 +294,26 @@ def test_versions_tell_detectors_apart(yunet, tmp_path):
     versions = {faces.YuNet(str(path)).version for path in (yunet, other)} | {faces.Haar().version}
     assert len(versions) == 3
     assert faces.YuNet(str(yunet)).version in versions
+
+
+def test_a_photographed_head_is_turned_upright_by_what_it_was_turned():
+    side = HEAD.shape[1]
+    crop = cv2.resize(HEAD[:side], (faces.GRAY, faces.GRAY), interpolation=cv2.INTER_AREA)
+    found = {}
+    for degrees in (0, -12, -6, 6, 12):
+        move = cv2.getRotationMatrix2D((47.5, 47.5), degrees, 1.0)
+        turned = cv2.warpAffine(crop, move, (96, 96), borderMode=cv2.BORDER_REPLICATE)
+        crops, found[degrees] = faces.upright(np.stack([turned] * 3))
+        assert (crops.dtype, crops.shape) == (np.uint8, (3, 96, 96))
+    for degrees, roll in found.items():
+        assert roll - found[0] == pytest.approx(-degrees, abs=1.5)
+
+
+def test_without_a_face_s_symmetry_nothing_is_turned():
+    # A bar that leans more than heads do, and nothing at all.
+    bar = np.full((96, 96), 60, np.uint8)
+    cv2.line(bar, (20, 90), (76, 6), 200, 9)
+    for crop in (bar, np.full((96, 96), 128, np.uint8)):
+        crops, roll = faces.upright(crop[None])
+        assert roll == 0
+        np.testing.assert_array_equal(crops, crop[None])

@@ -128,10 +128,118 @@ def test_a_span_does_not_depend_on_the_others(long_recording):
         assert len(pictures[0]) > 0
 
 
+def noisy(seconds, rate):
+    """A tone that tells the second (300 Hz and 40 more for each), in noise that never repeats."""
+    time = np.arange(round(seconds * rate)) / rate
+    noise = np.convolve(np.random.default_rng(0).normal(size=len(time)), np.ones(12) / 12, "same")
+    tone = np.sin(2 * np.pi * np.cumsum(300 + 40 * np.floor(time)) / rate)
+    return (0.3 * tone + 0.2 * noise).astype(np.float32)
+
+
+# Codecs whose decoders remember what came before, and containers that cannot tell where they are.
+REMEMBERING = {
+    "a.mp3": {"audio_codec": "libmp3lame"},
+    "a.aac": {},
+    "a.m4a": {},
+    "opus.ogg": {"audio_codec": "libopus", "rate": 48_000},
+    "vorbis.ogg": {"audio_codec": "vorbis"},
+    "a.webm": {"audio_codec": "libopus", "rate": 48_000},
+    "a.mka": {"audio_codec": "libmp3lame"},
+    "a.flac": {"audio_codec": "flac"},
+    "a.wav": {"audio_codec": "pcm_s16le"},
+    "a.avi": {"audio_codec": "ac3", "audio_kbps": 192, "video_codec": "mpeg4"},
+    "a.mp4": {"video_codec": "libx264"},
+    "a.ts": {"video_codec": "libx264"},
+}
+
+
+@pytest.mark.parametrize("name", REMEMBERING)
+def test_an_utterance_is_the_same_alone_beside_others_and_from_the_start(tmp_path, name):
+    options = {"rate": 44_100, "channels": 2, **REMEMBERING[name]}
+    frames = None
+    if "video_codec" in options:
+        frames = [np.full((64, 96, 3), 20 + k, np.uint8) for k in range(14 * 12)]
+    path = clips.write(tmp_path / name, frames, noisy(14.0, options["rate"]), **options)
+    rng = np.random.default_rng(1)
+    starts = np.sort(rng.uniform(5.5, 12.5, 4)).round(3)
+    late = [media.Span(s, round(s + 0.7, 3), frames=frames is not None) for s in starts]
+    early = [media.Span(k, k + 0.5, frames=frames is not None) for k in range(0, 13, 3)]
+    pictures, together = play(path, *late, *early)
+    [whole] = play(path, media.Span(frames=False))[1].values()
+    for index, span in enumerate(late):
+        shown, alone = play(path, span)
+        np.testing.assert_array_equal(alone[0].sound, together[index].sound)
+        # A tenth of a second is what decoders need to get going; some containers count in milliseconds.
+        begins, first = alone[0].sound[: RATE // 10], round(span.start_s * RATE)
+        near = [whole.sound[first + shift :][: len(begins)] for shift in range(-12, 13)]
+        assert max(np.corrcoef(begins, there)[0, 1] for there in near) > 0.98
+        seen = [[(p.time_s, p.gray.tobytes()) for p in some] for some in (shown[0], pictures[index])]
+        assert seen[0] == seen[1]
+        assert len(seen[0]) >= (2 if frames else 0)
+
+
 def test_only_so_much_of_an_utterance_is_decoded(long_recording):
     pictures, ends = play(long_recording, WHOLE, longest_s=2.0)
     assert len(ends[0].sound) == pytest.approx(2 * RATE, abs=20)
     assert len(pictures[0]) == 6
+
+
+def joined(folder, suffix, codec, kbps, rate=44_100, **options):
+    """20 s of ``noisy``, the first and the second half encoded apart, at their own bit rates, and joined."""
+    sound = noisy(20.0, rate)
+    halves = [
+        clips.write(
+            folder / f"{number}{suffix}",
+            None,
+            sound[number * 10 * rate : (number + 1) * 10 * rate],
+            audio_codec=codec,
+            audio_kbps=some,
+            rate=rate,
+            **options,
+        ).read_bytes()
+        for number, some in enumerate(kbps)
+    ]
+    path = folder / f"joined{suffix}"
+    path.write_bytes(b"".join(halves))
+    return path
+
+
+NO_XING = {"container_options": {"write_xing": "0"}}
+# What these say of their length, or FFmpeg guesses, is wrong.
+MISJUDGED = {
+    "guessed too short": (".mp3", "libmp3lame", (256, 32), NO_XING),
+    "guessed too long": (".mp3", "libmp3lame", (32, 256), NO_XING),
+    "stated of the first alone": (".mp3", "libmp3lame", (128, 128), {}),
+    "stated, and then guessed too long": (".mp3", "libmp3lame", (32, 256), {}),
+    "adts too short": (".aac", "aac", (256, 24), {}),
+    "adts too long": (".aac", "aac", (24, 256), {}),
+    "opus": (".ogg", "libopus", (64, 64), {"rate": 48_000}),
+    "flac": (".flac", "flac", (None, None), {}),
+    "webm": (".webm", "libopus", (64, 64), {"rate": 48_000}),
+    "ts": (".ts", "aac", (64, 64), {}),
+}
+
+
+@pytest.mark.parametrize("kind", MISJUDGED)
+def test_what_decodes_is_used_whatever_its_length_is_said_or_guessed_to_be(tmp_path, kind):
+    suffix, codec, kbps, options = MISJUDGED[kind]
+    path = joined(tmp_path, suffix, codec, kbps, **options)
+    seconds = range(0, 20, 3)
+    spans = [media.Span(s + 0.25, s + 0.75, frames=False) for s in seconds]
+    _, ends = play(path, *spans, media.Span(frames=False), media.Span(21.0, 22.0, frames=False))
+    for index, second in enumerate(seconds):
+        spectrum = np.abs(np.fft.rfft(ends[index].sound, RATE))
+        assert spectrum[250:].argmax() + 250 == pytest.approx(300 + 40 * second, abs=10)
+    assert len(ends[len(spans)].sound) == pytest.approx(20 * RATE, rel=0.02)
+    assert ends[len(spans) + 1].sound.reason == "too_short"
+
+
+def test_a_span_that_reaches_behind_the_end_says_so(tmp_path):
+    path = clips.wav(tmp_path / "a.wav", clips.voice(3.0))
+    ends = play(path, media.Span(2.0, 4.5), media.Span(1.0, 3.0))[1]
+    assert len(ends[0].sound) == RATE
+    assert ends[0].remark == "its last 1.50 s are not in the file"
+    assert ends[1].remark == ""
 
 
 def test_a_span_behind_the_end_and_one_without_length(long_recording):
@@ -139,6 +247,49 @@ def test_a_span_behind_the_end_and_one_without_length(long_recording):
     assert (
         {ends[i].sound.reason for i in range(3)} == {ends[i].video.reason for i in range(3)} == {"too_short"}
     )
+
+
+VOICE = clips.voice(1.0)
+OTHER = clips.voice(1.0, pitch=210.0)
+NOTHING = np.zeros_like(VOICE)
+# Channels, what they become, and what is said of it.
+CHANNELS = {
+    "the same": ([VOICE, VOICE], VOICE, ""),
+    "two voices": ([VOICE, OTHER], (VOICE + OTHER) / 2, ""),
+    "one quieter": ([VOICE, 0.1 * VOICE], 0.55 * VOICE, ""),
+    "opposite": ([VOICE, -VOICE], VOICE, "channel 1 of 2 alone: the channels cancel each other"),
+    "nearly opposite": ([0.8 * VOICE, -VOICE], -VOICE, "channel 2 of 2 alone"),
+    "opposite over hum": (
+        [VOICE + 0.3 * np.sin(np.arange(RATE) / RATE * 2 * np.pi * 50).astype(np.float32), -VOICE],
+        None,
+        "alone",
+    ),
+    "one dead": ([NOTHING, VOICE], VOICE, "without 1 of 2 channels: nothing is in them"),
+    "one constant": ([NOTHING + 0.5, VOICE], VOICE, "without 1 of 2"),
+    "centre of six": ([NOTHING, NOTHING, VOICE, NOTHING, NOTHING, NOTHING], VOICE, "without 5 of 6"),
+    "centre amid others": (
+        [0.1 * OTHER, -0.1 * OTHER, VOICE, 0.05 * OTHER, 0.1 * OTHER, 0.05 * OTHER],
+        VOICE,
+        "channel 3 of 6 alone",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_channels_become_one_without_losing_the_voice(tmp_path, name):
+    channels, expected, said = CHANNELS[name]
+    path = clips.wav(tmp_path / "a.wav", np.stack(channels, 1), RATE, len(channels))
+    [end] = play(path, WHOLE)[1].values()
+    assert end.remark.startswith(said) if said != "alone" else said in end.remark
+    assert bool(end.remark) == bool(said)
+    if expected is not None:
+        np.testing.assert_allclose(end.sound, expected, atol=2e-4)
+
+
+def test_a_channel_that_is_not_all_numbers_is_left_out(tmp_path):
+    [end] = play(clips.not_numbers(tmp_path / "a.wav", channels=2), WHOLE)[1].values()
+    np.testing.assert_array_equal(end.sound, VOICE)
+    assert end.remark.startswith("without 1 of 2")
 
 
 def rotated(path: Path) -> Path:
@@ -285,3 +436,22 @@ def test_an_avi_that_breaks_off_is_found_out(tmp_path):
     path = tmp_path / "off.avi"
     path.write_bytes(whole[: len(whole) // 4])
     assert reasons(path) == ("unreadable", "unreadable")
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.wav", "pcm_s16le"), ("a.mp3", "libmp3lame")])
+def test_a_sound_file_that_breaks_off_is_found_out(tmp_path, name, codec):
+    path = clips.write(tmp_path / name, None, clips.voice(6.0), audio_codec=codec)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    ends = play(path, media.Span(frames=False), media.Span(0.5, 1.5), media.Span(4.0, 5.0))[1]
+    assert [getattr(ends[i].sound, "reason", "ok") for i in range(3)] == ["unreadable", "ok", "unreadable"]
+    assert ends[0].sound.detail.startswith("only ")
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0xFFFFFFFF])
+def test_a_streamed_wav_that_knows_no_length_is_whole(tmp_path, size):
+    path = clips.wav(tmp_path / "a.wav", clips.voice(2.0))
+    content = bytearray(path.read_bytes())
+    for place in (4, content.find(b"data") + 4):
+        content[place : place + 4] = size.to_bytes(4, "little")
+    path.write_bytes(content)
+    assert len(play(path, WHOLE)[1][0].sound) == 2 * RATE

@@ -345,6 +345,39 @@ def test_long_recordings_are_shared_out(tmp_path, monkeypatch):
     assert [vector[2] for vector in vectors(found)] == pytest.approx([1.0, 1.0, 1.0, 0.8], abs=0.01)
 
 
+def test_a_very_long_recording_is_not_decoded_from_its_beginning_all_too_often(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "_PART_S", 0.1)
+    path = clips.wav(tmp_path / "a.wav", clips.voice(4.0))
+    played = []
+    play = media.play
+    monkeypatch.setattr(
+        media, "play", lambda path, spans, *rest: played.append(len(spans)) or play(path, spans, *rest)
+    )
+    starts = [n / 10 for n in range(38)]
+    spans = table(clip=[path] * 38, start=starts, end=[start + 0.2 for start in starts])
+    found = runner.extract(spans, settings(n_jobs=1), tmp_path / "cache")
+    assert [r.reason for r in found["audio"][1]] == ["ok"] * 38
+    assert len(played) == 8
+    assert sum(played) == 38
+
+
+def test_another_decoding_is_another_key(sounds, tmp_path, monkeypatch, notes):
+    runner.extract(table(wav=sounds[:1]), settings(n_jobs=1), tmp_path / "cache")
+    notes()
+    monkeypatch.setattr(media, "VERSION", media.VERSION + 1)
+    runner.extract(table(wav=sounds[:1]), settings(n_jobs=1), tmp_path / "cache")
+    assert notes() == ["audio"]
+
+
+def test_what_a_sound_was_taken_from_is_said_now_and_from_the_cache(tmp_path):
+    voice = clips.voice(0.5)
+    path = clips.wav(tmp_path / "opposite.wav", np.stack([voice, -voice], 1), channels=2)
+    for _ in range(2):
+        [result] = runner.extract(table(wav=[path]), settings(n_jobs=1), tmp_path / "cache")["audio"][1]
+        assert (result.reason, result.detail[:32]) == ("ok", "channel 1 of 2 alone: the channe")
+        assert result.vector[0] > 0.2
+
+
 def test_an_extractor_that_is_not_there_is_named(sounds, tmp_path):
     for name in ("no_such_package:Thing", f"{HERE}:NoSuchClass"):
         wanted = runner.Settings(AudioParameters(extractor=name), None, RunnerParameters(n_jobs=1))

@@ -102,6 +102,33 @@ def test_a_box_that_trembles_does_not_pass_for_motion(describe):
     assert steady_head["speed_mean"] < 0.3 * moved["speed_mean"]
 
 
+def test_a_tilted_head_looks_as_it_does_upright(describe):
+    faces = [
+        drawn(*how)
+        for how in [(0.9, 0, 0, 0), (0, 1.0, 0, 0), (0, 0, 5.0, 0), (0, 0, 0, 5.0), (0.4, -1.0, 2.0, 1.0)]
+    ]
+
+    def tilted(degrees):
+        move = cv2.getRotationMatrix2D((47.5, 47.5), degrees, 1.0)
+        return describe(
+            *(
+                track([cv2.warpAffine(face, move, (96, 96), borderMode=cv2.BORDER_REPLICATE)] * 3)
+                for face in faces
+            )
+        )
+
+    level = tilted(0)
+    names = [name for name in level[0] if name != "roll_mean"]
+    numbers = np.array([[row[name] for name in names] for row in level])
+    spread = numbers.std(0)
+    vary = spread > 1e-3 * np.abs(numbers).max()
+    for degrees in (-15, -8, 8, 15):
+        found = tilted(degrees)
+        moved = np.abs(np.array([[row[name] for name in names] for row in found]) - numbers)
+        assert np.median(moved[:, vary] / spread[vary]) < 0.15
+        assert [row["roll_mean"] for row in found] == pytest.approx([-degrees] * len(faces), abs=1.5)
+
+
 def test_light_changes_little(describe):
     extractor = build("visual", VisualParameters())
     bright, dim, other = extractor(

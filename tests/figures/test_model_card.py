@@ -41,6 +41,32 @@ def test_synthetic_models_are_called_so():
     assert "SYNTHETIC" not in model_card(section(), FACTS)
 
 
+@pytest.mark.parametrize(
+    ("name", "card", "said"),
+    [
+        ("meld", {}, "actors of a sitcom"),
+        ("iemocap", {"protocol": "community"}, "actors who played scripts and improvised"),
+        ("friends", {"name": "MELD"}, "actors of a sitcom"),
+        ("meld", {"synthetic": True}, "what a program was told to express"),
+        ("iemocap", {"synthetic": True}, "what a program was told to express"),
+        ("meld", {"name": "meld", "protocol": "manifest"}, "whether the speakers spoke or acted, is not"),
+        ("interviews", {"name": "interviews", "protocol": "manifest"}, "Who gave them"),
+    ],
+)
+def test_it_says_of_the_speakers_only_what_is_known_of_them(name, card, said):
+    given = section(name)
+    page = model_card(replace(given, card={**given.card, **card}), FACTS)
+    assert said in page
+    own = card.get("protocol") == "manifest"
+    made_up = bool(card.get("synthetic"))
+    assert ("actors" in page) == (not own and not made_up)
+    assert ("raters" in page) == (not own and not made_up)
+    assert ("a program" in page) == made_up
+    # Nor does it offer for use what was learned from no person.
+    assert ("Research on recognising emotion" in page) == (not made_up)
+    assert ("other languages, accents" in page) == (not made_up)
+
+
 def test_it_names_only_modalities_that_there_are(whole):
     extractors = {
         "text": {"name": "minilm", "licence": ""},
@@ -48,7 +74,7 @@ def test_it_names_only_modalities_that_there_are(whole):
         "visual": {"name": "none", "version": ""},
     }
     card = model_card(replace(whole, training={**whole.training, "extractors": extractors}), FACTS)
-    assert "would call it, from text, looking at earlier and later utterances" in card
+    assert "its label would be, from text, looking at earlier and later utterances" in card
     assert "- Features, visual: none\n" in card
     assert "- Features, text: name `minilm`\n" in card
     alone = {"parameters": {"model": {"architecture": "logistic_regression", "modalities": ["text"]}}}

@@ -312,6 +312,8 @@ def test_a_synthetic_corpus_is_called_so_in_the_title():
     assert "This is not a result." in words
     assert "They do not apply to MELD (synthetic)" in words
     assert "They apply to IEMOCAP," in words
+    own = [section(protocol="manifest")]
+    assert "They do not apply here" in Page(render_report(own)).words
     assert headline_markdown(sections).startswith("**SYNTHETIC DATA, not a result: MELD (synthetic).**")
 
 

@@ -542,8 +542,8 @@ def _audit_clips(clips: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _most_common(clips: pd.DataFrame) -> str:
-    details = clips.loc[clips["reason"] == "failed", "detail"].mode()
+def _most_common(clips: pd.DataFrame, which: "pd.Series[bool]") -> str:
+    details = clips.loc[which, "detail"].mode()
     return str(details.iloc[0]) if len(details) else ""
 
 
@@ -552,11 +552,13 @@ def _reasons(rows: pd.DataFrame) -> dict[str, int]:
 
 
 def _clip_warnings(clips: pd.DataFrame) -> list[str]:
-    used = clips["reason"] == "ok"
+    used, failed = clips["reason"] == "ok", clips["reason"] == "failed"
+    in_part = used & (clips["detail"] != "")
     counts = {
         "are overdriven: more than 1 % of their samples are at full scale": used & (clips["clipped"] > 0.01),
         "had decoding errors and were used all the same": used & (clips["errors"] != ""),
-        f"made an extractor fail, most often so: {_most_common(clips)}": clips["reason"] == "failed",
+        f"made an extractor fail, most often so: {_most_common(clips, failed)}": failed,
+        f"were used in part, most often so: {_most_common(clips, in_part)}": in_part,
     }
     numbers = {said: clips.loc[which, "utterance_id"].nunique() for said, which in counts.items()}
     return [f"{number} clips {said}." for said, number in numbers.items() if number]

@@ -27,7 +27,7 @@ class Result:
 
     Attributes:
         reason: "ok", or why there is no vector.
-        detail: more about the reason, for a person.
+        detail: more about the reason, for a person; of one that is ok, what was done with its file.
         vector: float32 [dimension], None unless ok.
         facts: numbers for the quality page.
         lasting: False where another run may see otherwise; not stored.

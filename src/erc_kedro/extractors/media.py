@@ -1,10 +1,11 @@
 """Decoding: a media file, opened once, to the sound and the sampled frames of each utterance in it."""
 
+import itertools
 import math
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,8 @@ _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,flv,mpeg,mpegts,dv,"
     "wav,w64,mp3,flac,ogg,aac,aiff,amr,au,caf"
 )
+# Part of every key: raise it when the same file may give another sound or other pictures.
+VERSION = 1
 _SHORTEST_S = 0.05
 # Peak of a sound, its mean taken off, below which nobody is heard (-60 dB of full scale).
 _SILENCE = 1e-3
@@ -27,8 +30,17 @@ _SILENCE = 1e-3
 _LEAST_SHARE = 0.5
 # What codecs and containers may disagree by.
 _PADDING_S = 0.2
-# Further than this ahead it is quicker to seek than to decode.
-_SEEK_S = 5.0
+# A channel with so much less energy than the loudest has nothing of what was said in it (-40 dB).
+_DEAD = 1e-4
+# The mean of channels with less of the loudest one's energy than this has lost what was said (-9 dB).
+_CANCELLED = 0.125
+# A container of these does not say how long it is; FFmpeg guesses it by bit rates or time stamps.
+_UNSTATED = ("aac", "amr", "mpeg", "mpegts")
+# Where files were joined, time begins again: it goes back by more than this, to less than twice as much.
+_RESTART_S = 1.0
+# Pictures are decoded from so much before the first that is wanted, for codecs reorder them; and no more
+# packets than this wait for that.
+_EARLIER_S, _MOST_WAITING = 1.0, 500
 # With so many frames for each picture, those that no other frame refers to need not be decoded.
 _SKIPPING = 5.0
 
@@ -107,6 +119,7 @@ class Finished:
         video: None if there were pictures to be had, else why there are none.
         seconds: decoded duration of the sound.
         errors: kinds of decoding errors in the file so far, counted.
+        remark: what of the sound was left out, or is not in the file; "" if nothing.
     """
 
     span: int
@@ -114,6 +127,7 @@ class Finished:
     video: Unusable | None
     seconds: float
     errors: dict[str, int]
+    remark: str = ""
 
 
 @dataclass
@@ -153,6 +167,10 @@ def play(
 ) -> Iterator[Picture | Finished]:
     """Decodes a file once, from front to back, for all the utterances in it.
 
+    What an utterance gets does not depend on the others: sound is always decoded from the file's beginning,
+    since a decoder that is put down anywhere else starts with garbage, draws other noise than it would have,
+    and in many containers is not where its clock says. Pictures are decoded from the last key frame before.
+
     Args:
         path: a file that ``check`` has passed.
         spans: utterances, in any order; they may overlap.
@@ -169,7 +187,7 @@ def play(
     try:
         # Through a Python file, since FFmpeg would take some names for protocols or patterns.
         with path.open("rb") as file, _container(file) as container:
-            yield from _Player(container, frames_per_second, longest_s).play(spans)
+            yield from _Player(path, container, frames_per_second, longest_s).play(spans)
     except OSError as error:
         raise Unusable("unreadable", _said(error)) from error
 
@@ -181,10 +199,40 @@ def _container(file: Any) -> Any:
         raise Unusable("unreadable", _said(error)) from error
 
 
+class _Clock:
+    """When what a stream gives is to be played, in seconds from the file's beginning.
+
+    Where files were joined, time begins again in each; it goes on here.
+    """
+
+    def __init__(self, origin: float, shifts: list[float]) -> None:
+        """``shifts``: of each file after the first, found by whichever clock comes to it first."""
+        self.now = 0.0
+        self._origin = origin
+        self._shifts = shifts
+        self._part = 0
+
+    def at(self, time: float | None, lasts: float) -> float:
+        """The time of the next thing, which ``lasts`` so many seconds; None if it does not say."""
+        if time is None:
+            at = self.now
+        else:
+            time -= self._origin
+            at = time + self._shifts[self._part]
+            if time < 2 * _RESTART_S and at < self.now - _RESTART_S:
+                self._part += 1
+                if self._part == len(self._shifts):
+                    self._shifts.append(self.now - time)
+                at = time + self._shifts[self._part]
+        self.now = max(self.now, at + lasts)
+        return at
+
+
 class _Player:
-    def __init__(self, container: Any, frames_per_second: float, longest_s: float) -> None:
+    def __init__(self, path: Path, container: Any, frames_per_second: float, longest_s: float) -> None:
         if not container.streams:
             raise Unusable("unreadable", "there is no stream in it")
+        self._path = path
         self._container = container
         self._interval = 1 / frames_per_second
         self._longest = longest_s
@@ -203,67 +251,95 @@ class _Player:
         if video and float(video.average_rate or 0) >= _SKIPPING * frames_per_second:
             # The first frame is always one that others refer to, so that a single one is not lost.
             video.codec_context.skip_frame = "NONREF"
-        self._origin = (container.start_time or 0) / av.time_base
-        # Until when packets reached, by kind: a file that breaks off ends early without an error.
-        self._reached = {"sound": 0.0, "frames": 0.0}
+        # How long a picture is shown where its file does not say when.
+        self._tick = 1 / float((video and video.guessed_rate) or 25)
+        origin, shifts = (container.start_time or 0) / av.time_base, [0.0]
+        # Until when packets reached: a file that breaks off ends early without an error.
+        self._packed = {kind: _Clock(origin, shifts) for kind in self._streams}
+        self._decoded = {kind: _Clock(origin, shifts) for kind in self._streams}
+        self._declared = {
+            kind: self._stated(stream) if stream else math.inf for kind, stream in self._streams.items()
+        }
 
     def play(self, spans: Sequence[Span]) -> Iterator[Picture | Finished]:
-        waiting = sorted(
+        # Sorted, so that whoever comes to one that begins later need not look at the rest.
+        left = sorted(
             (self._utterance(index, span) for index, span in enumerate(spans)), key=lambda u: (u.start, u.end)
         )
-        while waiting:
-            together = [waiting.pop(0)]
-            while waiting and waiting[0].start < max(u.end for u in together) + _SEEK_S:
-                together.append(waiting.pop(0))
-            yield from self._run(together)
-
-    def _utterance(self, index: int, span: Span) -> _Utterance:
-        start = span.start_s or 0.0
-        end = math.inf if span.end_s is None else span.end_s
-        return _Utterance(index, span, start, min(end, start + self._longest), start)
-
-    def _run(self, utterances: list[_Utterance]) -> Iterator[Picture | Finished]:
-        """Utterances that follow closely on each other, or overlap."""
-        first = utterances[0].start
-        if first > _SEEK_S:
-            try:
-                self._container.seek(int((first + self._origin) * av.time_base))
-            except av.FFmpegError as error:
-                self._errors[type(error).__name__] += 1
-        wanted = {kind: any(getattr(u.span, kind) for u in utterances) for kind in self._streams}
-        # How far each kind has been decoded; a stream that is not wanted or not there never holds us up.
-        now = {
-            kind: -math.inf if stream and wanted[kind] else math.inf for kind, stream in self._streams.items()
-        }
-        going = list(utterances)
-        for kind, frame in self._frames([kind for kind, time in now.items() if time < math.inf]):
-            time = now[kind] = self._time(frame, now[kind])
-            for utterance in going:
-                if time >= utterance.end or not getattr(utterance.span, kind):
+        kinds = [kind for kind, s in self._streams.items() if s and any(getattr(u.span, kind) for u in left)]
+        now = dict.fromkeys(kinds, -math.inf)
+        for kind, frame in self._frames(kinds, left):
+            lasts = frame.samples / frame.sample_rate if kind == "sound" else 1e-3
+            time = now[kind] = self._decoded[kind].at(frame.time, lasts if kind == "sound" else self._tick)
+            done = []
+            for utterance in left:
+                if utterance.start > time + lasts:
+                    break
+                if all(now[k] >= utterance.end for k in kinds if getattr(utterance.span, k)):
+                    done.append(utterance)
+                elif time >= utterance.end or not getattr(utterance.span, kind):
                     continue
-                if kind == "sound":
-                    if time + frame.samples / frame.sample_rate > utterance.start:
+                elif kind == "sound":
+                    if time + lasts > utterance.start:
                         utterance.heard.append((time, frame))
                 elif time >= utterance.next_picture - 1e-3:
                     steps = math.floor((time - utterance.start + 1e-3) / self._interval) + 1
                     utterance.next_picture = utterance.start + steps * self._interval
                     utterance.pictures += 1
                     yield Picture(utterance.index, time - utterance.start, frame, utterance.span.side)
-            done = [u for u in going if min(now.values()) >= u.end]
             for utterance in done:
-                going.remove(utterance)
-                yield self._finish(utterance)
-            if not going:
+                left.remove(utterance)
+                yield self._finish(utterance, ended=False)
+            if not left:
                 return
-        for utterance in going:
-            yield self._finish(utterance)
+        for utterance in left:
+            yield self._finish(utterance, ended=True)
 
-    def _frames(self, kinds: list[str]) -> Iterator[tuple[str, Any]]:
-        """Decoded frames of the wanted streams; a packet that cannot be decoded is counted and left."""
+    def _utterance(self, index: int, span: Span) -> _Utterance:
+        start = span.start_s or 0.0
+        end = math.inf if span.end_s is None else span.end_s
+        return _Utterance(index, span, start, min(end, start + self._longest), start)
+
+    def _frames(self, kinds: list[str], left: list[_Utterance]) -> Iterator[tuple[str, Any]]:
+        """Decoded frames of the wanted streams; a packet that cannot be decoded is counted and left.
+
+        Of pictures, only those that somebody of ``left`` may still want, and what these refer to.
+        """
+        waiting: list[Any] = []
+        skipped = False
+        for kind, packet in self._packets(kinds):
+            packets = [packet]
+            time = packet.dts if packet.pts is None else packet.pts
+            lasts = float((packet.duration or 0) * packet.time_base)
+            at = self._packed[kind].at(None if time is None else float(time * packet.time_base), lasts)
+            if kind == "frames":
+                first = next((u.start for u in left if u.span.frames), math.inf)
+                if time is not None and at < first - _EARLIER_S and len(waiting) < _MOST_WAITING:
+                    if packet.is_keyframe:
+                        skipped = skipped or bool(waiting)
+                        waiting.clear()
+                    waiting.append(packet)
+                    continue
+                if skipped:
+                    # What came before the key frame is not to be referred to.
+                    self._streams[kind].codec_context.flush_buffers()
+                packets, waiting, skipped = [*waiting, packet], [], False
+            for packet in packets:
+                try:
+                    frames = packet.decode()
+                except (av.FFmpegError, ValueError) as error:
+                    self._errors[type(error).__name__] += 1
+                    continue
+                for frame in frames:
+                    yield kind, frame
+
+    def _packets(self, kinds: list[str]) -> Iterator[tuple[str, Any]]:
+        """Packets of the wanted streams, from the file's beginning."""
         if not kinds:
             return
-        streams = {self._streams[kind].index: kind for kind in kinds}
-        packets = self._container.demux(*(self._streams[kind] for kind in kinds))
+        wanted = [self._streams[kind] for kind in kinds]
+        streams = dict(zip((stream.index for stream in wanted), kinds, strict=True))
+        packets, failed = self._container.demux(*wanted), False
         while True:
             try:
                 packet = next(packets)
@@ -271,37 +347,29 @@ class _Player:
                 return
             except (av.FFmpegError, ValueError) as error:
                 self._errors[type(error).__name__] += 1
-                return
-            kind = streams.get(packet.stream_index, "")
-            if not kind:
+                if failed:
+                    return
+                # Behind what is broken there may be more.
+                failed, packets = True, self._container.demux(*wanted)
                 continue
-            if packet.pts is not None:
-                until = float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._origin
-                self._reached[kind] = max(self._reached[kind], until)
-            try:
-                frames = packet.decode()
-            except (av.FFmpegError, ValueError) as error:
-                self._errors[type(error).__name__] += 1
-                continue
-            for frame in frames:
-                yield kind, frame
+            failed = False
+            if packet.stream_index in streams:
+                yield streams[packet.stream_index], packet
 
-    def _time(self, frame: Any, last: float) -> float:
-        if frame.time is not None:
-            return float(frame.time) - self._origin
-        if isinstance(frame, av.AudioFrame):
-            return max(last, 0.0) + frame.samples / frame.sample_rate
-        return max(last, 0.0) + 1 / float(self._streams["frames"].guessed_rate or 25)
-
-    def _finish(self, utterance: _Utterance) -> Finished:
+    def _finish(self, utterance: _Utterance, ended: bool) -> Finished:
+        """What became of an utterance; ``ended``: because the file did."""
         sound: Sound | Unusable | None = None
         seconds = 0.0
+        remarks: list[str] = []
         if utterance.span.sound:
             try:
-                samples = self._sound(utterance)
+                samples, remarks = self._sound(utterance, ended)
                 seconds = len(samples) / RATE
                 sound = samples
                 self._judge(utterance, "sound", seconds, samples)
+                missing = utterance.end - utterance.start - seconds
+                if utterance.span.end_s is not None and missing > _PADDING_S:
+                    remarks.append(f"its last {missing:.2f} s are not in the file")
             except Unusable as unusable:
                 sound = unusable
         video = None
@@ -312,37 +380,31 @@ class _Player:
             except Unusable as unusable:
                 video = unusable
         utterance.heard.clear()
-        return Finished(utterance.index, sound, video, seconds, dict(self._errors))
+        return Finished(utterance.index, sound, video, seconds, dict(self._errors), "; ".join(remarks))
 
     def _require(self, kind: str) -> None:
         if self._streams[kind] is None:
             name = {"sound": "audio", "frames": "video"}[kind]
             raise Unusable(f"no_{name}", f"the file has no {name} stream")
 
-    def _sound(self, utterance: _Utterance) -> Sound:
+    def _sound(self, utterance: _Utterance, ended: bool) -> tuple[Sound, list[str]]:
         self._require("sound")
         if not utterance.heard:
-            return np.zeros(0, np.float32)
-        parts: list[np.ndarray] = []
-        resampler = None
-        shape = None
-        for _, frame in utterance.heard:
-            # The resampler would fill what lies between two spans with silence.
-            frame.pts = None
-            if shape != (shape := (frame.format.name, frame.layout.name, frame.sample_rate)):
-                parts += _arrays(resampler, None)
-                resampler = av.AudioResampler(format="fltp", rate=RATE)
-            parts += _arrays(resampler, frame)
-        parts += _arrays(resampler, None)
-        samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+            return np.zeros(0, np.float32), []
+        # Where the number of channels or the rate changes, another sound begins.
+        alike = itertools.groupby((frame for _, frame in utterance.heard), _shape)
+        parts, remarks = zip(*(mono(_resampled(frames)) for _, frames in alike), strict=True)
+        samples = np.concatenate(parts)
         offset = utterance.heard[0][0]
         first = max(0, round((utterance.start - offset) * RATE))
         # Codecs of whole blocks pad the last one; a declared end that is far off is not believed.
-        padding = offset + len(samples) / RATE - self._declared("sound")
-        end = self._declared("sound") if 0 < padding < _PADDING_S else math.inf
+        declared = self._declared["sound"] if ended else math.inf
+        padding = offset + len(samples) / RATE - declared
+        end = declared if 0 < padding < _PADDING_S else math.inf
         end = min(end, utterance.end)
         last = len(samples) if end == math.inf else round((end - offset) * RATE)
-        return np.ascontiguousarray(samples[first : max(first, last)])
+        sound = np.ascontiguousarray(samples[first : max(first, last)])
+        return sound, list(dict.fromkeys(filter(None, remarks)))
 
     def _judge(
         self, utterance: _Utterance, kind: str, seconds: float | None, samples: np.ndarray | None
@@ -350,13 +412,15 @@ class _Player:
         """Refuses what is too little to be the utterance, whether or not the decoder complained."""
         if utterance.end <= utterance.start:
             raise Unusable("too_short", "the utterance ends when it starts, or before")
-        declared = self._declared(kind)
-        known = math.isfinite(declared) or utterance.span.end_s is not None
+        declared = self._declared[kind]
+        known = math.isfinite(declared)
         expected = min(declared, utterance.end) - utterance.start if known else 0.0
-        reached = self._reached[kind] - utterance.start if seconds is None else seconds
+        reached = self._packed[kind].now - utterance.start if seconds is None else seconds
         nothing = not utterance.pictures if seconds is None else not seconds
-        if utterance.start >= declared:
-            detail = f"it starts at {utterance.start:.2f} s, and the file ends at {declared:.2f} s"
+        ends = declared if known else self._packed[kind].now
+        # What decodes is there, whatever the file says of its length.
+        if nothing and utterance.start >= ends > 0:
+            detail = f"it starts at {utterance.start:.2f} s, and the file ends at {ends:.2f} s"
             raise Unusable("too_short", detail)
         if nothing and self._errors:
             raise Unusable("unreadable", f"nothing could be decoded ({self._complaints()})")
@@ -375,16 +439,29 @@ class _Player:
             if np.abs(samples - samples.mean()).max() < _SILENCE:
                 raise Unusable("silent", "nothing louder than -60 dB of full scale")
 
-    def _declared(self, kind: str) -> float:
-        """How long the stream says that it is, in seconds; infinity where nothing is said."""
-        stream = self._streams[kind]
+    def _stated(self, stream: Any) -> float:
+        """How long the container says that a stream is, in seconds; infinity where it does not say."""
+        name = self._container.format.name
         if stream.duration:
             said = float(stream.duration * stream.time_base)
         else:
             said = self._container.duration / av.time_base if self._container.duration else math.inf
+        if name in _UNSTATED or (name == "matroska,webm" and stream.duration):
+            # Matroska states it for all of its streams at once, or else it is a guess.
+            return math.inf
+        if name == "mp3":
+            rate = stream.codec_context.sample_rate
+            counted = _mp3_frames(self._path) * (1152 if rate >= 32_000 else 576) / max(rate, 1)
+            # Of several joined files, FFmpeg does not believe the first one's either, and guesses.
+            return said if abs(said - counted) < 2 * _PADDING_S else math.inf
+        if name == "wav":
+            # FFmpeg takes what is left of a file that breaks off for the whole.
+            stated = _riff_bytes(self._path)
+            if stated > self._container.size and stream.codec_context.bit_rate:
+                said = max(said, 8 * stated / stream.codec_context.bit_rate)
         video = self._streams["frames"]
-        if self._container.format.name == "avi" and video and video.frames and video.average_rate:
-            # FFmpeg guesses the duration of an AVI that breaks off by its size; the header counts frames.
+        if name == "avi" and video and video.frames and video.average_rate:
+            # The same; the header counts frames.
             said = max(said, video.frames / float(video.average_rate))
         return said
 
@@ -393,9 +470,83 @@ class _Player:
         return pattern.format(said) if said else ""
 
 
-def _arrays(resampler: Any, frame: av.AudioFrame | None) -> list[np.ndarray]:
-    # The plain mean of the channels: FFmpeg's own mix is louder than the same sound in mono.
-    return [part.to_ndarray().mean(0) for part in resampler.resample(frame)] if resampler else []
+def mono(channels: np.ndarray) -> tuple[np.ndarray, str]:
+    """One sound of several channels: their mean, but for those in which there is nothing.
+
+    Where the mean has lost what was said, as that of two channels of opposite phase has, it is the loudest
+    channel. Only these samples decide it, so that no other utterance of the file matters.
+
+    Args:
+        channels: float32 [channels, samples].
+
+    Returns:
+        the sound [samples]; what was left out and why, "" if nothing was.
+    """
+    count = len(channels)
+    energy = np.array([_energy(channel) for channel in channels])
+    if not energy.any():
+        return channels.mean(0), ""
+    loudest = int(energy.argmax())
+    heard = energy > _DEAD * energy[loudest]
+    # The plain mean: FFmpeg's own mix is louder than the same sound in mono.
+    mean = channels[heard].mean(0)
+    if _energy(mean) < _CANCELLED * energy[loudest]:
+        return channels[loudest], f"channel {loudest + 1} of {count} alone: the channels cancel each other"
+    left = count - int(heard.sum())
+    return mean, f"without {left} of {count} channels: nothing is in them" if left else ""
+
+
+def _energy(sound: np.ndarray) -> float:
+    """How strong a sound is; 0 for one that is not all numbers.
+
+    Of its changes from sample to sample, so that neither a constant nor hum nor rumble passes for speech.
+    """
+    with np.errstate(invalid="ignore"):
+        change = np.diff(sound.astype(np.float64))
+        energy = float(change @ change)
+    return energy if math.isfinite(energy) else 0.0
+
+
+def _mp3_frames(path: Path) -> int:
+    """How many frames an MP3 says that it has, in its first one (Xing, Info or VBRI); 0 if it does not."""
+    with path.open("rb") as file:
+        head = file.read(10)
+        while head[:3] == b"ID3" and len(head) == 10:
+            # Four bytes of seven bits; a footer repeats the header.
+            size = sum((byte & 127) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+            file.seek(size + (10 if head[5] & 16 else 0), os.SEEK_CUR)
+            head = file.read(10)
+        head += file.read(4096)
+    for name, place in ((b"Xing", 8), (b"Info", 8), (b"VBRI", 14)):
+        at = head.find(name)
+        if at >= 0 and (name == b"VBRI" or int.from_bytes(head[at + 4 : at + 8], "big") & 1):
+            return int.from_bytes(head[at + place : at + place + 4], "big")
+    return 0
+
+
+def _riff_bytes(path: Path) -> int:
+    """How many bytes a WAV file says that it has; 0 if it does not, as one that was streamed."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    size = int.from_bytes(head[4:], "little")
+    # Streams write the largest number of 31 or 32 bits, or almost.
+    return size + 8 if head[:4] == b"RIFF" and size < 0x7FFF0000 else 0
+
+
+def _shape(frame: av.AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _resampled(frames: Iterable[av.AudioFrame]) -> np.ndarray:
+    """Frames of one shape, at ``RATE``, float32 [channels, samples]."""
+    resampler = av.AudioResampler(format="fltp", rate=RATE)
+    parts: list[av.AudioFrame] = []
+    for frame in frames:
+        # The resampler would fill what lies between two spans with silence.
+        frame.pts = None
+        parts += resampler.resample(frame)
+    parts += resampler.resample(None)
+    return np.concatenate([part.to_ndarray() for part in parts], axis=1)
 
 
 def _said(error: Exception) -> str:

@@ -25,8 +25,9 @@ from erc_kedro.extractors.cache import Cache, Result, status
 from erc_kedro.parameters import AudioParameters, RunnerParameters, VisualParameters
 from erc_kedro.progress import bar as progress_bar
 
-# A long recording is shared out in parts, so that it has more than one worker and can be taken up halfway.
-_PART_S = 600.0
+# A long recording is shared out in parts, so that it has more than one worker and can be taken up halfway;
+# not in more, since each of them decodes the sound before it again.
+_PART_S, _MOST_PARTS = 600.0, 8
 
 
 @dataclass(frozen=True)
@@ -174,10 +175,7 @@ def _jobs(
                 if keys:
                     span = replace(request.span, sound="audio" in keys, frames="visual" in keys)
                     left.append(_Request(request.row, span, keys))
-            left.sort(key=_part)
-            jobs += [
-                _Job(path, status(files[path]), tuple(part)) for _, part in itertools.groupby(left, _part)
-            ]
+            jobs += [_Job(path, status(files[path]), part) for part in _parts(left)]
     return jobs
 
 
@@ -185,14 +183,21 @@ def _modalities(span: media.Span) -> list[str]:
     return ["audio"] * span.sound + ["visual"] * span.frames
 
 
-def _part(request: _Request) -> float:
-    return (request.span.start_s or 0.0) // _PART_S
+def _parts(requests: list[_Request]) -> list[tuple[_Request, ...]]:
+    def start(request: _Request) -> float:
+        return request.span.start_s or 0.0
+
+    length = max(_PART_S, max(map(start, requests), default=0.0) / _MOST_PARTS)
+    parts = itertools.groupby(
+        sorted(requests, key=start), lambda request: min(start(request) // length, _MOST_PARTS - 1)
+    )
+    return [tuple(part) for _, part in parts]
 
 
 def _key(digest: str, span: media.Span, modality: str, settings: Settings, tools: _Tools) -> str:
     side = span.side if modality == "visual" else None
     where = f"{span.start_s} {span.end_s} {side} {settings.runner.longest_s}"
-    return fingerprint(digest, modality, where, tools.versions[modality])
+    return fingerprint(digest, modality, where, media.VERSION, tools.versions[modality])
 
 
 def _work_through(jobs: list[_Job], settings: Settings, kept: Cache, results: Results) -> None:
@@ -324,7 +329,7 @@ def _heard(event: media.Finished, tools: _Tools) -> Result:
     sound = event.sound
     assert sound is not None
     facts["clipped"] = float((np.abs(sound) >= 0.999).mean())
-    return _vector(tools.extractors["audio"], sound, facts)
+    return _vector(tools.extractors["audio"], sound, facts, event.remark)
 
 
 class _Watcher:
@@ -356,12 +361,12 @@ class _Watcher:
         return _vector(self._extractor, track, facts)
 
 
-def _vector(extractor: Any, signal: Any, facts: dict[str, Any]) -> Result:
+def _vector(extractor: Any, signal: Any, facts: dict[str, Any], remark: str = "") -> Result:
     try:
         [vector] = extractors.checked(extractor([signal]), 1, extractor.card)
     except Exception as error:
         return _failed(error, facts)
-    return Result("ok", "", vector, facts)
+    return Result("ok", remark, vector, facts)
 
 
 def _failed(error: Exception, facts: dict[str, Any]) -> Result:

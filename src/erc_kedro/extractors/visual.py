@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 
 from erc_kedro.extractors.base import Card, FaceTrack, fingerprint
-from erc_kedro.extractors.faces import COLOR, GRAY, MARGIN, align, contrast
+from erc_kedro.extractors.faces import COLOR, GRAY, MARGIN, align, contrast, upright
 from erc_kedro.parameters import VisualParameters
 
 # Part of a version: raise it when the same track may get another vector.
-VERSION = 1
+VERSION = 2
 # Faces that a network is shown at a time.
 BATCH = 16
 
@@ -48,10 +48,11 @@ CELLS, DIRECTIONS, GRID, COLUMNS, ROWS = 4, 6, 6, 5, 10
 class FaceDescriptor:
     """What a face looks like and how it moves, measured without a trained network.
 
-    Of each frame, its brightness and contrast evened out and its upper face laid over the other frames': how
-    steep and dark it is where; how dark, high, long, thick, tilted and curved brows, eyes and mouth are;
-    where the head is. Of each two frames in a row: how much each region changed, and how the head moved. A
-    vector is the means over the frames and, but for the coarse look, the deviations.
+    Of each frame, turned upright, its brightness and contrast evened out and its upper face laid over the
+    other frames': how steep and dark it is where; how dark, high, long, thick, tilted and curved brows, eyes
+    and mouth are; where the head is. Of each two frames in a row: how much each region changed, and how the
+    head moved. A vector is the means over the frames and, but for the coarse look, the deviations, and by
+    how much the frames were turned.
 
     Attributes:
         names: what each number of a vector is.
@@ -76,14 +77,17 @@ class FaceDescriptor:
 
 
 def _describe(track: FaceTrack) -> dict[str, float]:
-    reference = np.median(track.gray, axis=0).astype(np.uint8)
+    grays, roll = upright(track.gray)
+    reference = np.median(grays, axis=0).astype(np.uint8)
+    # From the turned crop back to the frame.
+    back = cv2.getRotationMatrix2D((0, 0), -roll, 1.0)[:, :2]
     crops, places = [], []
-    for gray, box in zip(track.gray, track.box, strict=True):
+    for gray, box in zip(grays, track.box, strict=True):
         crop, shift = align(reference, gray)
         crops.append(contrast(crop))
         # A crop shows MARGIN boxes.
-        places.append(box[:2] + box[2:] * (0.5 + shift * MARGIN / GRAY))
-    looks = [_look(crop) for crop in crops]
+        places.append(box[:2] + box[2:] * (0.5 + back @ shift * MARGIN / GRAY))
+    looks = [_look(crop) | {"roll": roll} for crop in crops]
     measures = [
         _measure(crop) | {"x": float(x), "y": float(y), "size": float(box[3])}
         for crop, (x, y), box in zip(crops, places, track.box, strict=True)

@@ -54,7 +54,7 @@ def comparison_markdown(table: pd.DataFrame, cards: Mapping[str, Mapping[str, An
             "|---|---" + "|---:" * (len(HEADER) - 3) + "|---|",
         ]
         for row in rows.to_dict("records"):
-            if card["synthetic"]:
+            if card["synthetic"] or card["protocol"] == "manifest":
                 row["corpus"] = None
             lines.append("| " + " | ".join(markdown_cell(cell) for cell in _cells(row)) + " |")
         lines += ["", *_scaling_notes(card)]

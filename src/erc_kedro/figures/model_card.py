@@ -6,24 +6,45 @@ from typing import Any
 from erc_kedro.figures.section import CorpusSection, Table
 from erc_kedro.figures.tables import HEADLINE, files, markdown_cell
 
-_INTENDED = (
-    "Research on recognising emotion in conversations, and prototypes in which a person sees the "
-    "predictions together with what was said and can overrule them. The models predict, for each "
-    "utterance of a whole conversation, which of {classes} annotators would call it, from "
-    "{modalities}{context}."
+_INTENDED = {
+    False: "Research on recognising emotion in conversations, and prototypes in which a person sees the "
+    "predictions together with what was said and can overrule them.",
+    True: "Trying the software out, and nothing else.",
+}
+_PREDICTED = (
+    "The models predict, for each utterance of a whole conversation, which of {classes} its label would be, "
+    "from {modalities}{context}."
 )
 # They look at no utterance but the one that they predict.
 _ALONE = ("majority", "logistic_regression", "concat_mlp", "late_fusion")
 _WARNING = (
-    "**Do not let these models decide about people.** They guess how raters would label a recording; they "
-    "do not know what a person feels. In interviews, health monitoring, teaching or customer service, "
-    "nobody should be hired, treated, graded, paid or watched because of a prediction. The scores below "
-    "are of {corpus} alone, and say nothing of other languages, accents, ages, cultures, conditions or "
-    "recording situations; faces and voices that the corpus lacks may be read worse, and people who "
-    "express emotion differently will be. Inferring emotions from voice or face at work and in education "
-    "is forbidden in the European Union, except for medical or safety reasons (Regulation (EU) 2024/1689, "
-    "article 5(1)(f)); ask those who are recorded, say what is done, and keep a way to object."
+    "**Do not let these models decide about people.** {known} In interviews, health monitoring, teaching or "
+    "customer service, nobody should be hired, treated, graded, paid or watched because of a prediction. "
+    "The scores below are of {corpus} alone, and {scope} Inferring emotions from voice or face at work and "
+    "in education is forbidden in the European Union, except for medical or safety reasons (Regulation (EU) "
+    "2024/1689, article 5(1)(f)); ask those who are recorded, say what is done, and keep a way to object."
 )
+# What the models know and what their scores are of; synthetic or not.
+_KNOWN = {
+    False: "They guess how a recording would be labelled; they do not know what a person feels.",
+    True: "They learned from what a program made up, and know nothing of any person.",
+}
+_SCOPE = {
+    False: "say nothing of other languages, accents, ages, cultures, conditions or recording situations; "
+    "faces and voices that the corpus lacks may be read worse, and people who express emotion differently "
+    "will be.",
+    True: "say nothing of people.",
+}
+# Whose labels they are, by release; nobody knows whose a user's own corpus has.
+_LABELS = {
+    "meld": "Labels are what raters saw and heard in others, not what these felt: in actors of a sitcom. "
+    "Where raters disagree, no score tells who is right.",
+    "iemocap": "Labels are what raters saw and heard in others, not what these felt: in actors who played "
+    "scripts and improvised. Where raters disagree, no score tells who is right.",
+    None: "Labels are as the corpus gives them. Who gave them, and whether the speakers spoke or acted, is "
+    "not recorded here; a label need not be what somebody felt.",
+}
+_MADE_UP = "Labels are what a program was told to express: nobody felt, said, showed or rated any of it."
 _MISSING = "A modality that is missing or bad costs accuracy; how much is measured below."
 _UNTRIED = "What a missing or bad modality costs was not measured."
 
@@ -43,11 +64,12 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
     extractors = training.get("extractors") or {}
     seeds = section.metrics["seed"].nunique() if section.metrics is not None else 0
     labels = markdown_cell(", ".join(section.card.get("labels") or []) or "its labels")
+    synthetic = section.synthetic
     lines = [
         f"# Model card: {facts.get('experiment') or 'an experiment'} on {markdown_cell(section.title)}",
         "",
     ]
-    if section.synthetic:
+    if synthetic:
         lines += [
             "**SYNTHETIC DATA, not a result.** A program generated the data that these models learned from: "
             "they know nothing about people.",
@@ -72,7 +94,8 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         "",
         "## What they are for",
         "",
-        _INTENDED.format(
+        f"{_INTENDED[synthetic]} "
+        + _PREDICTED.format(
             classes=labels,
             modalities=" and ".join(used),
             context=_context(training),
@@ -80,13 +103,13 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         "",
         "## What they are not for",
         "",
-        _WARNING.format(corpus=markdown_cell(section.title)),
+        _WARNING.format(
+            corpus=markdown_cell(section.title), known=_KNOWN[synthetic], scope=_SCOPE[synthetic]
+        ),
         "",
         "## Limits",
         "",
-        "- Labels are what raters saw and heard in others, not what the speakers felt"
-        + ("; these are actors." if section.name in ("meld", "iemocap") else ".")
-        + " Where raters disagree, no score tells who is right.",
+        f"- {_MADE_UP if synthetic else _LABELS[section.release]}",
         f"- {_MISSING if 'degraded' in tables else _UNTRIED}",
         *(f"- {markdown_cell(note)}" for note in section.card.get("notes") or []),
         *([f"- {section.scaling_note}"] if section.scaling_note else []),

@@ -104,7 +104,7 @@ def render_report(sections: Iterable[CorpusSection], facts: Mapping[str, Any] | 
         ],
         comparison=embedded(comparison_figure(compared), "comparison") if len(compared) else None,
         anchors=ANCHORS,
-        anchored=[s.title for s in sections if not s.synthetic and s.name.lower() in ("iemocap", "meld")],
+        anchored=[s.title for s in sections if s.release],
         facts=facts,
         palette=Markup(json.dumps(PALETTE)),
         parameters=json.dumps(facts["parameters"], indent=2, default=str, ensure_ascii=False),

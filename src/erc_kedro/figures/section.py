@@ -71,6 +71,16 @@ class CorpusSection:
         """Whether a program made the corpus up."""
         return bool(self.card.get("synthetic"))
 
+    @property
+    def release(self) -> str | None:
+        """``meld`` or ``iemocap`` if it is that release; None for a synthetic corpus and for a user's own.
+
+        By the card that its reader wrote: a namespace or a manifest may have any name.
+        """
+        name = str(self.card.get("name")).lower()
+        own = self.synthetic or self.card.get("protocol") == "manifest"
+        return name if name in ("meld", "iemocap") and not own else None
+
     @cached_property
     def scored(self) -> bool:
         """Whether the trimodal head predicted labelled test utterances."""
