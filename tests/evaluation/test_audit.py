@@ -234,6 +234,9 @@ def test_an_absent_modality_is_one_warning(matrix: np.ndarray) -> None:
     table = corpus()
     findings = audited({"visual": features(table, matrix, absent=tuple(range(12)))}, table)
     assert findings["warnings"] == ["No utterance has visual features; the modality is absent."]
+    page = audit.page(audit.audit_corpus(table, CARD, NOTHING), findings)
+    # The placeholder of an absent vector has a width, which is no number of features.
+    assert "| visual | – | train | 0.0% | no_media " in page
 
 
 def test_vectors_of_another_split_are_found(matrix: np.ndarray) -> None:

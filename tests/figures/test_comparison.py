@@ -82,3 +82,21 @@ def test_what_scaling_reads_of_test_is_said_under_the_scores():
     page = comparison_markdown(table(), cards(), "full")
     assert "`full`: Each speaker's audio features are scaled" in section(page, "MELD")
     assert "scaled" not in section(page, "Mine")
+
+
+def test_an_experiment_without_the_scaled_modality_is_not_said_to_read_it():
+    scaling = {"audio": "speaker"}
+    experiments = {
+        "full": {"scaling": scaling, "model": {"modalities": ["text", "audio", "visual"]}},
+        "logistic_regression": {"scaling": scaling, "model": {"modalities": ["text"]}},
+        "shown_text": {"scaling": scaling, "withhold": ["audio", "visual"]},
+        "majority": {"scaling": scaling, "model": {"architecture": "majority"}},
+    }
+    facts = {name: {"key": name, "parameters": parameters} for name, parameters in experiments.items()}
+    known = cards()
+    known["meld"]["experiments"] = facts
+    assert "`full`: Each speaker's" in section(comparison_markdown(table(), known, "full"), "MELD")
+    # The corpus has no voices at all.
+    for one in facts.values():
+        one["shown"] = ["text"]
+    assert "Each speaker's" not in comparison_markdown(table(), known, "full")

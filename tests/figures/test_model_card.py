@@ -91,6 +91,7 @@ def test_it_names_only_modalities_that_there_are(whole):
         ({"architecture": "concat_mlp"}, {}, {"context": 2}, "looking at earlier utterances only"),
         ({"architecture": "concat_mlp"}, {}, {"following": 1}, "looking at earlier and later utterances"),
         ({"architecture": "concat_mlp"}, {"audio": "train"}, {}, "each for itself"),
+        ({"architecture": "concat_mlp", "modalities": ["text"]}, {"audio": "speaker"}, {}, "each for itself"),
     ],
 )
 def test_what_a_prediction_looks_at_is_the_network_s_its_scaling_s_and_its_vectors_(
@@ -104,5 +105,5 @@ def test_what_a_prediction_looks_at_is_the_network_s_its_scaling_s_and_its_vecto
     assert said in card
     # Nothing else on the card says otherwise.
     assert ("later utterances included" in card) == (
-        scaling.get("audio") == "speaker" and "causal" not in model
+        scaling.get("audio") == "speaker" and not {"causal", "modalities"} & model.keys()
     )

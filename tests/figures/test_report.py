@@ -477,6 +477,7 @@ def test_modalities_that_nobody_has_are_said_to_be_absent(whole):
     only_text = replace(whole, training={**whole.training, "extractors": extractors})
     words = Page(render_report([only_text])).words
     assert "Nobody has audio and visual features here" in words
+    assert "<dt>Features, visual</dt><dd>none</dd>" in render_report([only_text])
     assert "Nobody has" not in Page(render_report([whole])).words
 
 
@@ -488,7 +489,7 @@ def test_few_test_dialogues_are_said_to_prove_little(whole):
 def test_what_scaling_reads_of_test_is_said_beside_the_headline(whole):
     parameters = {"model": {"architecture": "gated_fusion"}, "scaling": {"audio": "speaker"}}
     scaled = replace(whole, training={**whole.training, "parameters": parameters})
-    said = "no label is read, but all that the speaker says there is, test and later utterances included"
+    said = "reads no label, but all that the speaker says there, test and later utterances included"
     page = render_report([scaled], FACTS)
     assert said in page.split("<h2")[1]
     assert said in headline_markdown([scaled])

@@ -7,7 +7,15 @@ import pytest
 from sklearn.metrics import f1_score
 
 from erc_kedro.evaluation.metrics import class_columns
-from erc_kedro.figures.runs import NO_PREDICTIONS, OTHER_DATA, UNKNOWN_DATA, render_runs, runs_table
+from erc_kedro.figures.runs import (
+    NO_PREDICTIONS,
+    OTHER_DATA,
+    UNKNOWN_DATA,
+    render_runs,
+    runs_table,
+    tables_of_runs,
+)
+from erc_kedro.figures.tables import files
 from erc_kedro.schemas import TrackedRun
 from tests.figures.test_report import CLASSES, EVIL, Page, section
 
@@ -103,13 +111,23 @@ def test_runs_of_the_same_predictions_are_one_comparison(known, dialogues):
     assert table.loc[1, "p_corrected"] == table.loc[1, "p"] == table.loc[2, "p"]
 
 
+def test_whether_a_run_is_synthetic_is_no_number(known, dialogues):
+    runs = [run("a", known.predictions)]
+    kept = files("runs", tables_of_runs(runs, runs_table(runs, dialogues))["runs"])
+    assert kept["runs.md"].splitlines()[-1].startswith("| meld | no | aaaaaaaa |")
+
+
 def test_what_scaling_reads_of_test_is_noted_beside_a_run_s_scores(known, dialogues):
     runs = [
         run("a", known.predictions, **{"train.scaling.audio": "speaker"}),
         run("b", known.predictions, **{"train.scaling.audio": "speaker", "train.model.causal": "True"}),
         run("c", known.predictions, **{"train.scaling": "{}", "train.model.hidden": "128"}),
+        run(
+            "d", known.predictions, **{"train.scaling.audio": "speaker", "train.model.modalities": "['text']"}
+        ),
     ]
     notes = runs_table(runs, dialogues)["note"]
     assert "audio scaled by speaker over the split" in notes[0]
     assert "audio scaled by the speaker's past" in notes[1]
     assert "scaled" not in notes[2]
+    assert "scaled" not in notes[3]

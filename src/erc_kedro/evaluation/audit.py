@@ -169,7 +169,10 @@ def _held_twice(twice: Mapping[str, Any], splits: Mapping[str, Any]) -> list[str
 def _not_learnable(labels: Mapping[str, Mapping[str, int]]) -> list[str]:
     learned = [label for label, counts in labels.items() if counts["train"]]
     if not labels:
-        return ["No utterance has a label: features can be made, but there is nothing to learn from."]
+        return [
+            "No utterance has a label: features can be made, but there is nothing to learn from. "
+            "Fill the column label, or run --pipelines=ingestion,features alone."
+        ]
     if len(learned) == 1:
         return [f"All labelled utterances of train are {learned[0]}: there is nothing to tell apart."]
     return []
@@ -769,7 +772,7 @@ def _features_section(audit: Mapping[str, Any]) -> list[str]:
         (
             [
                 modality,
-                facts["dimension"],
+                facts["dimension"] if any(facts["share"].values()) else "–",
                 split,
                 f"{share:.1%}",
                 ", ".join(f"{reason} {count}" for reason, count in audit["counts"][modality][split].items()),

@@ -8,6 +8,7 @@ import pandas as pd
 from erc_kedro.figures.anchors import PUBLISHED
 from erc_kedro.figures.reading import scaling_note
 from erc_kedro.figures.tables import NONE, cell, markdown_cell, probability, score
+from erc_kedro.schemas import MODALITIES
 
 HEADER = (
     "experiment",
@@ -74,7 +75,8 @@ def _scaling_notes(card: Mapping[str, Any]) -> list[str]:
     experiments: Mapping[str, Any] = card.get("experiments") or {}
     said: dict[str, list[str]] = {}
     for name, facts in experiments.items():
-        if facts["key"] is not None and (note := scaling_note(facts["parameters"])):
+        absent = set(MODALITIES) - set(facts.get("shown", MODALITIES))
+        if facts["key"] is not None and (note := scaling_note(facts["parameters"], absent)):
             said.setdefault(note, []).append(f"`{name}`")
     return [
         line

@@ -1,8 +1,9 @@
 """A card for whoever is handed the models of an experiment, in Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from erc_kedro.figures.reading import scaled_modalities
 from erc_kedro.figures.section import CorpusSection, Table
 from erc_kedro.figures.tables import HEADLINE, files, markdown_cell
 
@@ -97,8 +98,8 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         f"{_INTENDED[synthetic]} "
         + _PREDICTED.format(
             classes=labels,
-            modalities=" and ".join(used),
-            context=_context(training),
+            modalities=_listed(used),
+            context=_context(training, section.absent),
         ),
         "",
         "## What they are not for",
@@ -118,7 +119,6 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         "",
         "What had to be chosen was chosen on validation; the test split was scored once per network, "
         "after that.",
-        *([section.scaling_note] if section.scaling_note else []),
         "",
         *([markdown_cell(section.caution), ""] if section.caution else []),
     ]
@@ -143,20 +143,24 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _context(training: Mapping[str, Any]) -> str:
+def _context(training: Mapping[str, Any], absent: Sequence[str]) -> str:
     """Which other utterances a prediction rests on: through the network, its scaling or its text vectors."""
     parameters = training.get("parameters") or {}
     model = parameters.get("model") or {}
     text = ((training.get("extractors") or {}).get("text") or {}).get("settings") or {}
-    scaled = set((parameters.get("scaling") or {}).values()) & {"speaker", "speaker_past"}
+    scaled = set(scaled_modalities(parameters, absent)) & {"speaker", "speaker_past"}
     causal = bool(model.get("causal"))
     alone = model.get("architecture") in _ALONE
-    later = (not alone and not causal) or text.get("following") or ("speaker" in scaled and not causal)
+    later = (not alone and not causal) or text.get("following") or "speaker" in scaled
     if later:
         return ", looking at earlier and later utterances"
     if not alone or text.get("context") or scaled:
         return ", looking at earlier utterances only"
     return ", each for itself"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def _markdown(name: str, table: Table) -> str:

@@ -64,7 +64,7 @@ class CorpusSection:
     @property
     def scaling_note(self) -> str:
         """What the networks' scaling reads beside training; empty where it reads nothing more."""
-        return scaling_note(self.training.get("parameters"))
+        return scaling_note(self.training.get("parameters"), self.absent)
 
     @property
     def synthetic(self) -> bool:

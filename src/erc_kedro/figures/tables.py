@@ -485,7 +485,9 @@ def cell(column: str, value: Any, other: Any = None) -> str:
         return NONE
     if isinstance(value, str):
         return value
-    if isinstance(value, int | np.integer) and not isinstance(value, bool | np.bool_):
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, int | np.integer):
         return str(value) if column in ("seed", "epoch") else f"{value:,}"
     if column in ("p", "p_corrected"):
         return probability(value)
