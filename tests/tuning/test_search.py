@@ -70,6 +70,33 @@ def test_a_score_is_the_mean_over_seeds_that_training_does_not_use(tmp_path):
     assert study.trials[0].user_attrs["scores"] == pytest.approx(scores)
 
 
+def test_causal_trials_are_scaled_by_the_past_where_the_base_cannot_be_causal(tmp_path):
+    base = BASE.model_copy(
+        update={
+            "scaling": {"audio": "speaker"},
+            "model": BASE.model.model_copy(update={"architecture": "bc_lstm"}),
+        }
+    )
+    causal = {"choices": [True, False], "when": {"model": {"architecture": "gated_fusion"}}}
+    space = {"model": {"architecture": {"choices": ["bc_lstm", "gated_fusion"]}, "causal": causal}}
+    point = {"model": {"architecture": "gated_fusion", "causal": True}}
+    study = search(given(tmp_path, base, trials=2, seeds=1, space=space, enqueue=[point]))
+    assert [(of_trial(t), t.state) for t in study.trials] == [
+        ({"model.architecture": "bc_lstm"}, TrialState.COMPLETE),
+        ({"model.architecture": "gated_fusion", "model.causal": True}, TrialState.COMPLETE),
+    ]
+
+
+def test_data_that_differ_under_a_searched_scaling_are_another_study(tmp_path):
+    table, features = make_corpus(12)
+    louder = features["audio"].assign(vector=[2 * vector for vector in features["audio"]["vector"]])
+    corpora = (table, features), (table, {**features, "audio": louder})
+    space = {"scaling": {"audio": {"choices": ["train", "none"]}}}
+    # Scaled by training, as the base is, they are the same.
+    assert len({given(tmp_path, corpus=one).name for one in corpora}) == 1
+    assert len({given(tmp_path, corpus=one, space=space).name for one in corpora}) == 2
+
+
 def test_a_second_run_goes_on_and_repeats_nothing(tmp_path):
     ran = []
     search(given(tmp_path, trials=2), lambda trial: ran.append(trial.number))
