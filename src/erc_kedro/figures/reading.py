@@ -37,8 +37,12 @@ def scaled_briefly(parameters: Mapping[str, Any]) -> str:
 
 def _scaled(parameters: Mapping[str, Any]) -> dict[str, list[str]]:
     """How to modalities, as ``TrainParameters.used_scaling`` says."""
-    causal = str((parameters.get("model") or {}).get("causal", False)) == "True"
+    model = parameters.get("model") or {}
+    causal = str(model.get("causal", False)) == "True"
     by_how: dict[str, list[str]] = {}
     for modality, how in (parameters.get("scaling") or {}).items():
+        # What a model is not built for decides nothing; a tracked run has the names as one text.
+        if modality not in (model.get("modalities") or modality):
+            continue
         by_how.setdefault("speaker_past" if causal and how == "speaker" else how, []).append(modality)
     return by_how

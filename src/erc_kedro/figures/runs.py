@@ -149,7 +149,8 @@ def _logged(run: TrackedRun) -> dict[str, Any]:
 
 def _scaled(parameters: Mapping[str, str]) -> str:
     # Logged parameters are flat, and an empty mapping is text.
-    names = [name for name in parameters if name.startswith("train.scaling.") or name == "train.model.causal"]
+    model = ("train.model.causal", "train.model.modalities")
+    names = [name for name in parameters if name.startswith("train.scaling.") or name in model]
     return scaled_briefly(nested({name: parameters[name] for name in names}).get("train") or {})
 
 

@@ -64,7 +64,10 @@ class CorpusSection:
     @property
     def scaling_note(self) -> str:
         """What the networks' scaling reads beside training; empty where it reads nothing more."""
-        return scaling_note(self.training.get("parameters"))
+        parameters = self.training.get("parameters") or {}
+        scaling = parameters.get("scaling") or {}
+        there = {name: how for name, how in scaling.items() if name not in self.absent}
+        return scaling_note({**parameters, "scaling": there})
 
     @property
     def synthetic(self) -> bool:
