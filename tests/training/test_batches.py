@@ -135,6 +135,19 @@ def test_a_number_that_only_rounding_moves_says_nothing(corpus):
     assert not data.features[0][:, -1].any()
 
 
+@pytest.mark.parametrize("how", ["train", "speaker", "speaker_past"])
+def test_a_number_that_training_holds_constant_says_nothing_elsewhere(corpus, how):
+    utterances, features = corpus
+    train = (utterances["split"] == "train").to_numpy()
+    vectors = [
+        np.append(v, 0.5 if known else i)
+        for i, (v, known) in enumerate(zip(features["text"]["vector"], train, strict=True))
+    ]
+    text = features["text"].assign(vector=vectors)
+    data = assemble(utterances, {**features, "text": text}, CLASSES, {"text": how})
+    assert not data.features[0][:, -1].any()
+
+
 def test_a_speaker_s_past_is_scaled_by_training_first_and_by_itself_in_the_end():
     """Against the definition in plain loops: ten utterances as training has them, and the past."""
     utterances, features = make_corpus(30)

@@ -175,7 +175,10 @@ def _scaled(
         elif len(own) < _ENOUGH and len(known):
             scaled[rows] = _standardised(own, mean, deviation)
         else:
-            scaled[rows] = _standardised(own, *_statistics(own))
+            own_mean, own_deviation = _statistics(own)
+            # What training holds constant no weight has learned to read, however this speaker varies it.
+            own_deviation = np.where(np.isfinite(deviation), own_deviation, np.inf)
+            scaled[rows] = _standardised(own, own_mean, own_deviation)
     return scaled
 
 
