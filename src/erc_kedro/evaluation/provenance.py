@@ -49,7 +49,11 @@ def provenance_errors(
     errors = []
     for modality, table in tables.items():
         record = records.get(modality) or {}
-        if not record.keys() >= {"extractor", "encoder", "content", "utterances"}:
+        known = record.keys() >= {"extractor", "encoder", "content", "utterances"}
+        encoder = record["encoder"] if known else None
+        if not known or (
+            encoder is not None and not encoder.keys() >= {"corpus", "trained_on", "selected_on"}
+        ):
             errors.append(
                 f"What made the {modality} features, and what it learned from, is not recorded; {again}."
             )
