@@ -298,6 +298,14 @@ def test_tfidf_of_other_training_utterances_is_another_version():
     assert tfidf(TRAINING).card.version == tfidf(TRAINING).card.version != tfidf(TRAINING[1:]).card.version
 
 
+def test_tfidf_of_the_same_words_in_other_utterances_is_another_version():
+    cut = [spoken("oh no\nit is", "this", "oh it is"), spoken("oh no", "it is\nthis", "oh it is")]
+    first, second = (text.TfidfSvd(TextParameters(dimension=2), training=lines) for lines in cut)
+    asked = spoken("it is this")
+    assert np.abs(first(asked) - second(asked)).max() > 0.01
+    assert first.card.version != second.card.version
+
+
 def test_tfidf_tells_the_context_from_the_utterance():
     words = [Line("yes", "ada", (("ben", "no"),)), Line("no", "ben", (("ada", "yes"),))]
     model = extractors.build("text", TextParameters(extractor="tfidf", context=1), training=words * 3)
