@@ -70,8 +70,9 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
             raise ValueError(f"{parameter}: {said} ({why})") from error
     if any(getattr(thing, "_hf_peft_config_loaded", False) for thing in made):
         raise ValueError(
-            f"{parameter}: {name} holds adapters alone, whose model lies elsewhere and may be another one next "
-            "time; merge them (peft's merge_and_unload), save the whole with its tokenizer, and name its folder"
+            f"{parameter}: {name} holds adapters alone, whose model lies elsewhere and may be another one "
+            "next time; merge them (peft's merge_and_unload), save the whole with its tokenizer, and name "
+            "its folder"
         )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     made = [thing.to(device).eval() if isinstance(thing, torch.nn.Module) else thing for thing in made]

@@ -61,8 +61,8 @@ def effective(parameters: TrainParameters, data: Dialogues) -> TrainParameters:
     withhold = tuple(name for name in modalities if name in parameters.withhold)
     if modalities == withhold:
         raise ValueError(
-            f"no training utterance has {' or '.join(parameters.shown)} features, and nothing else is to be seen; "
-            "its audit in 08_reporting/audit says why"
+            f"no training utterance has {' or '.join(parameters.shown)} features, and nothing else is to be "
+            "seen; the corpus's audit in 08_reporting/audit says why"
         )
     model = parameters.model.model_copy(update={"modalities": modalities})
     return parameters.model_copy(update={"model": model, "withhold": withhold})
