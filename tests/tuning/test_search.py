@@ -13,7 +13,9 @@ import yaml
 from optuna.trial import TrialState
 
 from erc_kedro.config import ConfigError, for_stage
+from erc_kedro.evaluation.provenance import provenance
 from erc_kedro.parameters import TrainParameters, TuneParameters
+from erc_kedro.pipelines.tune.nodes import tune_corpus
 from erc_kedro.training import loop
 from erc_kedro.tuning import study as studies
 from erc_kedro.tuning import trial as trials
@@ -85,6 +87,19 @@ def test_causal_trials_are_scaled_by_the_past_where_the_base_cannot_be_causal(tm
         ({"model.architecture": "bc_lstm"}, TrialState.COMPLETE),
         ({"model.architecture": "gated_fusion", "model.causal": True}, TrialState.COMPLETE),
     ]
+
+
+def test_the_score_of_a_search_is_said_with_what_scaling_reads(tmp_path, caplog):
+    table, features = make_corpus(12)
+    said = {"name": "made"}
+    records = {modality: provenance(one, table, said) for modality, one in features.items()}
+    audits = {"errors": []}, {"errors": [], "provenance": records}
+    base = BASE.model_copy(update={"scaling": {"audio": "speaker"}, "epochs": 1, "seeds": 1})
+    tune = TuneParameters(trials=2, seeds=1, space=SPACE, experiment="full")
+    with caplog.at_level("INFO"):
+        tune_corpus(table, *features.values(), {"labels": CLASSES}, *audits, tmp_path / "meld", base, tune)
+    [line] = [r.getMessage() for r in caplog.records if "best of 2 trials" in r.getMessage()]
+    assert "audio scaled by speaker over the split" in line
 
 
 def test_data_that_differ_under_a_searched_scaling_are_another_study(tmp_path):
