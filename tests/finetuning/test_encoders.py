@@ -212,6 +212,17 @@ def test_what_is_done_is_not_done_again_and_what_changed_is(base, tmp_path, monk
     assert steps
 
 
+@pytest.mark.parametrize("package", ["accelerate", "peft"])
+def test_a_fit_by_another_library_is_another_fit(base, tmp_path, monkeypatch, package):
+    def key() -> str:
+        return loop._key(loop.Task("toy", toy(10), CLASSES, parameters(base), 0, tmp_path), "digest")
+
+    first = key()
+    installed = loop.version
+    monkeypatch.setattr(loop, "version", lambda name: "0.1" if name == package else installed(name))
+    assert key() != first
+
+
 class Stop(Exception):
     pass
 
