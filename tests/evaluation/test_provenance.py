@@ -76,6 +76,14 @@ def test_features_without_a_record_of_what_made_them_are_refused(broken):
         admitted(text_features(), broken)
 
 
+@pytest.mark.parametrize("left", [[], ["corpus", "trained_on"]])
+def test_an_encoder_whose_record_does_not_say_what_it_knows_is_refused(left):
+    known = record(text_features(), "train", "test")
+    known["encoder"] = left and {name: known["encoder"][name] for name in left}
+    with pytest.raises(AuditError, match="what it learned from, is not recorded"):
+        admitted(text_features(), known)
+
+
 def test_a_record_of_other_vectors_is_refused():
     table = text_features()
     known = record(table, "train")

@@ -361,10 +361,13 @@ def test_a_very_long_recording_is_not_decoded_from_its_beginning_all_too_often(t
     assert sum(played) == 38
 
 
-def test_another_decoding_is_another_key(sounds, tmp_path, monkeypatch, notes):
+@pytest.mark.parametrize(
+    ("where", "name", "value"), [(media, "VERSION", media.VERSION + 1), (media.av, "__version__", "0.1")]
+)
+def test_another_decoding_is_another_key(sounds, tmp_path, monkeypatch, notes, where, name, value):
     runner.extract(table(wav=sounds[:1]), settings(n_jobs=1), tmp_path / "cache")
     notes()
-    monkeypatch.setattr(media, "VERSION", media.VERSION + 1)
+    monkeypatch.setattr(where, name, value)
     runner.extract(table(wav=sounds[:1]), settings(n_jobs=1), tmp_path / "cache")
     assert notes() == ["audio"]
 

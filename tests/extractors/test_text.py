@@ -223,6 +223,18 @@ def test_the_version_covers_all_that_decides_a_vector_not_weights_alone(folder, 
     assert not np.allclose(before, text.vectors(two, words, tmp_path / "cache", batches(1)))
 
 
+def test_adapters_of_a_model_that_lies_elsewhere_are_refused(folder, tmp_path):
+    """Its weights would be in no digest, and what it learned from in no record."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModel, AutoTokenizer
+
+    adapted = get_peft_model(AutoModel.from_pretrained(folder), LoraConfig(r=2, target_modules=["query"]))
+    adapted.save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
+    with pytest.raises(ExtractionError, match=r"features.text.encoder: .* adapters.*merge them"):
+        extractor(tmp_path)
+
+
 def test_a_description_beside_a_model_does_not_make_it_another(folder, tmp_path):
     other = tmp_path / "described"
     shutil.copytree(folder, other)
@@ -284,6 +296,14 @@ def test_tfidf_knows_training_words_only():
 
 def test_tfidf_of_other_training_utterances_is_another_version():
     assert tfidf(TRAINING).card.version == tfidf(TRAINING).card.version != tfidf(TRAINING[1:]).card.version
+
+
+def test_tfidf_of_the_same_words_in_other_utterances_is_another_version():
+    cut = [spoken("oh no\nit is", "this", "oh it is"), spoken("oh no", "it is\nthis", "oh it is")]
+    first, second = (text.TfidfSvd(TextParameters(dimension=2), training=lines) for lines in cut)
+    asked = spoken("it is this")
+    assert np.abs(first(asked) - second(asked)).max() > 0.01
+    assert first.card.version != second.card.version
 
 
 def test_tfidf_tells_the_context_from_the_utterance():

@@ -81,6 +81,12 @@ def test_it_names_only_modalities_that_there_are(whole):
     assert "from text, each for itself." in model_card(replace(whole, training=alone), FACTS)
 
 
+def test_a_modality_that_predictions_are_not_shown_is_not_what_they_come_from(whole):
+    parameters = {"model": {"architecture": "gated_fusion"}, "withhold": ["audio", "visual"]}
+    card = model_card(replace(whole, training={"parameters": parameters}), FACTS)
+    assert "from text, looking at" in card
+
+
 @pytest.mark.parametrize(
     ("model", "scaling", "text", "said"),
     [
@@ -92,6 +98,13 @@ def test_it_names_only_modalities_that_there_are(whole):
         ({"architecture": "concat_mlp"}, {}, {"following": 1}, "looking at earlier and later utterances"),
         ({"architecture": "concat_mlp"}, {"audio": "train"}, {}, "each for itself"),
         ({"architecture": "concat_mlp", "modalities": ["text"]}, {"audio": "speaker"}, {}, "each for itself"),
+        # Of a modality that the model is not built for, nothing is looked at.
+        (
+            {"architecture": "concat_mlp", "modalities": ["visual"]},
+            {"audio": "speaker"},
+            {"following": 1},
+            "from visual, each for itself",
+        ),
     ],
 )
 def test_what_a_prediction_looks_at_is_the_network_s_its_scaling_s_and_its_vectors_(

@@ -131,3 +131,5 @@ def test_what_scaling_reads_of_test_is_noted_beside_a_run_s_scores(known, dialog
     assert "audio scaled by the speaker's past" in notes[1]
     assert "scaled" not in notes[2]
     assert "scaled" not in notes[3]
+    only_text = {"train.scaling.audio": "speaker", "train.model.modalities": "['text']"}
+    assert "scaled" not in runs_table([run("d", known.predictions, **only_text)], {})["note"].iloc[0]

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 
 from erc_kedro.figures.report import render_report
 from erc_kedro.figures.section import CorpusSection, Table
-from erc_kedro.figures.tables import files, printed
+from erc_kedro.figures.tables import files, files_of, printed
 from erc_kedro.pipelines.reporting.nodes import FIGURES
 from tests.figures.test_report import section
 
@@ -121,6 +122,21 @@ def test_nothing_made_yet_has_no_tables_and_only_sentences():
     for figure in bare.figures.values():
         assert len(figure.data) == 0
         assert "kedro run --pipeline=" in figure.layout.annotations[0].text
+
+
+def test_every_file_with_scores_says_what_scaling_reads():
+    whole = section()
+    training = {**whole.training, "parameters": {"scaling": {"audio": "speaker"}}}
+    made = files_of(replace(whole, training=training))
+    said = {name for name, text in made.items() if text.count("test and later utterances included") == 1}
+    printed_files = {name for name in made if not name.endswith(".csv")}
+    of_data = {
+        f"meld_{name}.{kind}"
+        for name in ("counts", "irregularities", "coverage", "checks", "clips")
+        for kind in ("md", "tex")
+    }
+    assert {"meld_headline.tex", "meld_classes.md", "meld_heads.tex"} < said
+    assert said == printed_files - of_data
 
 
 def test_every_figure_of_a_whole_corpus_is_drawn():

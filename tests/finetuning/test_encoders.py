@@ -212,6 +212,17 @@ def test_what_is_done_is_not_done_again_and_what_changed_is(base, tmp_path, monk
     assert steps
 
 
+@pytest.mark.parametrize("package", ["accelerate", "peft"])
+def test_a_fit_by_another_library_is_another_fit(base, tmp_path, monkeypatch, package):
+    def key() -> str:
+        return loop._key(loop.Task("toy", toy(10), CLASSES, parameters(base), 0, tmp_path), "digest")
+
+    first = key()
+    installed = loop.version
+    monkeypatch.setattr(loop, "version", lambda name: "0.1" if name == package else installed(name))
+    assert key() != first
+
+
 class Stop(Exception):
     pass
 
@@ -360,6 +371,13 @@ def test_what_was_fine_tuned_is_no_start_and_no_encoder_without_its_card(base, t
             finetune(toy(10), CARD, "toy", parameters(tmp_path / folder), tmp_path / "again")
     with pytest.raises(ExtractionError, match=r"no erc_encoder\.json in it says on what"):
         finetuned.find(str(tmp_path / "tuned/fold0"), tmp_path / "own")
+    # Its head alone, which a copy without our records keeps, gives it away.
+    for name in (finetuned.CARD, finetuned.FIT):
+        (tmp_path / "tuned" / name).unlink()
+    with pytest.raises(ExtractionError, match=r"no erc_encoder\.json in it says on what"):
+        finetuned.find(str(tmp_path / "tuned"), tmp_path / "own")
+    with pytest.raises(ValueError, match=r"finetune\.encoder: .* was fine-tuned before"):
+        finetune(toy(10), CARD, "toy", parameters(tmp_path / "tuned"), tmp_path / "again")
 
 
 @pytest.mark.parametrize("change", [{"folds": 1}, {"targets": 4, "following": 2}, {"warmup": 1.0}])

@@ -7,7 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from erc_kedro.parameters import TrainParameters
 from erc_kedro.training.batches import assemble, batch_of, batches
+from erc_kedro.training.checkpoint import effective
 from tests.conftest import CLASSES, make_corpus
 
 
@@ -49,6 +51,18 @@ def test_scaling_is_fitted_on_training_utterances_alone(corpus):
     loud["vector"] = [v * 100 if t else v for v, t in zip(loud["vector"], test, strict=True)]
     other = assemble(utterances, {**features, "text": loud}, CLASSES)
     assert torch.equal(other.features[0][data.rows("train")], train)
+
+
+def test_a_modality_that_test_alone_has_is_none(corpus):
+    """Its encoder would be as it was drawn, and its head scored."""
+    utterances, features = corpus
+    visual = features["visual"].assign(present=(utterances["split"] == "test").to_numpy())
+    data = assemble(utterances, {**features, "visual": visual}, CLASSES)
+    assert data.modalities == ["text", "audio"]
+    used = effective(TrainParameters(withhold=["visual"]), data)
+    assert used.model.modalities == ("text", "audio")
+    assert not used.withhold
+    assert not data.only(used.model.modalities).present[:, 2].any()
 
 
 def test_scaling_by_speaker_never_crosses_splits():
@@ -118,6 +132,19 @@ def test_a_number_that_only_rounding_moves_says_nothing(corpus):
         for i, v in enumerate(features["text"]["vector"])
     ]
     data = assemble(utterances, {**features, "text": features["text"].assign(vector=vectors)}, CLASSES)
+    assert not data.features[0][:, -1].any()
+
+
+@pytest.mark.parametrize("how", ["train", "speaker", "speaker_past"])
+def test_a_number_that_training_holds_constant_says_nothing_elsewhere(corpus, how):
+    utterances, features = corpus
+    train = (utterances["split"] == "train").to_numpy()
+    vectors = [
+        np.append(v, 0.5 if known else i)
+        for i, (v, known) in enumerate(zip(features["text"]["vector"], train, strict=True))
+    ]
+    text = features["text"].assign(vector=vectors)
+    data = assemble(utterances, {**features, "text": text}, CLASSES, {"text": how})
     assert not data.features[0][:, -1].any()
 
 

@@ -13,7 +13,9 @@ import yaml
 from optuna.trial import TrialState
 
 from erc_kedro.config import ConfigError, for_stage
+from erc_kedro.evaluation.provenance import provenance
 from erc_kedro.parameters import TrainParameters, TuneParameters
+from erc_kedro.pipelines.tune.nodes import tune_corpus
 from erc_kedro.training import loop
 from erc_kedro.tuning import study as studies
 from erc_kedro.tuning import trial as trials
@@ -68,6 +70,46 @@ def test_a_score_is_the_mean_over_seeds_that_training_does_not_use(tmp_path):
         scores.append(made.history["val_weighted_f1"].max())
     assert study.trials[0].values[0] == pytest.approx(np.mean(scores))
     assert study.trials[0].user_attrs["scores"] == pytest.approx(scores)
+
+
+def test_causal_trials_are_scaled_by_the_past_where_the_base_cannot_be_causal(tmp_path):
+    base = BASE.model_copy(
+        update={
+            "scaling": {"audio": "speaker"},
+            "model": BASE.model.model_copy(update={"architecture": "bc_lstm"}),
+        }
+    )
+    causal = {"choices": [True, False], "when": {"model": {"architecture": "gated_fusion"}}}
+    space = {"model": {"architecture": {"choices": ["bc_lstm", "gated_fusion"]}, "causal": causal}}
+    point = {"model": {"architecture": "gated_fusion", "causal": True}}
+    study = search(given(tmp_path, base, trials=2, seeds=1, space=space, enqueue=[point]))
+    assert [(of_trial(t), t.state) for t in study.trials] == [
+        ({"model.architecture": "bc_lstm"}, TrialState.COMPLETE),
+        ({"model.architecture": "gated_fusion", "model.causal": True}, TrialState.COMPLETE),
+    ]
+
+
+def test_the_score_of_a_search_is_said_with_what_scaling_reads(tmp_path, caplog):
+    table, features = make_corpus(12)
+    said = {"name": "made"}
+    records = {modality: provenance(one, table, said) for modality, one in features.items()}
+    audits = {"errors": []}, {"errors": [], "provenance": records}
+    base = BASE.model_copy(update={"scaling": {"audio": "speaker"}, "epochs": 1, "seeds": 1})
+    tune = TuneParameters(trials=2, seeds=1, space=SPACE, experiment="full")
+    with caplog.at_level("INFO"):
+        tune_corpus(table, *features.values(), {"labels": CLASSES}, *audits, tmp_path / "meld", base, tune)
+    [line] = [r.getMessage() for r in caplog.records if "best of 2 trials" in r.getMessage()]
+    assert "audio scaled by speaker over the split" in line
+
+
+def test_data_that_differ_under_a_searched_scaling_are_another_study(tmp_path):
+    table, features = make_corpus(12)
+    louder = features["audio"].assign(vector=[2 * vector for vector in features["audio"]["vector"]])
+    corpora = (table, features), (table, {**features, "audio": louder})
+    space = {"scaling": {"audio": {"choices": ["train", "none"]}}}
+    # Scaled by training, as the base is, they are the same.
+    assert len({given(tmp_path, corpus=one).name for one in corpora}) == 1
+    assert len({given(tmp_path, corpus=one, space=space).name for one in corpora}) == 2
 
 
 def test_a_second_run_goes_on_and_repeats_nothing(tmp_path):

@@ -49,7 +49,7 @@ def provenance_errors(
     errors = []
     for modality, table in tables.items():
         record = records.get(modality) or {}
-        if not record.keys() >= {"extractor", "encoder", "content", "utterances"}:
+        if not _complete(record):
             errors.append(
                 f"What made the {modality} features, and what it learned from, is not recorded; {again}."
             )
@@ -63,6 +63,17 @@ def provenance_errors(
     return errors
 
 
+def _complete(record: Any) -> bool:
+    """Whether a record says what made its vectors and, of a fine-tuned encoder, what that learned from."""
+    names = {"extractor", "encoder", "content", "utterances"}
+    if not isinstance(record, Mapping) or not record.keys() >= names:
+        return False
+    encoder = record["encoder"]
+    return encoder is None or (
+        isinstance(encoder, Mapping) and encoder.keys() >= {"corpus", "trained_on", "selected_on"}
+    )
+
+
 def _content(table: pd.DataFrame) -> str:
     """SHA-256 of the rows, whatever their order."""
     rows = table.sort_values("utterance_id")
@@ -74,7 +85,7 @@ def _content(table: pd.DataFrame) -> str:
 
 
 def _said(utterances: pd.DataFrame) -> str:
-    """SHA-256 of all that an extractor may read or be fitted on."""
+    """SHA-256 of what was said, by whom and in which split: all that an extractor may be fitted on."""
     rows = utterances.sort_values("utterance_id")
     return _hashed(*(rows[name] for name in _READ)).hexdigest()
 

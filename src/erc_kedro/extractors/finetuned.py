@@ -185,7 +185,7 @@ def find(encoder: str, own: Path) -> FineTuned | None:
                 f"features.text.encoder: finetuned, but {folder} holds no finished one; "
                 "`kedro run --pipeline=finetune` makes it"
             )
-        if (folder / FIT).is_file():
+        if any((folder / name).is_file() for name in (FIT, HEAD)):
             raise ExtractionError(
                 f"features.text.encoder: {folder} was fine-tuned, but no {CARD} in it says on what; name "
                 "the folder that holds it, or finish it with `kedro run --pipeline=finetune`"

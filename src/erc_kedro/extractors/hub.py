@@ -39,8 +39,8 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
         licence as far as it is known.
 
     Raises:
-        ValueError: there is no such model, a packaged one's weights are not the ones expected, or which
-            version of a hub's model was loaded cannot be told.
+        ValueError: there is no such model, it is adapters of another one, a packaged one's weights are not
+            the ones expected, or which version of a hub's model was loaded cannot be told.
     """
     from transformers.utils import logging
 
@@ -68,6 +68,12 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
             else:
                 said = f"{name!r} is neither a local folder, nor one of {sorted(PACKAGED)}, nor on the hub"
             raise ValueError(f"{parameter}: {said} ({why})") from error
+    if any(getattr(thing, "_hf_peft_config_loaded", False) for thing in made):
+        raise ValueError(
+            f"{parameter}: {name} holds adapters alone, whose model lies elsewhere and may be another one "
+            "next time; merge them (peft's merge_and_unload), save the whole with its tokenizer, and name "
+            "its folder"
+        )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     made = [thing.to(device).eval() if isinstance(thing, torch.nn.Module) else thing for thing in made]
     if Path(source).is_dir():

@@ -197,7 +197,8 @@ def _parts(requests: list[_Request]) -> list[tuple[_Request, ...]]:
 def _key(digest: str, span: media.Span, modality: str, settings: Settings, tools: _Tools) -> str:
     side = span.side if modality == "visual" else None
     where = f"{span.start_s} {span.end_s} {side} {settings.runner.longest_s}"
-    return fingerprint(digest, modality, where, media.VERSION, tools.versions[modality])
+    decoding = f"{media.VERSION} PyAV {media.av.__version__}"
+    return fingerprint(digest, modality, where, decoding, tools.versions[modality])
 
 
 def _work_through(jobs: list[_Job], settings: Settings, kept: Cache, results: Results) -> None:

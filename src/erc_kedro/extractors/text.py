@@ -253,7 +253,7 @@ class TfidfSvd:
             name="tfidf",
             dimension=dimension,
             licence="BSD-3-Clause (scikit-learn)",
-            version=f"{sklearn.__version__} {dimension} {fingerprint(*texts)}",
+            version=f"{sklearn.__version__} {dimension} {fingerprint(repr(texts))}",
         )
 
     def __call__(self, signals: Sequence[Line]) -> np.ndarray:

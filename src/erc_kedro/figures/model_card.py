@@ -1,6 +1,6 @@
 """A card for whoever is handed the models of an experiment, in Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from erc_kedro.figures.reading import scaled_modalities
@@ -58,10 +58,10 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         facts: ``experiment``, ``revision`` and ``command``, as ``render_report`` takes them.
     """
     tables, training = section.tables, section.training
-    model = (training.get("parameters") or {}).get("model") or {}
-    used = [
-        name for name in model.get("modalities") or ["text", "audio", "visual"] if name not in section.absent
-    ]
+    parameters = training.get("parameters") or {}
+    model = parameters.get("model") or {}
+    unread = {*section.absent, *(parameters.get("withhold") or [])}
+    used = [name for name in model.get("modalities") or ["text", "audio", "visual"] if name not in unread]
     extractors = training.get("extractors") or {}
     seeds = section.metrics["seed"].nunique() if section.metrics is not None else 0
     labels = markdown_cell(", ".join(section.card.get("labels") or []) or "its labels")
@@ -99,7 +99,7 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         + _PREDICTED.format(
             classes=labels,
             modalities=_listed(used),
-            context=_context(training, section.absent),
+            context=_context(training, section.absent, used),
         ),
         "",
         "## What they are not for",
@@ -143,11 +143,13 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _context(training: Mapping[str, Any], absent: Sequence[str]) -> str:
+def _context(training: Mapping[str, Any], absent: Sequence[str], used: Collection[str]) -> str:
     """Which other utterances a prediction rests on: through the network, its scaling or its text vectors."""
     parameters = training.get("parameters") or {}
     model = parameters.get("model") or {}
     text = ((training.get("extractors") or {}).get("text") or {}).get("settings") or {}
+    if "text" not in used:
+        text = {}
     scaled = set(scaled_modalities(parameters, absent)) & {"speaker", "speaker_past"}
     causal = bool(model.get("causal"))
     alone = model.get("architecture") in _ALONE

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from math import isnan
 from typing import Any
 
@@ -191,6 +192,17 @@ def files(name: str, table: Table) -> dict[str, str]:
             ]
         ),
     }
+
+
+def files_of(section: CorpusSection) -> dict[str, str]:
+    """Every table of a corpus as files, which go their own ways: each with scores says what scaling reads."""
+    made: dict[str, str] = {}
+    note, of_data = section.scaling_note, _data(section)
+    for name, table in section.tables.items():
+        if note and name not in of_data and note not in table.title:
+            table = replace(table, title=f"{table.title}. {note}")
+        made |= files(f"{section.name}_{name}", table)
+    return made
 
 
 def latex(text: str) -> str:

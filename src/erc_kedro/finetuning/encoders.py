@@ -11,7 +11,7 @@ import pandas as pd
 
 from erc_kedro.evaluation import overlaps
 from erc_kedro.extractors.base import fingerprint
-from erc_kedro.extractors.finetuned import CARD, FIT, EncoderCard, Outcome, outcome
+from erc_kedro.extractors.finetuned import CARD, FIT, HEAD, EncoderCard, Outcome, outcome
 from erc_kedro.finetuning.loop import Task, code_version, fit
 from erc_kedro.parameters import FinetuneParameters
 from erc_kedro.training import checkpoint
@@ -47,7 +47,7 @@ def finetune(
     for split in ("train", "val"):
         if not known.loc[known["split"] == split, "label"].notna().any():
             raise FinetuningError(f"finetune: the {split} split of {corpus} has no labelled utterance")
-    if any((Path(parameters.encoder) / name).is_file() for name in (CARD, FIT)):
+    if any((Path(parameters.encoder) / name).is_file() for name in (CARD, FIT, HEAD)):
         raise FinetuningError(
             f"finetune.encoder: {parameters.encoder} was fine-tuned before, and no audit would know on which "
             "dialogues; start from what it started from"

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -345,6 +346,7 @@ def _key(task: Task, digest: str, *hardware: object) -> str:
         hardware,
         torch.__version__,
         transformers.__version__,
+        *(version(package) for package in ("accelerate", "peft")),
         code_version(),
     )
 

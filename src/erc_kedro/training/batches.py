@@ -61,16 +61,17 @@ class Dialogues:
 
     def only(self, modalities: Collection[str]) -> "Dialogues":
         """The same dialogues in which the other modalities are absent."""
-        if set(self.modalities) <= set(modalities):
-            return self
         kept = [name in modalities for name in MODALITIES]
+        if not (self.present & ~torch.tensor(kept)).any():
+            return self
         features = [x if keep else torch.zeros_like(x) for x, keep in zip(self.features, kept, strict=True)]
         return replace(self, features=features, present=self.present & torch.tensor(kept))
 
     @property
     def modalities(self) -> list[str]:
-        """Those that any utterance has."""
-        return [name for name, any_ in zip(MODALITIES, self.present.any(0).tolist(), strict=True) if any_]
+        """Those that any training utterance has: nothing is learned of what validation or test alone have."""
+        known = self.present[self.rows("train")].any(0).tolist()
+        return [name for name, any_ in zip(MODALITIES, known, strict=True) if any_]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -174,7 +175,10 @@ def _scaled(
         elif len(own) < _ENOUGH and len(known):
             scaled[rows] = _standardised(own, mean, deviation)
         else:
-            scaled[rows] = _standardised(own, *_statistics(own))
+            own_mean, own_deviation = _statistics(own)
+            # What training holds constant no weight has learned to read, however this speaker varies it.
+            own_deviation = np.where(np.isfinite(deviation), own_deviation, np.inf)
+            scaled[rows] = _standardised(own, own_mean, own_deviation)
     return scaled
 
 

@@ -36,7 +36,7 @@ HISTORY = "history.parquet"
 def key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:
     """A SHA-256 over all that decides a fit's outcome; the number of seeds does not.
 
-    Nor does the name of the experiment, nor a modality that the corpus has no features of.
+    Nor does the name of the experiment, nor a modality that training has no features of.
     """
     parameters = effective(parameters, data)
     architecture = parameters.model.architecture
@@ -54,15 +54,15 @@ def effective(parameters: TrainParameters, data: Dialogues) -> TrainParameters:
     A network is built, saved and keyed by these, so that one key is one structure.
 
     Raises:
-        ValueError: the corpus has features of none of the modalities.
+        ValueError: training utterances have features of none of the modalities.
     """
     there = data.modalities
     modalities = tuple(name for name in MODALITIES if name in parameters.model.modalities and name in there)
     withhold = tuple(name for name in modalities if name in parameters.withhold)
     if modalities == withhold:
         raise ValueError(
-            f"the corpus has no {' or '.join(parameters.shown)} features, and nothing else is to be seen; "
-            "its audit in 08_reporting/audit says why"
+            f"no training utterance has {' or '.join(parameters.shown)} features, and nothing else is to be "
+            "seen; the corpus's audit in 08_reporting/audit says why"
         )
     model = parameters.model.model_copy(update={"modalities": modalities})
     return parameters.model_copy(update={"model": model, "withhold": withhold})

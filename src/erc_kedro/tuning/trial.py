@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import optuna
 import pandas as pd
+import sklearn
+import torch
 from optuna.trial import Trial, TrialState
 from pydantic import ValidationError
 
@@ -82,8 +84,9 @@ def prepare(
             f"tune.first_seed is {parameters.first_seed}, but the seeds 0 to {base.seeds - 1} are for "
             "training and must stay fresh; write 1000"
         )
-    # A causal model's scaling knows the past alone.
-    scaled = [name for name in parameters.space if name.startswith("scaling.") or name == "model.causal"]
+    # A causal model's scaling knows the past alone, and only one architecture may be causal.
+    decisive = ("model.causal", "model.architecture")
+    scaled = [name for name in parameters.space if name.startswith("scaling.") or name in decisive]
     data = {}
     for chosen in itertools.product(*(_choices(parameters, base, name) for name in scaled)):
         try:
@@ -96,7 +99,10 @@ def prepare(
     architectures = (searched and searched.choices) or (base.model.architecture,)
     decides = {"space", "seeds", "first_seed", "second_objective", "prune_epochs", "prune_seeds"}
     digest = fingerprint(
-        data[scaled_by(base)].fingerprint,
+        # Each: numbers that differ may be alike once they are scaled.
+        *(f"{how} {data[how].fingerprint}" for how in sorted(data)),
+        torch.__version__,
+        sklearn.__version__,
         base.model_dump_json(exclude=NOT_LEARNED),
         parameters.model_dump_json(include=decides),
         *(checkpoint.code_version(architecture) for architecture in architectures),

@@ -106,7 +106,7 @@ def compare_experiments(
         row = table["experiment"] == name
         table.loc[row, "modalities"] = ", ".join(facts["shown"])
         if facts["key"] is None:
-            table.loc[row, "note"] = "not trained: the corpus has none of its modalities"
+            table.loc[row, "note"] = "not trained: no training utterance has one of its modalities"
         elif name in same_as:
             table.loc[row, "note"] = f"the same as {same_as[name]} on this corpus"
     return table

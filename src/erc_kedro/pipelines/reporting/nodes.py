@@ -188,15 +188,14 @@ def write_report(
     from erc_kedro import tracking
     from erc_kedro.figures.model_card import model_card
     from erc_kedro.figures.report import headline_markdown, render_report
-    from erc_kedro.figures.tables import files, published, side_by_side
+    from erc_kedro.figures.tables import files, files_of, published, side_by_side
 
     parameters = {section.name: section.training.get("parameters") for section in sections}
     facts = _facts(experiment, parameters)
     page, headline = render_report(sections, facts), headline_markdown(sections)
     tables = {**files("headline", side_by_side(sections)), **files("published", published())}
     for section in sections:
-        for name, table in section.tables.items():
-            tables |= files(f"{section.name}_{name}", table)
+        tables |= files_of(section)
     cards = {section.name: model_card(section, facts) for section in sections if section.metrics is not None}
     run = tracking.current()
     run.text(page, "report.html")

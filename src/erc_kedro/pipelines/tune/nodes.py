@@ -38,6 +38,7 @@ def tune_corpus(
     from erc_kedro import tracking
     from erc_kedro.evaluation.audit import admit
     from erc_kedro.figures import tuning as figures
+    from erc_kedro.figures.reading import scaled_briefly
     from erc_kedro.tuning.results import best_experiment, outcome, trials_table
     from erc_kedro.tuning.search import search
     from erc_kedro.tuning.trial import prepare
@@ -63,15 +64,17 @@ def tune_corpus(
         run.text(table.drop(columns="history").to_csv(index=False), "trials.csv")
         for name, figure in drawn.items():
             run.text(figure.to_html(include_plotlyjs=True), f"{name}.html")
+    scaled = scaled_briefly(result["train"])
     logger.info(
         "%s: best of %d trials %.4f, default %.4f on validation (optimistic; train it afresh with "
-        "`kedro run --pipeline=train --namespaces=%s --params=experiment=%s`)",
+        "`kedro run --pipeline=train --namespaces=%s --params=experiment=%s`%s)",
         corpus,
         result["trials"],
         result["search"],
         result["default"],
         corpus,
         result["experiment"],
+        f"; {scaled}" if scaled else "",
     )
     figures_in_order = (drawn[name] for name in FIGURES)
     return table, result, best_experiment(result, parameters), *figures_in_order  # type: ignore[return-value]
