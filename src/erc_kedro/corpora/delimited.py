@@ -57,11 +57,13 @@ class RawTable:
         counts: ``lines`` of the file, the sum of ``header``, ``rows``, ``continued`` (further lines of rows
             with line ends in a cell) and ``blank`` (nothing in any cell).
         odd: what was not read as it stands: ``cp1252_bytes`` or ``backslash_quotes`` to numbers of lines.
+        delimiter: what parts its cells.
     """
 
     rows: list[tuple[int, dict[str, str]]]
     counts: dict[str, int]
     odd: dict[str, list[int]]
+    delimiter: str = ","
 
 
 def text_lines(
@@ -303,7 +305,8 @@ def _parse(lines: list[str], layout: _Layout) -> tuple[RawTable, bool]:
         "continued": sum(record.lines - 1 for record in filled),
         "blank": layout.blank + sum(record.lines for record in below if record.blank),
     }
-    return RawTable(rows, counts, {"backslash_quotes": marked} if marked else {}), bare
+    odd = {"backslash_quotes": marked} if marked else {}
+    return RawTable(rows, counts, odd, layout.delimiter), bare
 
 
 def _records(lines: Sequence[str], delimiter: str, backslash: bool, before: int = 0) -> Iterator[_Record]:
