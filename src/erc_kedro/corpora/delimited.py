@@ -90,6 +90,8 @@ def text_lines(
         data = path.read_bytes()
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read ({error.strerror}); name a text file") from error
+    if data.startswith((b"PK\3\4", b"\xd0\xcf\x11\xe0")):
+        raise CorpusError(f"{path}: a spreadsheet or an archive, whatever its name; save the table as CSV")
     marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
     name = marked or encoding or "utf-8"
     strays: list[int] = []

@@ -123,7 +123,10 @@ def _table(raw: Path, encoding: str | None) -> RawTable:
     if raw.suffix.lower() in (".csv", ".tsv"):
         return csv_rows(raw, _REQUIRED, "position", encoding)
     if raw.suffix.lower() != ".parquet":
-        raise CorpusError(f"{raw}: not a .csv, .tsv or .parquet file; name the manifest itself")
+        raise CorpusError(
+            f"{raw}: not a .csv, .tsv or .parquet file; name the manifest itself, and save a spreadsheet as "
+            "CSV"
+        )
     try:
         table = pd.read_parquet(raw)
     except (OSError, pyarrow.ArrowException) as error:
