@@ -325,6 +325,34 @@ def test_classes_that_look_alike_are_refused(tmp_path: Path, other: str) -> None
         manifest.read(write(tmp_path, *rows))
 
 
+@pytest.mark.parametrize("other", ["1.0", "01", "1.", '"1,0"', "+1"])
+def test_classes_that_are_one_number_are_refused(tmp_path: Path, other: str) -> None:
+    rows = [f"d,{turn},a,x,{label},train" for turn, label in enumerate(["10", "-1", "1", other, "0.1", "1"])]
+    with pytest.raises(CorpusError, match=r"column label: '1' \(2, first in row 4\) and .* are one number"):
+        manifest.read(write(tmp_path, *rows))
+
+
+def test_classes_that_hardly_differ_are_listed(tmp_path: Path) -> None:
+    names = ["very_sad", "very-sad", "'very sad'", "C", "C++", "-1", "1", "10", "1.5", "😀", "😢", "-", "."]
+    path = write(tmp_path, *(f"d,{turn},a,x,{name},train" for turn, name in enumerate(names)))
+    corpus = manifest.read(path)
+    assert set(corpus.labels) == set(names)
+    (listed,) = corpus.irregularities.query("kind == 'names_alike'").to_numpy().tolist()
+    assert listed[1] == "column label"
+    assert all(f"{name!r} in 1 rows" in listed[2] for name in names[:3])
+
+
+def test_where_semicolons_part_cells_a_comma_is_the_decimal_sign(tmp_path: Path) -> None:
+    header = "dialogue_id;position;speaker;text;start_s;end_s"
+    path = write(tmp_path, "d;0;a;1,5 of them;0,25;1,5", "d;1;a;x;2;3,125", header=header)
+    table = manifest.read(path).utterances
+    assert table[["start_s", "end_s"]].to_numpy().tolist() == [[0.25, 1.5], [2, 3.125]]
+    assert table["text"].iloc[0] == "1,5 of them"
+    # Elsewhere it may part thousands.
+    with pytest.raises(CorpusError, match=r"row 2, column end_s: '1,500' is not a number"):
+        manifest.read(write(tmp_path, 'd,0,a,x,0,"1,500"', header=header.replace(";", ",")))
+
+
 def test_other_names_that_look_alike_are_listed(tmp_path: Path) -> None:
     path = write(tmp_path, "d,0,Zoe\u0308,x,l,train", "d,1,Zo\u00eb,y,l,train", "D ,0,Bo,z,l,train")
     listed = manifest.read(path).irregularities.query("kind == 'names_alike'")

@@ -141,6 +141,16 @@ def test_what_is_in_one_file_only(raw: Path) -> None:
     assert not corpus.irregularities["detail"].str.contains("aside").any()
 
 
+def test_turns_whose_text_is_lost_are_named(raw: Path) -> None:
+    transcript = iemocap_file(raw, "Ses01F_impro01", "transcriptions")
+    gone = append(transcript, "Ses01F_impro01_FXX0 [009.0000-009.5000]:")
+    broken = append(transcript, "Ses01F_impro01_FXX1 [009.5000-009.9000]: Na\ufffdve.")
+    corpus = iemocap.read(raw)
+    where = "Session1/dialog/transcriptions/Ses01F_impro01.txt, row"
+    assert found(corpus, "empty_text") == [f"{where} {gone}"]
+    assert found(corpus, "lost_characters") == [f"{where} {broken}"]
+
+
 def test_times_and_bytes_that_are_odd(raw: Path) -> None:
     path = iemocap_file(raw, "Ses01F_impro01", "transcriptions")
     path.write_bytes(path.read_bytes().replace(b"007.0000", b"007.5000").replace(b"of F000", b"of caf\xe9"))

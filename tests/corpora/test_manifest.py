@@ -181,6 +181,12 @@ def test_bad_files_are_refused(tmp_path: Path) -> None:
         manifest.read(tmp_path)
     with pytest.raises(CorpusError, match="cannot be read"):
         manifest.read(tmp_path / "absent.csv")
+    for beginning in (b"PK\3\4", b"\xd0\xcf\x11\xe0"):
+        (tmp_path / "renamed.csv").write_bytes(beginning + bytes(range(256)))
+        with pytest.raises(
+            CorpusError, match="a spreadsheet or an archive, whatever its name; save the table"
+        ):
+            manifest.read(tmp_path / "renamed.csv")
 
 
 def test_speakers_have_groups_and_one_in_two_is_in_none(tmp_path: Path) -> None:

@@ -171,6 +171,8 @@ def test_equal_copies_of_a_csv_are_one_but_different_ones_are_refused(tmp_path: 
             [meld_row(0, 0).replace(",0,0,1,", ",x,0,1,")],
             r"row 2, column Dialogue_ID: 'x' is not a whole number",
         ),
+        ([meld_row(0, 0), meld_row(0, 1, speaker="")], r"row 3, column Speaker: '' names nobody; restore"),
+        ([meld_row(0, 0, speaker="NA")], r"row 2, column Speaker: 'NA' names nobody; restore"),
         (["1,too,short"], r"row 2: 3 cells where the header has 11; column emotion is missing"),
         ([], r"no rows below the header; an empty corpus"),
     ],

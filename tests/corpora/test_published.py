@@ -262,7 +262,8 @@ def wide(path: Path, talk: pd.DataFrame, *names: str) -> Path:
         *("label_0", "class_1", "one_hot_joy", "is_joy", "joy", "p_joy", "prob_3", "prediction", "Sadness"),
         *("split", "fold", "speaker_id", "Gender", "age", "turn", "utteranceNo", "Sr No.", "session"),
         *("start_s", "EndTime", "timestamp", "frame", "face_id", "__index_level_0__", "Unnamed: 0", "index"),
-        *("valence", "arousal_mean", "EmoDom"),
+        *("valence", "arousal_mean", "EmoDom", "ground_truth", "gt", "int_label", "perceived_emotion"),
+        *("dia_id", "file_id", "majority_vote", "onehot_1_joy"),
     ],
 )
 def test_a_column_that_is_no_feature_by_its_name_is_refused(
@@ -294,6 +295,24 @@ def test_measurements_are_taken_whatever_they_are_called(tmp_path: Path, talk: p
         CorpusError, match=r"no column 'AU9\*' of numbers; it has the columns utterance_id, said"
     ):
         published.read(tmp_path / "f.parquet", talk, "visual", ["AU01_r", "AU9*"])
+
+
+def test_a_class_of_one_letter_takes_no_measurement_away(tmp_path: Path, talk: pd.DataFrame) -> None:
+    table = talk.assign(label=["F", "H", *["X"] * (len(talk) - 2)])
+    names = ["F0", "f0_mean", "H1H2", "x_12", "X_0"]
+    assert published.read(wide(tmp_path, talk, *names), table, "audio").attrs["columns"] == names
+    with pytest.raises(CorpusError, match="of the corpus or its labels: p_F, H"):
+        published.read(wide(tmp_path, talk, *names, "p_F", "H"), table, "audio")
+
+
+def test_keys_in_the_index_of_a_table_count(tmp_path: Path, talk: pd.DataFrame) -> None:
+    table = talk[["utterance_id", "dialogue_id", "position"]].assign(mfcc_0=np.arange(7.0))
+    for keys in ("utterance_id", ["dialogue_id", "position"]):
+        kept = table.set_index(keys)[["mfcc_0"]].sample(frac=1, random_state=1)
+        kept.to_parquet(tmp_path / "f.parquet")
+        read = published.read(tmp_path / "f.parquet", talk, "audio")
+        assert read.attrs["columns"] == ["mfcc_0"]
+        assert np.concatenate(read["vector"].tolist()).tolist() == list(range(7))
 
 
 def test_classes_of_any_language_are_no_features(tmp_path: Path, talk: pd.DataFrame) -> None:

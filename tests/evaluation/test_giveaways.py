@@ -59,7 +59,18 @@ def test_a_copy_of_the_label_is_found_among_other_numbers(kind: str, count: int)
     assert np.flatnonzero(told >= THRESHOLD).tolist() == [550]
 
 
-@pytest.mark.parametrize("count", [2, 12, 30, 45, 60, 100])
+@pytest.mark.parametrize("sizes", [(34, 14), (20, 10), (9, 7, 6), (12, 11)])
+def test_a_code_is_found_in_a_corpus_of_a_few_dialogues(sizes: tuple[int, ...]) -> None:
+    draw = np.random.default_rng(4)
+    code = draw.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    matrix = draw.normal(size=(len(code), 600)).astype(np.float32)
+    matrix[:, 300:500] = matrix[:, 300:500] > 0
+    matrix[:, 550] = 7 - 3 * code
+    told = label_agreement(matrix, pd.Series(code.astype(str)))
+    assert np.flatnonzero(told >= THRESHOLD).tolist() == [550]
+
+
+@pytest.mark.parametrize("count", [2, 12, 24, 30, 45, 60, 100])
 def test_of_thousands_of_numbers_none_tells_the_label_of_few_utterances_by_chance(count: int) -> None:
     draw = np.random.default_rng(1)
     measured = draw.normal(size=(count, 6373)).astype(np.float32)

@@ -57,11 +57,13 @@ class RawTable:
         counts: ``lines`` of the file, the sum of ``header``, ``rows``, ``continued`` (further lines of rows
             with line ends in a cell) and ``blank`` (nothing in any cell).
         odd: what was not read as it stands: ``cp1252_bytes`` or ``backslash_quotes`` to numbers of lines.
+        delimiter: what parts its cells.
     """
 
     rows: list[tuple[int, dict[str, str]]]
     counts: dict[str, int]
     odd: dict[str, list[int]]
+    delimiter: str = ","
 
 
 def text_lines(
@@ -88,6 +90,8 @@ def text_lines(
         data = path.read_bytes()
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read ({error.strerror}); name a text file") from error
+    if data.startswith((b"PK\3\4", b"\xd0\xcf\x11\xe0")):
+        raise CorpusError(f"{path}: a spreadsheet or an archive, whatever its name; save the table as CSV")
     marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
     name = marked or encoding or "utf-8"
     strays: list[int] = []
@@ -303,7 +307,8 @@ def _parse(lines: list[str], layout: _Layout) -> tuple[RawTable, bool]:
         "continued": sum(record.lines - 1 for record in filled),
         "blank": layout.blank + sum(record.lines for record in below if record.blank),
     }
-    return RawTable(rows, counts, {"backslash_quotes": marked} if marked else {}), bare
+    odd = {"backslash_quotes": marked} if marked else {}
+    return RawTable(rows, counts, odd, layout.delimiter), bare
 
 
 def _records(lines: Sequence[str], delimiter: str, backslash: bool, before: int = 0) -> Iterator[_Record]:

@@ -252,6 +252,10 @@ def _read_transcript(
         utterance_id, start, end, sentence = match.groups()
         text, mended = repair(sentence)
         found.extend((kind, where, "characters were repaired") for kind in mended)
+        if not text:
+            found.append(("empty_text", where, "the utterance has no text"))
+        if "\ufffd" in text:
+            found.append(("lost_characters", where, f"{text.count(chr(0xFFFD))} signs"))
         _add(turns, utterance_id, {"span": _span(start, end, path, number), "text": text}, path, number)
 
 

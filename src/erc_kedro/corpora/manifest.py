@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ _SPLITS = {
     "test": "test",
 }
 _MOST_NAMED = 10
+# Quotes, full stops, hyphens and underscores.
+_POINTS = re.compile("['\"`´‘’“”._-]")
+_DECIMAL_COMMA = re.compile(r"\A(-?\d+),(\d+)\Z")
 
 Found = list[tuple[str, str, str]]
 
@@ -119,7 +123,10 @@ def _table(raw: Path, encoding: str | None) -> RawTable:
     if raw.suffix.lower() in (".csv", ".tsv"):
         return csv_rows(raw, _REQUIRED, "position", encoding)
     if raw.suffix.lower() != ".parquet":
-        raise CorpusError(f"{raw}: not a .csv, .tsv or .parquet file; name the manifest itself")
+        raise CorpusError(
+            f"{raw}: not a .csv, .tsv or .parquet file; name the manifest itself, and save a spreadsheet as "
+            "CSV"
+        )
     try:
         table = pd.read_parquet(raw)
     except (OSError, pyarrow.ArrowException) as error:
@@ -174,6 +181,10 @@ def _without_markers(table: RawTable, found: Found) -> list[tuple[int, dict[str,
     rows = []
     for line, cells in table.rows:
         cells = {name: cell.strip() for name, cell in cells.items()}
+        if table.delimiter == ";":
+            # Where spreadsheets part cells by semicolons, their decimal sign is the comma.
+            for column in cells.keys() & {"position", "start_s", "end_s"}:
+                cells[column] = _DECIMAL_COMMA.sub(r"\1.\2", cells[column])
         for column in cells.keys() & {*_MAY_BE_MISSING, "text"}:
             cell = cells[column]
             # A label that nobody can see is none, either.
@@ -201,7 +212,9 @@ def _number(raw: Path, line: int, column: str, cell: str) -> float:
         value = math.nan
     # Python reads 1_5 as 15.
     if not math.isfinite(value) or "_" in cell:
-        raise CorpusError(f"{raw}, row {line}, column {column}: {cell!r} is not a number; write one")
+        raise CorpusError(
+            f"{raw}, row {line}, column {column}: {cell!r} is not a number; write one, such as 13.5"
+        )
     return value
 
 
@@ -295,19 +308,39 @@ def _refuse_mixed_splits(raw: Path, rows: list[dict[str, Any]]) -> None:
 
 def _refuse_alike(raw: Path, rows: list[dict[str, Any]]) -> None:
     """One class under two names would be learned, and scored, as two."""
-    for group in alike((row["label"], row["line"]) for row in rows if row["label"]):
+    labels = [(row["label"], row["line"]) for row in rows if row["label"]]
+    for group in [*alike(labels), *alike(labels, _number_written)]:
         names = " and ".join(f"{name!r} ({len(lines)}, first in row {lines[0]})" for name, lines in group)
         raise CorpusError(
             f"{raw}, column label: {names} differ only in case, white space, invisible signs or Unicode "
-            "form; write one of them throughout, or give the classes names that differ"
+            "form, or are one number; write one of them throughout, or give the classes names that differ"
         )
 
 
+def _number_written(name: str) -> str:
+    """A number in one way of writing, such as 1 for 1.0 and 01; another name as it is."""
+    match = re.fullmatch(r"([-+]?)0*(\d+?)(?:[.,](\d*?)0*)?", name)
+    if not match:
+        return name
+    sign, whole, fraction = match.groups(default="")
+    return f"{sign.strip('+')}{whole}{'.' if fraction else ''}{fraction}"
+
+
 def _list_alike(rows: list[dict[str, Any]], found: Found) -> None:
-    for column in ("dialogue_id", "speaker", "group"):
-        for group in alike((row[column], row["line"]) for row in rows if row[column]):
+    for column, fold in (
+        ("dialogue_id", folded_name),
+        ("speaker", folded_name),
+        ("group", folded_name),
+        ("label", _unpunctuated),
+    ):
+        for group in alike(((row[column], row["line"]) for row in rows if row[column]), fold):
             detail = "; ".join(f"{name!r} {_in_rows(lines)}" for name, lines in group)
             found.append(("names_alike", f"column {column}", detail))
+
+
+def _unpunctuated(name: str) -> str:
+    """``very-sad`` and ``"very sad".`` as verysad; names without a letter stay as they are."""
+    return _POINTS.sub("", folded_name(name)) if any(map(str.isalpha, name)) else name
 
 
 def _recount(raw: Path, rows: list[dict[str, Any]], found: Found) -> None:

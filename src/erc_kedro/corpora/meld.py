@@ -250,6 +250,11 @@ def _read_csv(
             found.append((kind, where, f"the utterance is {text!r}"))
             text = text if text in SAID else ""
         speaker, mended_speaker = repair(cells["speaker"])
+        if not speaker or speaker in MISSING:
+            raise CorpusError(
+                f"{path}, row {line}, column Speaker: {cells['speaker']!r} names nobody; restore the cell "
+                "from the release"
+            )
         for kind in sorted({*mended, *mended_speaker}):
             if kind == "curly_quotes":
                 counts[kind] += 1

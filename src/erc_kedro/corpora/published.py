@@ -66,11 +66,12 @@ _MEND = "convert it to Parquet with the columns utterance_id and vector"
 # Words of a column's name that are of the corpus, of its raters or of a classifier, never of a measurement;
 # and words that say nothing by themselves, beside one of those or alone.
 _NO_FEATURE = re.compile(
-    "(label|emotion|emo|sentiment|polarity|class|classe|category|target|gold|truth|groundtruth|annotation"
+    "(label|lbl|emotion|emo|sentiment|polarity|class|classe|category|target|gold|gt|truth|groundtruth"
+    "|onehot|annotation"
     "|annotator|rater|rating|vote|valence|arousal|dominance|dom|pred|predicted|prediction|prob|proba"
     "|probability|probabilitie|logit|posterior|softmax|split|train|training|val|valid|validation|dev|test"
     "|fold|partition|subset|speaker|spk|gender|sex|male|female|age|group|subject|participant|actor|person"
-    "|dialogue|dialog|conversation|conv|utterance|utt|turn|position|session|sess|season|episode|scene"
+    "|dialogue|dialog|dia|conversation|conv|utterance|utt|turn|position|session|sess|season|episode|scene"
     "|index|idx|id|uid|no|nr|num|number|row|line|unnamed|start|end|begin|stop|onset|offset|time|timestamp"
     "|frame|anger|angry|happy|happiness|joy|sad|sadness|neutral|fear|fearful|disgust|surprise|surprised"
     "|excited|excitement|frustrated|frustration|contempt|boredom)s?"
@@ -78,6 +79,7 @@ _NO_FEATURE = re.compile(
 _FILLER = re.compile(
     "s|secs?|seconds?|ms|an?|the|of|is|has|in|at|by|and|or|not|p|y|set|codes?|encoded|enc|names?|values?"
     "|scores?|true|hot|one|level|mean|avg|std|pos|act|clip|video|text|audio|visual|face|sr"
+    "|int|numeric|ground|majority|perceived|intended|confidence|file|wav"
 )
 
 Vectors = dict[str, Any]
@@ -196,6 +198,8 @@ def _read_parquet(path: Path, utterances: pd.DataFrame, modality: str, field: Fi
         table = pd.read_parquet(path)
     except (OSError, pyarrow.ArrowException) as error:
         raise CorpusError(f"{path}: cannot be read as Parquet ({error}); fetch it again") from error
+    if any(table.index.names):
+        table = table.reset_index()
     table.columns = table.columns.map(str)
     there = f"it has the columns {_listed(table.columns)}"
     keys = [name for name in ("utterance_id", "dialogue_id", "position") if name in table.columns]
@@ -265,7 +269,12 @@ def _is_no_feature(name: str, of_classes: set[str]) -> bool:
     words = [word for word in _words(name) if not _FILLER.fullmatch(word)]
     if not words:
         return name.strip().lower() in ("y", "y_true", "ytrue")
-    return all(_NO_FEATURE.fullmatch(word) or word in of_classes for word in words)
+    # F0 is no class F; p_F is.
+    numbered = any(char.isdigit() for char in name)
+    return all(
+        _NO_FEATURE.fullmatch(word) or (word in of_classes and not (numbered and len(word) == 1))
+        for word in words
+    )
 
 
 def _words(name: str) -> list[str]:

@@ -4,7 +4,7 @@ a ``Corpus``."""
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +82,14 @@ def is_invisible(char: str) -> bool:
     return unicodedata.category(char) in ("Cc", "Cf") or bool(_SELECTORS.match(char))
 
 
-def alike(named: Iterable[tuple[str, int]]) -> list[list[tuple[str, list[int]]]]:
+def alike(
+    named: Iterable[tuple[str, int]], fold: Callable[[str], str] = folded_name
+) -> list[list[tuple[str, list[int]]]]:
     """Names that only case, white space, invisible signs or Unicode's other forms tell apart.
 
     Args:
         named: (name, line) pairs, a pair an occurrence.
+        fold: what makes a name of those that are to count as alike, where something else is to tell nothing.
 
     Returns:
         groups of two or more names, the most frequent first, each with its lines.
@@ -96,7 +99,7 @@ def alike(named: Iterable[tuple[str, int]]) -> list[list[tuple[str, list[int]]]]
         lines[name].append(line)
     groups: dict[str, list[tuple[str, list[int]]]] = defaultdict(list)
     for name, own in sorted(lines.items(), key=lambda item: -len(item[1])):
-        groups[folded_name(name)].append((name, own))
+        groups[fold(name)].append((name, own))
     return [group for group in groups.values() if len(group) > 1]
 
 

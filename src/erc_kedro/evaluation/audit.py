@@ -60,7 +60,8 @@ _MEANINGS = {
     "lost_characters": "Signs that another program could not read and put U+FFFD for; they are gone.",
     "missing_value": "What programs write for a missing value, such as NA or nan; the cell counts as empty.",
     "missing_value_as_text": "A text that programs write for a missing value; it was kept, as if said.",
-    "names_alike": "Names that only case, white space or invisible signs tell apart; they count as two.",
+    "names_alike": "Names that only case, white space, invisible signs or, of classes, quotes, full "
+    "stops, hyphens and underscores tell apart; they count as two.",
     "unused_column": "A column that is none of a manifest's; it was not read.",
     "hour_of_one_digit": "Times whose hour has one digit; they are read as they are meant.",
     "odd_time": "A time with missing digits; read as a decimal fraction.",

@@ -15,8 +15,9 @@ import pandas as pd
 # Of the changes of class that chance makes, so many are missing: .28 is the most that published acoustics or
 # text vectors reach, .75 any measured number of fifty utterances.
 THRESHOLD = 0.9
-# Where chance makes fewer avoidable changes than this, too few utterances say too little.
-_LEAST_CHANGES = 20.0
+# Where chance makes fewer avoidable changes than this, too few utterances say too little; but a number with a
+# value a class and no exception, as only codes are, is told from chance by less.
+_LEAST_CHANGES, _LEAST_OF_CODE = 20.0, 10.0
 # Looked at are at most so many utterances, of the most frequent classes, and all groupings of so many.
 _MOST_ROWS = 2000
 _MOST_CLASSES = 30
@@ -48,15 +49,19 @@ def label_agreement(matrix: np.ndarray, labels: pd.Series) -> np.ndarray:
     for group in _groupings(count):
         parts = np.bincount(group, weights=sizes)
         avoidable = len(rows) - (parts**2).sum() / max(len(rows), 1) - (len(parts) - 1)
-        if avoidable >= _LEAST_CHANGES:
+        if avoidable >= _LEAST_OF_CODE:
             tests.append(((group[:, None] != group[None, :]).ravel(), len(parts) - 1, avoidable))
     for first in range(0, matrix.shape[1], _CHUNK) if tests else ():
         part = matrix[rows, first : first + _CHUNK]
-        ordered = classes[np.argsort(part, axis=0, kind="stable")]
+        order = np.argsort(part, axis=0, kind="stable")
+        ordered = classes[order]
+        values = 1 + (np.diff(np.take_along_axis(part, order, axis=0), axis=0) != 0).sum(0)
         pairs = ordered[:-1] * count + ordered[1:] + np.arange(part.shape[1]) * count**2
         counts = np.bincount(pairs.ravel(), minlength=part.shape[1] * count**2).reshape(-1, count**2)
         for differs, unavoidable, avoidable in tests:
             agreement = 1 - (counts[:, differs].sum(1) - unavoidable) / avoidable
+            if avoidable < _LEAST_CHANGES:
+                agreement = (agreement == 1) & (values == unavoidable + 1)
             best[first : first + _CHUNK] = np.maximum(best[first : first + _CHUNK], agreement)
     return best
 
