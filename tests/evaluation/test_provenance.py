@@ -43,7 +43,7 @@ def admitted(
 ) -> None:
     records = {} if record is None else {"text": record}
     audit = {"errors": [], "provenance": records}
-    admit("full", SOUND, audit, {"text": table}, utterances, "toy", options.get("causal", False))
+    return admit("full", SOUND, audit, {"text": table}, utterances, "toy", options.get("causal", False))
 
 
 def record(table: pd.DataFrame, *knows: str, **settings) -> dict:
@@ -84,18 +84,33 @@ def test_an_encoder_whose_record_does_not_say_what_it_knows_is_refused(left):
         admitted(text_features(), known)
 
 
-def test_a_record_of_other_vectors_is_refused():
+def changed_in(split: str) -> pd.DataFrame:
     table = text_features()
-    known = record(table, "train")
-    table["vector"] = [vector + 1 for vector in table["vector"]]
+    mine = (UTTERANCES["split"] == split).to_numpy()
+    table["vector"] = [vector + moves for vector, moves in zip(table["vector"], mine, strict=True)]
+    return table
+
+
+def test_a_record_of_other_training_vectors_is_refused():
     with pytest.raises(AuditError, match="not those that were recorded"):
-        admitted(table, known)
+        admitted(changed_in("train"), record(text_features(), "train"))
 
 
-@pytest.mark.parametrize("column", ["text", "speaker", "split"])
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_changed_vectors_of_validation_or_test_are_said_beside_the_scores(split):
+    known = record(text_features(), "train")
+    assert admitted(text_features(), known) == []
+    (caution,) = admitted(changed_in(split), known)
+    assert (
+        caution
+        == f"The text features of {split} were changed after they were made: what they are is not known."
+    )
+
+
+@pytest.mark.parametrize("column", ["text", "speaker", "split", "clip"])
 def test_features_of_an_earlier_version_of_the_corpus_are_refused(column):
     table = text_features()
     now = UTTERANCES.copy()
     now.loc[now["dialogue_id"] == "d3", column] = "test"
-    with pytest.raises(AuditError, match="made from other utterances or splits"):
+    with pytest.raises(AuditError, match="made from other utterances, splits or clips"):
         admitted(table, record(table, "train"), now)

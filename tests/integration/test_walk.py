@@ -57,6 +57,7 @@ def test_every_promised_file_is_there_and_no_other(demo):
                 for n in ("utterances.parquet", "card.json", "irregularities.parquet")
             ),
             *(f"04_feature/{corpus}/{name}.parquet" for name in ("text", "audio", "visual", "clips")),
+            *(f"04_feature/{corpus}/{name}_provenance.json" for name in ("text", "audio", "visual")),
             *(
                 f"06_models/{corpus}/full/seed{seed}/{name}"
                 for seed in range(SEEDS)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from erc_kedro.evaluation.giveaways import THRESHOLD, label_agreement, row_numbers
-from erc_kedro.evaluation.provenance import provenance_errors
+from erc_kedro.evaluation.provenance import is_complete, provenance_errors
 from erc_kedro.schemas import SPLITS
 
 Audit = dict[str, Any]
@@ -390,7 +390,7 @@ def admit(
     utterances: pd.DataFrame,
     corpus: str,
     causal: bool,
-) -> None:
+) -> list[str]:
     """Raise AuditError unless a model of this name may be trained.
 
     Refused are the errors of either audit, features of unknown or other provenance than ``features_audit``
@@ -398,17 +398,18 @@ def admit(
 
     Args:
         features: by modality, the tables that are trained on.
+
+    Returns:
+        what must be said beside the model's scores (sentences).
     """
     refuse_training(audit)
     refuse_training(features_audit)
     records = features_audit.get("provenance") or {}
-    errors = provenance_errors(records, features, utterances)
-    refuse(
-        {
-            "name": f"{corpus} {name}",
-            "errors": errors or text_errors(records["text"], utterances, corpus, causal),
-        }
-    )
+    errors, cautions = provenance_errors(records, features, utterances)
+    if is_complete(records.get("text")):
+        errors += text_errors(records["text"], utterances, corpus, causal)
+    refuse({"name": f"{corpus} {name}", "errors": errors})
+    return cautions
 
 
 def audit_features(
@@ -471,7 +472,7 @@ def audit_features(
         extracted = modality in records and not source
         _warn_of_giveaways(modality, facts, audit, bool(source.get("columns")), extracted)
     audit["provenance"] = dict(records)
-    audit["errors"] += provenance_errors(records, features, utterances)
+    audit["errors"] += provenance_errors(records, features, utterances)[0]
     if "text" in records:
         audit["encoder"] = _encoder(records["text"])
         audit["errors"] += text_errors(records["text"], utterances, corpus)

@@ -5,6 +5,7 @@ A table may be merged, filtered or written again; what its vectors learned from 
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ import pandas as pd
 
 Provenance = dict[str, Any]
 
-_READ = ["utterance_id", "dialogue_id", "position", "speaker", "text", "split"]
+_READ = (
+    *("utterance_id", "dialogue_id", "position", "speaker", "text", "split"),
+    *("clip_start_s", "clip_end_s", "frame_side"),
+)
 
 
 def provenance(
@@ -35,38 +39,53 @@ def provenance(
         "extractor": dict(extractor),
         "encoder": None if encoder is None else dict(encoder),
         "source": None if source is None else dict(source),
-        "content": _content(table),
+        "content": _content(table, utterances),
         "utterances": _said(utterances),
     }
 
 
 def provenance_errors(
     records: Mapping[str, Mapping[str, Any]], tables: Mapping[str, pd.DataFrame], utterances: pd.DataFrame
-) -> list[str]:
-    """What forbids tables of features, by modality: no record, or one of other vectors or utterances."""
+) -> tuple[list[str], list[str]]:
+    """What forbids tables of features, by modality, and what must be said beside the scores of all else.
+
+    Forbidden are tables without a record, or whose record is of other utterances, splits or training vectors.
+    Vectors of validation or test alone may have been changed, as in an experiment on what they decide.
+    """
     said = _said(utterances)
     again = "`kedro run --pipeline=features` makes both anew"
-    errors = []
+    errors, cautions = [], []
     for modality, table in tables.items():
         record = records.get(modality) or {}
-        if not _complete(record):
+        if not is_complete(record):
             errors.append(
                 f"What made the {modality} features, and what it learned from, is not recorded; {again}."
             )
-        elif record["content"] != _content(table):
-            errors.append(f"The {modality} features are not those that were recorded when made; {again}.")
-        elif record["utterances"] != said:
+            continue
+        if record["utterances"] != said:
             errors.append(
-                f"The {modality} features were made from other utterances or splits than the corpus has now; "
-                f"{again}."
+                f"The {modality} features were made from other utterances, splits or clips than the corpus has "
+                f"now; {again}."
             )
-    return errors
+            continue
+        now = _content(table, utterances)
+        changed = [split for split, digest in now.items() if record["content"].get(split) != digest]
+        if "train" in changed:
+            errors.append(f"The {modality} features are not those that were recorded when made; {again}.")
+        elif changed:
+            cautions.append(
+                f"The {modality} features of {' and '.join(changed)} were changed after they were made: what "
+                "they are is not known."
+            )
+    return errors, cautions
 
 
-def _complete(record: Any) -> bool:
+def is_complete(record: Any) -> bool:
     """Whether a record says what made its vectors and, of a fine-tuned encoder, what that learned from."""
     names = {"extractor", "encoder", "content", "utterances"}
     if not isinstance(record, Mapping) or not record.keys() >= names:
+        return False
+    if not isinstance(record["content"], Mapping):
         return False
     encoder = record["encoder"]
     return encoder is None or (
@@ -74,20 +93,28 @@ def _complete(record: Any) -> bool:
     )
 
 
-def _content(table: pd.DataFrame) -> str:
-    """SHA-256 of the rows, whatever their order."""
-    rows = table.sort_values("utterance_id")
-    digest = _hashed(rows["utterance_id"], rows["reason"])
-    digest.update(rows["present"].to_numpy(bool).tobytes())
-    for vector in rows["vector"]:
-        digest.update(np.asarray(vector, np.float32).tobytes())
-    return digest.hexdigest()
+def _content(table: pd.DataFrame, utterances: pd.DataFrame) -> dict[str, str]:
+    """SHA-256 of each split's rows, whatever their order."""
+    split = table["utterance_id"].map(utterances.set_index("utterance_id")["split"])
+    digests = {}
+    for name, rows in table.groupby(split.to_numpy()):
+        rows = rows.sort_values("utterance_id")
+        digest = _hashed(rows["utterance_id"], rows["reason"])
+        digest.update(rows["present"].to_numpy(bool).tobytes())
+        for vector in rows["vector"]:
+            digest.update(np.asarray(vector, np.float32).tobytes())
+        digests[str(name)] = digest.hexdigest()
+    return digests
 
 
 def _said(utterances: pd.DataFrame) -> str:
-    """SHA-256 of what was said, by whom and in which split: all that an extractor may be fitted on."""
+    """SHA-256 of what was said, by whom, in which split and in which part of which file.
+
+    That is all that an extractor reads or may be fitted on; folders are left out, since data may be moved.
+    """
     rows = utterances.sort_values("utterance_id")
-    return _hashed(*(rows[name] for name in _READ)).hexdigest()
+    files = (rows[name].map(lambda path: Path(path).name, na_action="ignore") for name in ("clip", "wav"))
+    return _hashed(*(rows[name] for name in _READ), *files).hexdigest()
 
 
 def _hashed(*columns: Iterable[Any]) -> Any:

@@ -58,7 +58,8 @@ def comparison_markdown(table: pd.DataFrame, cards: Mapping[str, Mapping[str, An
             if card["synthetic"] or card["protocol"] == "manifest":
                 row["corpus"] = None
             lines.append("| " + " | ".join(markdown_cell(cell) for cell in _cells(row)) + " |")
-        lines += ["", *_scaling_notes(card)]
+        lines += ["", *(line for caution in card.get("cautions") or [] for line in (f"**{caution}**", ""))]
+        lines += _scaling_notes(card)
     if table["experiment"].isin({name for name, *_ in PUBLISHED}).any():
         lines += ["Published figures and how they were selected:", ""]
         lines += [

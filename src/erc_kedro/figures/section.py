@@ -91,14 +91,14 @@ class CorpusSection:
 
     @cached_property
     def caution(self) -> str:
-        """A sentence that belongs beside test scores that look better than they are, else empty."""
-        if self.predictions is None:
-            return ""
-        classes = self.predictions.loc[self.predictions["split"] == "test", "label"].dropna().unique()
-        if len(classes) != 1:
-            return ""
-        only = f"All labelled test utterances are {classes[0]}"
-        return f"{only}: test scores say nothing of telling classes apart."
+        """What belongs beside test scores that may look better than they are, else empty."""
+        said = [str(caution) for caution in self.training.get("cautions") or []]
+        if self.predictions is not None:
+            classes = self.predictions.loc[self.predictions["split"] == "test", "label"].dropna().unique()
+            if len(classes) == 1:
+                only = f"All labelled test utterances are {classes[0]}"
+                said.append(f"{only}: test scores say nothing of telling classes apart.")
+        return " ".join(said)
 
     @cached_property
     def headline(self) -> pd.DataFrame:

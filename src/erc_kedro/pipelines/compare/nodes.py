@@ -46,12 +46,14 @@ def train_experiments(
     corpus = models.name
     scaled: dict[str, Any] = {}
     admitted: set[bool] = set()
+    cautions: list[str] = []
     tasks, possible = [], {}
     experiments: dict[str, dict[str, Any]] = {}
     for name, train in parameters.experiments.items():
         if train.model.causal not in admitted:
-            admit(name, audit, features_audit, tables, utterances, corpus, train.model.causal)
-            admitted.add(train.model.causal)
+            causal = train.model.causal
+            cautions = admit(name, audit, features_audit, tables, utterances, corpus, causal)
+            admitted.add(causal)
         scaling = repr(sorted(train.used_scaling.items()))
         if scaling not in scaled:
             scaled[scaling] = assemble(utterances, tables, card["labels"], train.used_scaling)
@@ -66,6 +68,8 @@ def train_experiments(
         tasks += [Task(data, train, seed, models / name / f"seed{seed}") for seed in range(train.seeds)]
     if not tasks:
         raise ValueError(f"{corpus}: none of {list(parameters.experiments)} has features to train on")
+    for caution in cautions:
+        logger.warning("%s: %s", corpus, caution)
     fits = fit_all(tasks, models, f"{corpus}, {len(possible)} experiments")
     predictions = []
     for name, (train, data) in possible.items():
@@ -78,6 +82,7 @@ def train_experiments(
         "synthetic": card["synthetic"],
         "protocol": card["protocol"],
         "labels": digest(utterances),
+        "cautions": cautions,
         "experiments": experiments,
     }
 

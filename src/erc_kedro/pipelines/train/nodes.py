@@ -38,7 +38,9 @@ def train_corpus(
 
     corpus, experiment = models.parent.name, models.name
     tables = {"text": text, "audio": audio, "visual": visual}
-    admit(experiment, audit, features_audit, tables, utterances, corpus, parameters.model.causal)
+    cautions = admit(experiment, audit, features_audit, tables, utterances, corpus, parameters.model.causal)
+    for caution in cautions:
+        logger.warning("%s %s: %s", corpus, experiment, caution)
     data = assemble(utterances, tables, card["labels"], parameters.used_scaling)
     facts = facts_of(data, parameters, features_audit)
     fits = fit_seeds(data, parameters, models, f"{corpus} {experiment}")
@@ -47,6 +49,7 @@ def train_corpus(
         "experiment": experiment,
         "parameters": parameters.model_dump(mode="json"),
         "command": tracking.command(),
+        "cautions": cautions,
         "keys": [training_key(models / f"seed{seed}") for seed in range(parameters.seeds)],
     }
     return predictions, metrics, history, {**facts, **own}

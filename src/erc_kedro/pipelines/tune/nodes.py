@@ -47,7 +47,8 @@ def tune_corpus(
     searched = parameters.space.get("model.causal")
     causal = train.model.causal or (searched is not None and searched.holds(True))
     tables = {"text": text, "audio": audio, "visual": visual}
-    admit("tune", audit, features_audit, tables, utterances, corpus, causal)
+    for caution in admit("tune", audit, features_audit, tables, utterances, corpus, causal):
+        logger.warning("%s tune: %s", corpus, caution)
     known = utterances[utterances["split"] != "test"]
     given = prepare(corpus, known, tables, card["labels"], train, parameters, folder)
     tags = {"corpus": corpus, "experiment": parameters.experiment, "study": given.name}
