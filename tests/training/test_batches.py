@@ -149,7 +149,7 @@ def test_a_number_that_training_holds_constant_says_nothing_elsewhere(corpus, ho
 
 
 def test_a_speaker_s_past_is_scaled_by_training_first_and_by_itself_in_the_end():
-    """Against the definition in plain loops: ten utterances as training has them, and the past."""
+    """Against the definition in plain loops: thirty utterances as training has them, and the past."""
     utterances, features = make_corpus(30)
     data = assemble(utterances, features, CLASSES, {"text": "speaker_past"})
     x = np.stack(features["text"]["vector"].to_list()).astype(float)
@@ -163,8 +163,8 @@ def test_a_speaker_s_past_is_scaled_by_training_first_and_by_itself_in_the_end()
             & (utterances["position"] <= own["position"])
         ]
         said = x[[place[one] for one in past["utterance_id"]]]
-        weight = 10 + len(said)
-        mean = (10 * known.mean(0) + said.sum(0)) / weight
-        square = (10 * (known.var(0) + known.mean(0) ** 2) + np.square(said).sum(0)) / weight
+        weight = 30 + len(said)
+        mean = (30 * known.mean(0) + said.sum(0)) / weight
+        square = (30 * (known.var(0) + known.mean(0) ** 2) + np.square(said).sum(0)) / weight
         expected = (x[place[name]] - mean) / np.sqrt(square - mean**2)
         np.testing.assert_allclose(data.features[0][row], expected, atol=1e-4)

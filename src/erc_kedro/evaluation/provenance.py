@@ -64,8 +64,8 @@ def provenance_errors(
             continue
         if record["utterances"] != said:
             errors.append(
-                f"The {modality} features were made from other utterances, splits or clips than the corpus has "
-                f"now; {again}."
+                f"The {modality} features were made from other utterances, splits or clips than the corpus "
+                f"has now; {again}."
             )
             continue
         now = _content(table, utterances)

@@ -17,7 +17,7 @@ from erc_kedro.schemas import MODALITIES
 # Utterances from which a speaker's own statistics are believed.
 _ENOUGH = 5
 # How many utterances training's statistics count for beside a speaker's past.
-_PRIOR = 10
+_PRIOR = 30
 # A number whose deviation is a smaller share of its size than this is constant but for float32's rounding.
 _ROUNDING = 2 * float(np.finfo(np.float32).eps)
 
