@@ -275,7 +275,8 @@ class TrainParameters(Parameters):
     modality_dropout: Probability = 0.1
     # How each modality is scaled: statistics of training utterances; or of each speaker's own utterances (no
     # labels, but all that a speaker says in a split, later utterances and test included); or of what the
-    # speaker has said so far in the dialogue; or not at all. See `used_scaling`.
+    # speaker has said so far in the dialogue, which is what `speaker` becomes for a causal model; or not
+    # at all.
     scaling: dict[Literal["text", "audio", "visual"], Scaling] = Field(default_factory=dict)
     # Modalities that the trained model is not shown when it predicts.
     withhold: tuple[Literal["text", "audio", "visual"], ...] = ()
@@ -284,6 +285,14 @@ class TrainParameters(Parameters):
     jobs: int = Field(default=1, ge=1)
     model: ModelParameters = ModelParameters()
     loss: LossParameters = LossParameters()
+
+    @model_validator(mode="after")
+    def _of_the_past(self) -> "TrainParameters":
+        if self.model.causal:
+            past = {name: "speaker_past" if how == "speaker" else how for name, how in self.scaling.items()}
+            # Frozen for everybody else.
+            object.__setattr__(self, "scaling", past)
+        return self
 
     @model_validator(mode="after")
     def _something_is_shown(self) -> "TrainParameters":
@@ -295,12 +304,6 @@ class TrainParameters(Parameters):
     def shown(self) -> list[str]:
         """The modalities that predictions rest on."""
         return [name for name in self.model.modalities if name not in self.withhold]
-
-    @property
-    def used_scaling(self) -> dict[str, str]:
-        """``scaling`` as this model may have it: a causal one is not shown what a speaker says later."""
-        past = {"speaker": "speaker_past"} if self.model.causal else {}
-        return {modality: past.get(how, how) for modality, how in self.scaling.items()}
 
 
 class CompareParameters(Parameters):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from releases import found, meld_row, write_iemocap, write_meld
+from tests.evaluation.test_overlaps import STORY
 
 from erc_kedro import schemas
 from erc_kedro.corpora import Corpus, iemocap, manifest, meld
@@ -14,13 +15,6 @@ from erc_kedro.parameters import FeatureParameters, IngestionParameters
 from erc_kedro.pipelines.features.nodes import clip_features
 from erc_kedro.pipelines.ingestion.nodes import read_corpus
 
-STORY = [
-    "The ferry leaves at nine tomorrow morning.",
-    "Did you buy tickets for all of us?",
-    "No!",
-    "Then we shall swim, I suppose.",
-    "Your grandmother cannot swim a single stroke.",
-]
 GREETING = ["Hey.", "Hey!"]
 
 

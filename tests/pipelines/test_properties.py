@@ -176,7 +176,7 @@ def test_what_comes_later_changes_no_prediction_of_a_causal_model(
 
     def predicted(table, features):
         made = extracted(table, features, folder, asked)
-        data = assemble(table, made, CLASSES, parameters.used_scaling)
+        data = assemble(table, made, CLASSES, parameters.scaling)
         every = probabilities(predict(random_network(parameters.model, data, seed), data))
         own = (table["dialogue_id"] == at["dialogue_id"]) & (table["position"] <= at["position"])
         return every.loc[table.loc[own, "utterance_id"]]
@@ -219,7 +219,7 @@ def test_a_test_dialogue_moves_no_weight_and_no_other_dialogue_s_prediction(seed
 
     results = []
     for rows, vectors in ((table, features), (other_table, other_features)):
-        data = assembled(rows, vectors, parameters.used_scaling)
+        data = assembled(rows, vectors, parameters.scaling)
         with tempfile.TemporaryDirectory() as folder:
             made = fit(data, parameters, 0, Path(folder))
             weights = load_network(Path(folder)).state_dict()

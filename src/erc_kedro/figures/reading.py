@@ -39,7 +39,7 @@ def scaled_briefly(parameters: Mapping[str, Any]) -> str:
 
 
 def scaled_modalities(parameters: Mapping[str, Any], absent: Collection[str] = ()) -> dict[str, list[str]]:
-    """How to the modalities that are so scaled and that predictions rest on (``used_scaling``, ``shown``).
+    """How to the modalities that are so scaled and that predictions rest on (``TrainParameters``).
 
     Values may be texts, as a tracked run keeps them.
     """

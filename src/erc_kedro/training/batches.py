@@ -102,7 +102,7 @@ def assemble(
             utterances of the same speaker in the same split (no labels are read, but later utterances and
             those of test are), ``speaker_past`` by the same speaker's utterances of the dialogue up to and
             with this one, shrunk to training's statistics while they are few, ``none`` leaves the numbers as
-            they are. ``TrainParameters.used_scaling`` is what a model may have.
+            they are. ``TrainParameters.scaling`` is what its model may have.
     Raises:
         ValueError: a feature table lacks utterances, or a label is not among the classes.
     """

@@ -94,7 +94,7 @@ def prepare(
         except ValidationError:
             # What does not fit together is no trial's either.
             continue
-        data[scaled_by(variant)] = assemble(utterances, features, classes, variant.used_scaling)
+        data[scaled_by(variant)] = assemble(utterances, features, classes, variant.scaling)
     searched = parameters.space.get("model.architecture")
     architectures = (searched and searched.choices) or (base.model.architecture,)
     decides = {"space", "seeds", "first_seed", "second_objective", "prune_epochs", "prune_seeds"}
@@ -117,7 +117,7 @@ def _choices(parameters: TuneParameters, base: TrainParameters, name: str) -> se
 
 def scaled_by(parameters: TrainParameters) -> str:
     """The key of ``Search.data`` for these parameters."""
-    how = {name: how for name, how in parameters.used_scaling.items() if how != "train"}
+    how = {name: how for name, how in parameters.scaling.items() if how != "train"}
     return repr(sorted(how.items()))
 
 

@@ -54,9 +54,9 @@ def train_experiments(
             causal = train.model.causal
             cautions = admit(name, audit, features_audit, tables, utterances, corpus, causal)
             admitted.add(causal)
-        scaling = repr(sorted(train.used_scaling.items()))
+        scaling = repr(sorted(train.scaling.items()))
         if scaling not in scaled:
-            scaled[scaling] = assemble(utterances, tables, card["labels"], train.used_scaling)
+            scaled[scaling] = assemble(utterances, tables, card["labels"], train.scaling)
         data = scaled[scaling]
         shown = [modality for modality in train.shown if modality in data.modalities]
         experiments[name] = {"shown": shown, "key": None, "parameters": train.model_dump(mode="json")}

@@ -39,7 +39,7 @@ def read_contributions(
             "further --params (add --env=demo for the embedded corpora)"
         )
     tables = {"text": text, "audio": audio, "visual": visual}
-    data = assemble(utterances, tables, card["labels"], parameters.used_scaling)
+    data = assemble(utterances, tables, card["labels"], parameters.scaling)
     found = []
     shown = data.only(parameters.shown)
     for seed, network in trained(models, shown, predictions):

@@ -86,9 +86,7 @@ def inspect_networks(
             parameters = TrainParameters(**training_card["parameters"])
             # More threads than free cores wait for each other for minutes.
             torch.set_num_threads(parameters.threads)
-            shown = assemble(utterances, there, card["labels"], parameters.used_scaling).only(
-                parameters.shown
-            )
+            shown = assemble(utterances, there, card["labels"], parameters.scaling).only(parameters.shown)
             with bar(seeds, f"Inspecting {models.parent.name} {models.name}", "seed") as step:
                 for seed, network in trained(models, shown, predictions):
                     if isinstance(network, GatedFusionNetwork):

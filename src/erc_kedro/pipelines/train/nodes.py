@@ -41,7 +41,7 @@ def train_corpus(
     cautions = admit(experiment, audit, features_audit, tables, utterances, corpus, parameters.model.causal)
     for caution in cautions:
         logger.warning("%s %s: %s", corpus, experiment, caution)
-    data = assemble(utterances, tables, card["labels"], parameters.used_scaling)
+    data = assemble(utterances, tables, card["labels"], parameters.scaling)
     facts = facts_of(data, parameters, features_audit)
     fits = fit_seeds(data, parameters, models, f"{corpus} {experiment}")
     predictions, metrics, history = tracked(corpus, experiment, card, data, parameters, facts, fits)
