@@ -192,6 +192,19 @@ def test_many_copies_of_a_dialogue_are_all_named_without_a_row_for_every_two() -
     assert len(found) < 5 * 3 * 42
 
 
+def test_words_that_four_dialogues_share_are_enough_in_any_order_of_their_phrases() -> None:
+    """Eighteen phrases at a third each: added up with rounding, they came to a little less than six."""
+    run = [f"{word} {number}" for number, word in enumerate(VOCABULARY[:10])]
+    shared = [" ".join(run[:5]), " ".join(run[5:])]
+    found = pairs(
+        *(dialogue(f"c{at}", "train", [f"{VOCABULARY[20 + at]} alone.", *shared]) for at in range(3)),
+        dialogue("t", "test", shared),
+    )
+    assert {(first, second) for first, second in found if second.startswith("t")} == {
+        (f"c{at}_{turn + 1}", f"t_{turn}") for at in range(3) for turn in (0, 1)
+    }
+
+
 def test_dialogues_of_one_recording_are_together_and_others_alone() -> None:
     table = utterance_table(
         [

@@ -174,7 +174,7 @@ def _by_words(dialogues: list[_Dialogue]) -> Iterator[_Finding]:
     for phrase in rare:
         for pair in itertools.combinations(said_by[phrase], 2):
             shared[pair] += weights[phrase]
-    candidates = [pair for pair, weight in shared.items() if weight >= _ENOUGH]
+    candidates = [pair for pair, weight in shared.items() if _is_enough(weight)]
     places: dict[int, dict[_Words, list[int]]] = {at: defaultdict(list) for pair in candidates for at in pair}
     for at, own in places.items():
         for place, phrase in enumerate(_phrases(texts[at])):
@@ -188,9 +188,14 @@ def _by_words(dialogues: list[_Dialogue]) -> Iterator[_Finding]:
             said = {phrase for at, _, size in run for phrase in _phrases(texts[one][at : at + size])}
             if len(said) >= _ENOUGH:
                 long.append((run, sum(weights[phrase] for phrase in said)))
-        if any(weight >= _ENOUGH for _, weight in long):
+        if any(_is_enough(weight) for _, weight in long):
             for a, b in _members(saying[texts[one]], saying[texts[other]]):
                 yield from _judged(a, b, long)
+
+
+def _is_enough(weight: float) -> bool:
+    # Thirds that add up to six do so but for rounding, which depends on their order.
+    return weight >= _ENOUGH - 1e-9
 
 
 def _phrases(text: _Words) -> Iterator[_Words]:
@@ -268,7 +273,7 @@ def _judged(one: _Dialogue, other: _Dialogue, runs: list[tuple[_Run, float]]) ->
                     shifts.append(a.end - b.end)
         alike = [(a, b) for (a, b), n in counts.items() if n >= _SHARE * min(len(a.words), len(b.words))]
         alone = 1 in (len({a.id for a, _ in alike}), len({b.id for _, b in alike}))
-        enough |= weight >= _ENOUGH * (1 + alone)
+        enough |= _is_enough(weight / (1 + alone))
         pairs += alike
     if enough:
         kind = "repeated" if _recorded_once(pairs, shifts) else "same_words"
