@@ -40,7 +40,7 @@ demo: setup  ## the whole walk on embedded synthetic corpora, offline
 	@echo "  make ui  the runs in MLflow"
 
 test: setup  ## all tests
-	@echo "== Tests (about seven minutes on two cores)"
+	@echo "== Tests (about a quarter of an hour)"
 	@$(BIN)/python -m pytest
 	@echo "Passed. Next: make demo, then make viz and make ui."
 
