@@ -31,7 +31,7 @@ from typing import Any, Literal
 
 from erc_kedro.corpora import Corpus, CorpusError
 from erc_kedro.corpora.delimited import text_lines
-from erc_kedro.corpora.tables import irregularity_table, is_synthetic, repair, utterance_table
+from erc_kedro.corpora.tables import irregularity_table, is_synthetic, list_lost, repair, utterance_table
 
 LABELS = ("hap", "sad", "neu", "ang", "exc", "fru")
 
@@ -254,8 +254,7 @@ def _read_transcript(
         found.extend((kind, where, "characters were repaired") for kind in mended)
         if not text:
             found.append(("empty_text", where, "the utterance has no text"))
-        if "\ufffd" in text:
-            found.append(("lost_characters", where, f"{text.count(chr(0xFFFD))} signs"))
+        list_lost(text, where, found)
         _add(turns, utterance_id, {"span": _span(start, end, path, number), "text": text}, path, number)
 
 

@@ -1,7 +1,7 @@
 """What a corpus holds twice, said in its irregularities and facts, and left out where that is wanted."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from erc_kedro.corpora import Corpus
 from erc_kedro.corpora.tables import irregularity_table
 from erc_kedro.evaluation.overlaps import find
 from erc_kedro.schemas import SPLITS
+from erc_kedro.sentences import few
 
 _KEYS = ["dialogue_id", "position", "utterance_id"]
 
@@ -35,7 +36,7 @@ def examined(corpus: Corpus, drop_leaks: bool = False) -> Corpus:
     if drop_leaks and len(leaks):
         dropped = table["utterance_id"].isin(leaks["first"])
         for name, later in leaks.groupby("first", sort=False)["second"]:
-            found.append(("leak_dropped", str(name), f"the same recording as {_few(later)}"))
+            found.append(("leak_dropped", str(name), f"the same recording as {few(later, 3)}"))
         facts["dropped"] = table.loc[dropped, _KEYS].to_dict("records")
         by_split = table.loc[dropped, "split"].value_counts()
         said = " and ".join(f"{by_split[split]} of {split}" for split in SPLITS if split in by_split)
@@ -65,7 +66,7 @@ def _findings(pairs: pd.DataFrame, sizes: Mapping[Any, int]) -> list[tuple[str, 
     found = []
     for name, rows in pairs[repeated & across].groupby("second", sort=False):
         splits = " and ".join([*rows["first_split"].unique(), rows["second_split"].iloc[0]])
-        where = f"{_few(rows['first'])} = {name}"
+        where = f"{few(rows['first'], 3)} = {name}"
         found.append(("repeated_across_splits", where, f"one recording in {splits}"))
     for names, rows in pairs[repeated & ~across].groupby(between, sort=False):
         one, other = map(str, names)
@@ -75,18 +76,14 @@ def _findings(pairs: pd.DataFrame, sizes: Mapping[Any, int]) -> list[tuple[str, 
         ]
         found.append(("repeated_in_split", f"{one} = {other}", " are ".join(shares)))
     for dialogue, rows in pairs[pairs["kind"] == "same_words"].groupby("second_dialogue", sort=False):
-        known = _few(rows["first_dialogue"].unique())
+        known = few(rows["first_dialogue"].unique(), 3)
         detail = f"{rows['second'].nunique()} of {sizes[dialogue]} utterances, as in {known}"
         found.append(("same_words_across_splits", str(dialogue), detail))
     for names, rows in pairs[pairs["kind"] == "same_span"].groupby(between, sort=False):
-        detail = _few(f"{one} and {other}" for one, other in zip(rows["first"], rows["second"], strict=True))
+        both = (f"{one} and {other}" for one, other in zip(rows["first"], rows["second"], strict=True))
+        detail = few(both, 3)
         found.append(("overlapping_spans", ", ".join(map(str, names)), detail))
     return found
-
-
-def _few(names: Iterable[str], most: int = 3) -> str:
-    every = list(names)
-    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
 
 
 def as_released(utterances: pd.DataFrame, dropped: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

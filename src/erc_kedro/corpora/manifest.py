@@ -20,6 +20,7 @@ from erc_kedro.corpora.tables import (
     folded_name,
     irregularity_table,
     is_synthetic,
+    list_lost,
     utterance_table,
 )
 
@@ -95,8 +96,7 @@ def read(raw: Path, encoding: str | None = None) -> Corpus:
             "when they were in the conversation."
         )
     for row in rows:
-        if "\ufffd" in row["text"]:
-            found.append(("lost_characters", row["utterance_id"], f"{row['text'].count(chr(0xFFFD))} signs"))
+        list_lost(row["text"], row["utterance_id"], found)
         if not any(map(str.isalnum, row["text"])) and not folded_name(row["text"]):
             found.append(("empty_text", row["utterance_id"], "the utterance has no text"))
     labels = tuple(sorted({row["label"] for row in rows} - {None}))
@@ -312,7 +312,7 @@ def _refuse_alike(raw: Path, rows: list[dict[str, Any]]) -> None:
     for group in [*alike(labels), *alike(labels, _number_written)]:
         names = " and ".join(f"{name!r} ({len(lines)}, first in row {lines[0]})" for name, lines in group)
         raise CorpusError(
-            f"{raw}, column label: {names} differ only in case, white space, invisible signs or Unicode "
+            f"{raw}, column label: {names} differ only in case, white space, invisible characters or Unicode "
             "form, or are one number; write one of them throughout, or give the classes names that differ"
         )
 

@@ -25,6 +25,7 @@ from erc_kedro.corpora.tables import (
     SAID,
     irregularity_table,
     is_synthetic,
+    list_lost,
     repair,
     utterance_table,
 )
@@ -243,8 +244,7 @@ def _read_csv(
     for line, cells in table.rows:
         where = f"{name}, row {line}"
         text, mended = repair(cells["utterance"])
-        if "\ufffd" in text:
-            found.append(("lost_characters", where, f"{text.count(chr(0xFFFD))} signs"))
+        list_lost(text, where, found)
         if text in MISSING:
             kind = "missing_value_as_text" if text in SAID else "missing_value"
             found.append((kind, where, f"the utterance is {text!r}"))

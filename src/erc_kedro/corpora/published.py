@@ -42,6 +42,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from erc_kedro.corpora import CorpusError
 from erc_kedro.corpora.iemocap import community
+from erc_kedro.sentences import few
 
 _MELD_OFFSETS = {"train": 0, "dev": 1039, "test": 1153}
 _MELD_DIALOGUE = re.compile(r"(train|dev|test)_dia(\d+)")
@@ -81,6 +82,9 @@ _FILLER = re.compile(
     "|scores?|true|hot|one|level|mean|avg|std|pos|act|clip|video|text|audio|visual|face|sr"
     "|int|numeric|ground|majority|perceived|intended|confidence|file|wav"
 )
+
+# Columns that a message names.
+_MOST_NAMES = 20
 
 Vectors = dict[str, Any]
 Field = str | int | Sequence[str] | None
@@ -201,7 +205,7 @@ def _read_parquet(path: Path, utterances: pd.DataFrame, modality: str, field: Fi
     if any(table.index.names):
         table = table.reset_index()
     table.columns = table.columns.map(str)
-    there = f"it has the columns {_listed(table.columns)}"
+    there = f"it has the columns {few(table.columns, _MOST_NAMES)}"
     keys = [name for name in ("utterance_id", "dialogue_id", "position") if name in table.columns]
     numeric = [name for name in table.columns.drop(keys) if is_numeric_dtype(table[name])]
     column = "vector" if field is None else str(field)
@@ -230,7 +234,7 @@ def _chosen(
 ) -> list[str]:
     """The numeric columns that are features: those asked for, or all, but none that is something else."""
     mend = f"features.{modality}.field"
-    there = f"it has the columns {_listed(table.columns)}"
+    there = f"it has the columns {few(table.columns, _MOST_NAMES)}"
     patterns = [str(name) for name in ([field] if isinstance(field, str | int) else field or ())]
     for pattern in patterns:
         if not any(_matches(name, [pattern]) for name in numeric):
@@ -242,7 +246,9 @@ def _chosen(
         firsts = {name: next(iter(table[name]), None) for name in table.columns}
         lists = [name for name, first in firsts.items() if isinstance(first, list | tuple | np.ndarray)]
         if lists:
-            raise CorpusError(f"{path}: no column vector, but lists in {_listed(lists)}; name it in {mend}")
+            raise CorpusError(
+                f"{path}: no column vector, but lists in {few(lists, _MOST_NAMES)}; name it in {mend}"
+            )
         chosen = [name for name in numeric if not is_bool_dtype(table[name])]
     else:
         chosen = [name for name in numeric if _matches(name, patterns)]
@@ -253,10 +259,10 @@ def _chosen(
     if odd:
         others = [name for name in chosen if name not in odd]
         raise CorpusError(
-            f"{path}: no features by their names, but of the corpus or its labels: {_listed(odd)}. Name the "
-            f"columns that are features, or patterns of their names, in {mend}, such as "
+            f"{path}: no features by their names, but of the corpus or its labels: {few(odd, _MOST_NAMES)}. "
+            f"Name the columns that are features, or patterns of their names, in {mend}, such as "
             f"[{', '.join(others[:2]) or 'mfcc*'}], or take the others out of the file"
-            + (f". Its other numbers are {_listed(others)}" if others else "")
+            + (f". Its other numbers are {few(others, _MOST_NAMES)}" if others else "")
         )
     return chosen
 
@@ -281,11 +287,6 @@ def _words(name: str) -> list[str]:
     """``Emotion_ID 2`` as emotion and id."""
     found = re.findall(r"[A-Z]{2,}(?![a-z])|[A-Z]?[^\WA-Z\d_]+|[A-Z]", name)
     return [word.lower() for word in found]
-
-
-def _listed(names: Iterable[str], most: int = 20) -> str:
-    every = list(names)
-    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
 
 
 def _read_npz(path: Path, utterances: pd.DataFrame, modality: str, field: Field) -> _Found:

@@ -68,7 +68,7 @@ def cp1252(byte: int) -> str:
 
 
 def folded_name(name: str) -> str:
-    """A name without what nobody sees or means: case, white space, invisible signs, Unicode's other forms."""
+    """A name without case, white space, invisible characters and Unicode's other forms."""
     plain = unicodedata.normalize("NFKC", name).casefold()
     kept = "".join(char for char in plain if not (char.isspace() or is_invisible(char)))
     return unicodedata.normalize("NFKC", kept)
@@ -85,7 +85,7 @@ def is_invisible(char: str) -> bool:
 def alike(
     named: Iterable[tuple[str, int]], fold: Callable[[str], str] = folded_name
 ) -> list[list[tuple[str, list[int]]]]:
-    """Names that only case, white space, invisible signs or Unicode's other forms tell apart.
+    """Names that only case, white space, invisible characters or Unicode's other forms tell apart.
 
     Args:
         named: (name, line) pairs, a pair an occurrence.
@@ -101,6 +101,12 @@ def alike(
     for name, own in sorted(lines.items(), key=lambda item: -len(item[1])):
         groups[fold(name)].append((name, own))
     return [group for group in groups.values() if len(group) > 1]
+
+
+def list_lost(text: str, where: str, found: list[tuple[str, str, str]]) -> None:
+    """Lists what an earlier program could not read and put U+FFFD for."""
+    if "\ufffd" in text:
+        found.append(("lost_characters", where, f"{text.count(chr(0xFFFD))} signs"))
 
 
 def utterance_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

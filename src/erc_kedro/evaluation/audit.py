@@ -13,6 +13,7 @@ import pandas as pd
 from erc_kedro.evaluation.giveaways import THRESHOLD, label_agreement, row_numbers
 from erc_kedro.evaluation.provenance import is_complete, provenance_errors
 from erc_kedro.schemas import SPLITS
+from erc_kedro.sentences import few
 
 Audit = dict[str, Any]
 
@@ -60,7 +61,7 @@ _MEANINGS = {
     "lost_characters": "Signs that another program could not read and put U+FFFD for; they are gone.",
     "missing_value": "What programs write for a missing value, such as NA or nan; the cell counts as empty.",
     "missing_value_as_text": "A text that programs write for a missing value; it was kept, as if said.",
-    "names_alike": "Names that only case, white space, invisible signs or, of classes, quotes, full "
+    "names_alike": "Names that only case, white space, invisible characters or, of classes, quotes, full "
     "stops, hyphens and underscores tell apart; they count as two.",
     "unused_column": "A column that is none of a manifest's; it was not read.",
     "hour_of_one_digit": "Times whose hour has one digit; they are read as they are meant.",
@@ -184,14 +185,14 @@ def _label_warnings(labels: Mapping[str, Mapping[str, int]]) -> list[str]:
     warnings = []
     untrained = [label for label, counts in labels.items() if not counts["train"]]
     if untrained:
-        warnings.append(f"Labels that do not occur in train, and cannot be learned: {_examples(untrained)}.")
+        warnings.append(f"Labels that do not occur in train, and cannot be learned: {few(untrained)}.")
     lacking = {
         label: [split for split in ("val", "test") if not counts[split]]
         for label, counts in labels.items()
         if counts["train"] and not (counts["val"] and counts["test"])
     }
     if len(lacking) > _MOST_SENTENCES:
-        warnings.append(f"{len(lacking)} labels do not occur in val, or in test: {_examples(lacking)}.")
+        warnings.append(f"{len(lacking)} labels do not occur in val, or in test: {few(lacking)}.")
     else:
         warnings += [
             f"Label {label} does not occur in {' and '.join(absent)}." for label, absent in lacking.items()
@@ -219,11 +220,9 @@ def _no_classes(labels: pd.Series) -> tuple[list[str], list[str]]:
         "the column that holds them so."
     )
     if numeric and ((fractions and len(counts) > _MOST_FRACTIONS) or (rare and len(counts) > _MANY)):
-        return [
-            f"The labels are {len(counts)} numbers, such as {_examples(names, 3)}: no classes. {mend}"
-        ], []
+        return [f"The labels are {len(counts)} numbers, such as {few(names, 3)}: no classes. {mend}"], []
     if len(counts) > _MANY and rare:
-        said = f"Most of the {len(counts)} labels occur once or twice, such as {_examples(names[::-1], 3)}"
+        said = f"Most of the {len(counts)} labels occur once or twice, such as {few(names[::-1], 3)}"
         return [f"{said}: no classes. {mend}"], []
     if numeric and len(counts) > _MANY:
         return [], [f"The labels are {len(counts)} whole numbers; if they measure something: {mend}"]
@@ -262,11 +261,6 @@ def _grouped(irregularities: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _examples(values: Iterable[Any], most: int = 5) -> str:
-    names = [str(value) for value in values]
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
 def _errors(utterances: pd.DataFrame) -> list[str]:
     errors = []
     labelled = utterances["label"].notna()
@@ -278,18 +272,18 @@ def _errors(utterances: pd.DataFrame) -> list[str]:
             errors.append(f"No utterance of the {split} split has a label.")
     mixed = utterances.groupby("dialogue_id")["split"].nunique()
     if (mixed > 1).any():
-        errors.append(f"Dialogues in two splits: {_examples(mixed.index[mixed > 1])}.")
+        errors.append(f"Dialogues in two splits: {few(mixed.index[mixed > 1])}.")
     twice = utterances["utterance_id"].duplicated()
     if twice.any():
-        errors.append(f"Utterances there twice: {_examples(utterances.loc[twice, 'utterance_id'].unique())}.")
+        errors.append(f"Utterances there twice: {few(utterances.loc[twice, 'utterance_id'].unique())}.")
     span = ["clip", "clip_start_s", "clip_end_s"]
     in_splits = utterances[utterances["clip"].notna()].groupby(span, dropna=False)["split"].nunique()
     if (in_splits > 1).any():
         clips = in_splits.index.get_level_values("clip")[in_splits > 1]
-        errors.append(f"Clips, or spans of clips, in two splits: {_examples(clips.unique())}.")
+        errors.append(f"Clips, or spans of clips, in two splits: {few(clips.unique())}.")
     wavs = utterances[utterances["wav"].notna()].groupby("wav")["split"].nunique()
     if (wavs > 1).any():
-        errors.append(f"Sound files in two splits: {_examples(wavs.index[wavs > 1])}.")
+        errors.append(f"Sound files in two splits: {few(wavs.index[wavs > 1])}.")
     return errors
 
 
@@ -335,7 +329,7 @@ def encoder_errors(
                 if (dialogue in of_encoder and facts["corpus"] == corpus) or words in words_known
             ]
             if seen:
-                errors.append(f"The text encoder {how} {len(seen)} dialogues of {split}: {_examples(seen)}.")
+                errors.append(f"The text encoder {how} {len(seen)} dialogues of {split}: {few(seen)}.")
     now = {dialogue: words for own in said.values() for dialogue, words in own.items()}
     learned = {**facts["selected_on"], **facts["trained_on"]}
     whole = {
@@ -345,7 +339,7 @@ def encoder_errors(
     }
     if whole:
         errors.append(
-            f"The text encoder was fine-tuned before utterances of {_examples(sorted(whole))} were left out "
+            f"The text encoder was fine-tuned before utterances of {few(sorted(whole))} were left out "
             "(drop_leaks); `kedro run --pipeline=finetune` fits it anew."
         )
     return errors
@@ -685,7 +679,7 @@ def _warn_of_giveaways(
 
 
 def _counted(facts: Mapping[str, Any], kind: str) -> str:
-    return f"{_examples(facts[kind])} ({facts[f'{kind}_in_all']} of {facts['dimension']})"
+    return f"{few(facts[kind])} ({facts[f'{kind}_in_all']} of {facts['dimension']})"
 
 
 def clip_cells(facts: Mapping[str, Any]) -> list[str]:
@@ -725,7 +719,7 @@ def page(audit: Mapping[str, Any], features_audit: Mapping[str, Any] | None) -> 
     lines = [title, "", f"Protocol: {audit['protocol']}.", ""]
     lines += [f"{note}\n" for note in audit["notes"]]
     lines += _sentences("Errors", [*audit["errors"], *of_features["errors"]])
-    warnings = [*audit["not_learnable"], *audit["warnings"], *of_features["warnings"]]
+    warnings = [*audit.get("not_learnable", []), *audit["warnings"], *of_features["warnings"]]
     lines += _sentences("Warnings", warnings)
 
     columns = ("utterances", "labelled", "dialogues", "speakers", "clips", "wavs")
@@ -801,7 +795,7 @@ def _features_section(audit: Mapping[str, Any]) -> list[str]:
     )
     for modality, facts in modalities.items():
         if facts["examples"]:
-            lines += [f"Identical {modality} vectors: {_examples(facts['examples'], 10)}.", ""]
+            lines += [f"Identical {modality} vectors: {few(facts['examples'], 10)}.", ""]
     return lines + (_clips_section(audit["clips"]) if audit["clips"] else [])
 
 
@@ -809,8 +803,8 @@ def _source_sentence(modality: str, source: Mapping[str, Any]) -> str:
     columns, left_out = source.get("columns"), source.get("left_out")
     return (
         f"{modality.capitalize()}: {source['name']} (SHA-256 {source['version']}), {source.get('part')}"
-        + (f": {_examples(columns, 20)}" if columns else "")
-        + (f"; not used: {_examples(left_out, 20)}" if left_out else "")
+        + (f": {few(columns, 20)}" if columns else "")
+        + (f"; not used: {few(left_out, 20)}" if left_out else "")
         + "."
     )
 

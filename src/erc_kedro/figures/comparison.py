@@ -34,8 +34,9 @@ def comparison_markdown(table: pd.DataFrame, cards: Mapping[str, Mapping[str, An
 
     Args:
         table: ``schemas.comparison`` with a column ``corpus``.
-        cards: by corpus: its ``title``, ``protocol``, whether it is ``synthetic``, and its
-            ``experiments``: by name their ``parameters`` and ``key``, None where none was trained.
+        cards: by corpus: its ``title``, ``protocol``, whether it is ``synthetic``, its ``cautions``
+            (sentences), and its ``experiments``: by name their ``parameters``, the modalities that are
+            ``shown``, and their ``key``, None where none was trained.
         reference: the experiment that the others were tested against.
     """
     lines = ["# Experiments compared", ""]

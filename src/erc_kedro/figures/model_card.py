@@ -6,6 +6,7 @@ from typing import Any
 from erc_kedro.figures.reading import scaled_modalities
 from erc_kedro.figures.section import CorpusSection, Table
 from erc_kedro.figures.tables import HEADLINE, files, markdown_cell
+from erc_kedro.schemas import MODALITIES
 
 _INTENDED = {
     False: "Research on recognising emotion in conversations, and prototypes in which a person sees the "
@@ -61,7 +62,7 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
     parameters = training.get("parameters") or {}
     model = parameters.get("model") or {}
     unread = {*section.absent, *(parameters.get("withhold") or [])}
-    used = [name for name in model.get("modalities") or ["text", "audio", "visual"] if name not in unread]
+    used = [name for name in model.get("modalities") or MODALITIES if name not in unread]
     extractors = training.get("extractors") or {}
     seeds = section.metrics["seed"].nunique() if section.metrics is not None else 0
     labels = markdown_cell(", ".join(section.card.get("labels") or []) or "its labels")
@@ -99,7 +100,7 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         + _PREDICTED.format(
             classes=labels,
             modalities=_listed(used),
-            context=_context(training, section.absent, used),
+            context=_context(training, used),
         ),
         "",
         "## What they are not for",
@@ -143,14 +144,14 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _context(training: Mapping[str, Any], absent: Sequence[str], used: Collection[str]) -> str:
+def _context(training: Mapping[str, Any], used: Collection[str]) -> str:
     """Which other utterances a prediction rests on: through the network, its scaling or its text vectors."""
     parameters = training.get("parameters") or {}
     model = parameters.get("model") or {}
     text = ((training.get("extractors") or {}).get("text") or {}).get("settings") or {}
     if "text" not in used:
         text = {}
-    scaled = set(scaled_modalities(parameters, absent)) & {"speaker", "speaker_past"}
+    scaled = set(scaled_modalities(parameters, set(MODALITIES) - set(used))) & {"speaker", "speaker_past"}
     causal = bool(model.get("causal"))
     alone = model.get("architecture") in _ALONE
     later = (not alone and not causal) or text.get("following") or "speaker" in scaled
