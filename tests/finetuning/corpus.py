@@ -45,5 +45,7 @@ def parameters(encoder, **options) -> FinetuneParameters:
         "jobs": 1,
         "precision": "no",
         "folds": 0,
+        "read": "own",
+        "speaker_names": False,
     }
     return FinetuneParameters(**(quick | options))

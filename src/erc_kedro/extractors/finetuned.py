@@ -8,7 +8,7 @@ of it.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -81,6 +81,7 @@ class EncoderCard(BaseModel):
         encoder, licence, digest: what it started from.
         settings: how it is shown an utterance, and its vectors are pooled, as fields of ``TextParameters``;
             the head reads the last layer in any case.
+        read: where the head reads it: ``own``, the mean over an utterance's own tokens, or ``mask``.
         parameters: of the fine-tuning, as configured.
         run: the MLflow run that fitted it, if it was tracked.
         fitted: by subfolder; "" is the folder itself.
@@ -97,6 +98,7 @@ class EncoderCard(BaseModel):
     licence: str
     digest: str
     settings: dict[str, Any]
+    read: Literal["own", "mask"] = "own"
     parameters: dict[str, Any]
     run: str | None
     fitted: dict[str, Fitted]
@@ -117,7 +119,9 @@ class FineTuned:
 
     def settings(self, parameters: TextParameters, folder: Path) -> TextParameters:
         """The parameters with the encoder in ``folder``, and shown utterances as it was in training."""
-        return parameters.model_copy(update={**self.card.settings, "encoder": str(folder)})
+        # A card from before there were questions says nothing of them.
+        usual = {name: TextParameters.model_fields[name].default for name in ("template", "question")}
+        return parameters.model_copy(update={**usual, **self.card.settings, "encoder": str(folder)})
 
     def shares(self, utterances: pd.DataFrame) -> list[tuple[Path, np.ndarray]]:
         """Each encoder's folder, and the utterances [N] whose vectors it makes.
@@ -147,7 +151,7 @@ class FineTuned:
         """
         table = np.zeros((len(utterances), len(self.card.classes)), np.float32)
         for folder, own in self.shares(utterances):
-            table[own] = _probabilities(folder, read[own])
+            table[own] = np.exp(log_probabilities(folder, read[own]))
         frame = utterances[["utterance_id", "split", "label"]].reset_index(drop=True)
         frame.insert(0, "seed", self.card.fitted[""].seed)
         frame.insert(3, "head", "t")
@@ -210,9 +214,10 @@ def find(encoder: str, own: Path) -> FineTuned | None:
     return FineTuned(folder, card)
 
 
-def _probabilities(folder: Path, vectors: np.ndarray) -> np.ndarray:
+def log_probabilities(folder: Path, vectors: np.ndarray) -> np.ndarray:
+    """What the head in ``folder`` makes of the vectors that it reads [N, H]: float32 [N, C]."""
     import torch
     from safetensors.torch import load_file
 
     head = load_file(folder / HEAD)
-    return (torch.from_numpy(vectors) @ head["weight"].T + head["bias"]).softmax(-1).numpy()
+    return (torch.from_numpy(vectors) @ head["weight"].T + head["bias"]).log_softmax(-1).numpy()

@@ -11,8 +11,8 @@ import pandas as pd
 from erc_kedro import extractors
 from erc_kedro.extractors.base import Card, ExtractionError, Line, fingerprint
 from erc_kedro.extractors.cache import Cache, Result, matrix
-from erc_kedro.extractors.finetuned import FineTuned
-from erc_kedro.parameters import TextParameters
+from erc_kedro.extractors.finetuned import FineTuned, log_probabilities
+from erc_kedro.parameters import TextParameters, WindowParameters
 from erc_kedro.progress import bar as progress_bar
 
 
@@ -49,21 +49,28 @@ def extract(
         training = [line for line, split in zip(spoken, splits, strict=True) if split == "train"]
         extractor = extractors.build("text", parameters, training=training)
         return Extracted(vectors(extractor, spoken, cache, parameters), extractor.card)
-    table, cards = None, []
+    made: dict[str, np.ndarray] = {}
+    cards = []
+    wanted, read = finetuned.settings(parameters, finetuned.folder).poolings, finetuned.card.read
+    pooled = [*dict.fromkeys(name for name in (*wanted, read) if name != "log_probabilities")]
     for folder, which in finetuned.shares(utterances):
-        asked = finetuned.settings(parameters, folder)
-        extractor = Transformer(asked, for_head=True)
+        asked = finetuned.settings(parameters, folder).model_copy(update={"pooling": tuple(pooled)})
+        extractor = Transformer(asked)
         # All utterances are the context of some.
         spoken = [line for line, own in zip(lines(utterances, asked), which, strict=True) if own]
-        made = vectors(extractor, spoken, cache, asked)
-        table = np.zeros((len(utterances), made.shape[1]), np.float32) if table is None else table
-        table[which] = made
+        rows = vectors(extractor, spoken, cache, asked)
+        parts = dict(zip(pooled, np.split(rows, len(pooled), axis=1), strict=True))
+        parts["log_probabilities"] = log_probabilities(folder, parts[read])
+        for name in {*wanted, read}:
+            part = parts[name]
+            table = made.setdefault(name, np.zeros((len(utterances), part.shape[1]), np.float32))
+            table[which] = part
         cards.append(extractor.card)
-    assert table is not None
-    version = fingerprint(*(card.version for card in cards))
-    # The encoder's own vector has half of the numbers, its head's the others.
-    made, read = np.split(table, 2, axis=1)
-    return Extracted(made, Card(finetuned.name, made.shape[1], finetuned.card.licence, version), read)
+    version = fingerprint(*(card.version for card in cards), wanted)
+    joined = np.concatenate([made[name] for name in wanted], axis=1)
+    return Extracted(
+        joined, Card(finetuned.name, joined.shape[1], finetuned.card.licence, version), made[read]
+    )
 
 
 def lines(utterances: pd.DataFrame, parameters: TextParameters) -> list[Line]:
@@ -138,71 +145,64 @@ def _length(line: Line) -> int:
 
 
 class Transformer:
-    """An encoder of ``transformers``: the mean over tokens of one or several layers, at unit length.
+    """An encoder of ``transformers``: its states averaged over tokens, or at a mask, each at unit length.
 
-    With context or speakers' names, everything is one input and the mean is over the utterance's own tokens,
-    so that its vector is its own; what does not fit is cut off at the far ends.
+    With context, speakers' names or a question, everything is one input and a mean is over the utterance's
+    own tokens, so that its vector is its own; what does not fit is cut off at the far ends.
     """
 
-    def __init__(
-        self, parameters: TextParameters, training: Sequence[Line] = (), for_head: bool = False
-    ) -> None:
+    def __init__(self, parameters: TextParameters, training: Sequence[Line] = ()) -> None:
         """Loads the encoder; nothing is fitted on ``training``.
 
-        Args:
-            for_head: each vector is followed by what the head of a fine-tuned encoder reads, the mean of the
-                last layer over the utterance's own tokens, which it is the mean over, too.
         Raises:
-            ValueError: there is no such encoder, or a packaged one's weights are not the ones expected.
+            ValueError: there is no such encoder, or a packaged one's weights are not the ones expected; or it
+                cannot be asked.
         """
         from transformers import AutoModel, AutoTokenizer
 
         from erc_kedro.extractors import hub
         from erc_kedro.extractors.windows import Windows
 
+        if "log_probabilities" in parameters.poolings:
+            raise ValueError("pooling: log_probabilities are those of a fine-tuned encoder's head")
         kinds = (AutoTokenizer.from_pretrained, hub.model(AutoModel))
         (tokenizer, model), digest, licence = hub.load(parameters.encoder, kinds, "features.text.encoder")
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         self._tokenizer, self._model = tokenizer, model
-        self._parameters, self._for_head = parameters, for_head
+        self._parameters = parameters
         self._limit = min(parameters.max_tokens, tokenizer.model_max_length)
-        self._windows = Windows(tokenizer, self._limit)
-        surroundings = f"{parameters.context} {parameters.following} {parameters.speaker_names}"
-        settings = (
-            f"{parameters.pooling} {self._limit} {surroundings} {parameters.own_tokens} {for_head} unit"
-        )
+        self._windows = Windows(tokenizer, self._limit, parameters)
+        shown = parameters.model_dump_json(include={*WindowParameters.model_fields, "pooling"})
         self.card = Card(
             name=parameters.encoder,
-            dimension=int(model.config.hidden_size) * (2 if for_head else 1),
+            dimension=int(model.config.hidden_size) * len(parameters.poolings),
             licence=licence,
-            version=fingerprint(digest, settings),
+            version=fingerprint(digest, self._limit, shown, "unit"),
         )
 
     def __call__(self, signals: Sequence[Line]) -> np.ndarray:
         import torch
 
-        from erc_kedro.extractors.windows import pooled
-
-        alone = not (self._parameters.own_tokens or self._for_head)
-        tokens, own = self._plain(signals) if alone else self._in_context(signals)
+        tokens, places = self._in_context(signals) if self._parameters.own_tokens else self._plain(signals)
         tokens = {name: value.to(self._model.device) for name, value in tokens.items()}
         with torch.inference_mode():
             states = self._model(**tokens, output_hidden_states=True).hidden_states
-            hidden = (
-                torch.stack(states[-4:]).mean(0) if self._parameters.pooling == "last_four" else states[-1]
-            )
-            if self._parameters.pooling == "cls":
-                vectors = hidden[:, 0]
-            else:
-                vectors = pooled(hidden, own.to(hidden.device))
-            unit = [torch.nn.functional.normalize(vectors, dim=-1)]
-            if self._for_head:
-                read = pooled(states[-1], own.to(hidden.device))
-                unit.append(torch.nn.functional.normalize(read, dim=-1))
+            made = [self._pooled(name, states, places) for name in self._parameters.poolings]
+            unit = [torch.nn.functional.normalize(vectors, dim=-1) for vectors in made]
             return torch.cat(unit, -1).cpu().numpy()
 
-    def _plain(self, signals: Sequence[Line]) -> tuple[Any, Any]:
+    def _pooled(self, name: str, states: Any, places: dict[str, Any]) -> Any:
+        import torch
+
+        from erc_kedro.extractors.windows import pooled
+
+        if name == "cls":
+            return states[-1][:, 0]
+        hidden = torch.stack(states[-4:]).mean(0) if name == "last_four" else states[-1]
+        return pooled(hidden, places["mask" if name == "mask" else "own"].to(hidden.device))
+
+    def _plain(self, signals: Sequence[Line]) -> tuple[Any, dict[str, Any]]:
         import torch
 
         tokens = self._tokenizer(
@@ -212,15 +212,22 @@ class Transformer:
             max_length=self._limit,
             return_tensors="pt",
         )
-        return tokens, torch.block_diag(*tokens["attention_mask"]).bool()
+        return tokens, {"own": torch.block_diag(*tokens["attention_mask"]).bool()}
 
-    def _in_context(self, signals: Sequence[Line]) -> tuple[Any, Any]:
-        windows = self._windows
-        rows = []
+    def _in_context(self, signals: Sequence[Line]) -> tuple[Any, dict[str, Any]]:
+        from erc_kedro.extractors.windows import at_masks, own_tokens
+
+        windows, rows = self._windows, []
         for line in signals:
             before, after = ([windows.tokens(*said) for said in side] for side in (line.before, line.after))
-            rows.append(windows.window(before, [windows.tokens(line.speaker, line.text)], after))
-        return windows.batch(rows)
+            own, asked = windows.tokens(line.speaker, line.text), windows.question(line.speaker)
+            rows.append(windows.window(before, [own], after, [asked]))
+        tokens = windows.pad(rows)
+        length = tokens["input_ids"].shape[1]
+        places = {"own": own_tokens(rows, length)}
+        if self._parameters.asked is not None:
+            places["mask"] = at_masks(rows, length)
+        return tokens, places
 
 
 class TfidfSvd:

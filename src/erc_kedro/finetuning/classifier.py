@@ -17,7 +17,7 @@ ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout", "atten
 
 
 class Classifier(nn.Module):
-    """Scores the targets of windows.
+    """Scores the targets of windows, each by the mean over the tokens that are read of it.
 
     The head reads an utterance's vector at one length, whatever its own was: extraction keeps vectors at unit
     length, and the head must mean the same for them. The length is the mean one before training: at √H the
@@ -33,17 +33,17 @@ class Classifier(nn.Module):
         self.head = nn.Linear(int(encoder.config.hidden_size), classes)  # type: ignore[union-attr, arg-type]
         self.register_buffer("length", torch.ones(()))
 
-    def measure(self, tokens: dict[str, Tensor], own: Tensor) -> None:
+    def measure(self, tokens: dict[str, Tensor], read: Tensor) -> None:
         """Sets the length from some windows; the arguments are those of ``forward``."""
         with torch.no_grad():
-            vectors = pooled(self.encoder(**tokens).last_hidden_state, own).float()
+            vectors = pooled(self.encoder(**tokens).last_hidden_state, read).float()
         self.length.fill_(vectors.norm(dim=1).mean())
 
-    def forward(self, tokens: dict[str, Tensor], own: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [T, C] and unit vectors [T, H] of targets, from tokens [B, L] and masks [T, B * L]."""
+    def forward(self, tokens: dict[str, Tensor], read: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [T, C], unit vectors [T, H] of targets; from tokens [B, L], those to read [T, B * L]."""
         hidden = self.encoder(**tokens).last_hidden_state
         # Lengths and products of vectors want full precision.
-        unit = nn.functional.normalize(pooled(hidden, own).float(), dim=-1)
+        unit = nn.functional.normalize(pooled(hidden, read).float(), dim=-1)
         return self.head(self.dropout(unit * self.length)), unit
 
 
@@ -93,23 +93,22 @@ def with_adapters(encoder: nn.Module, parameters: LoraParameters) -> nn.Module:
 def groups(network: Classifier, parameters: FinetuneParameters) -> list[dict[str, Any]]:
     """The optimiser's groups: each layer's learning rate is ``layer_decay`` of that of the layer above.
 
-    The head has the full rate, the top layer one step less, the embeddings least. Biases and norms have no
-    weight decay.
+    The head has a rate of its own, or the full one, the top layer one step less, the embeddings least.
+    Biases and norms have no weight decay.
     """
     stack = _stack(network.encoder)
     layers = len(stack[1]) if stack else 0
-    made: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    head = parameters.head_learning_rate or parameters.learning_rate
+    made: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            key = (_height(name, stack[0] if stack else None, layers), parameter.ndim > 1)
+            below = layers + 1 - _height(name, stack[0] if stack else None, layers)
+            rate = parameters.learning_rate * parameters.layer_decay**below
+            key = (head if name.startswith("head.") else rate, parameter.ndim > 1)
             made.setdefault(key, []).append(parameter)
     return [
-        {
-            "params": group,
-            "rate": parameters.learning_rate * parameters.layer_decay ** (layers + 1 - height),
-            "weight_decay": parameters.weight_decay if decays else 0.0,
-        }
-        for (height, decays), group in made.items()
+        {"params": group, "rate": rate, "weight_decay": parameters.weight_decay if decays else 0.0}
+        for (rate, decays), group in made.items()
     ]
 
 

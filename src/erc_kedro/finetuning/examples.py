@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from erc_kedro.extractors.text import shown_speakers
-from erc_kedro.extractors.windows import Window, Windows
+from erc_kedro.extractors.windows import Window, Windows, at_masks, own_tokens
 from erc_kedro.parameters import FinetuneParameters
 
 
@@ -35,16 +35,19 @@ class Dialogues:
         limit: int,
         parameters: FinetuneParameters,
     ) -> None:
-        self._windows = Windows(tokenizer, limit)
+        self._windows = Windows(tokenizer, limit, parameters)
         self._parameters = parameters
         code = {name: index for index, name in enumerate(classes)}
         table = utterances.sort_values(["dialogue_id", "position"])
         speakers = shown_speakers(table, parameters.speaker_names)
         tokens = [self._windows.tokens(*said) for said in zip(speakers, table["text"], strict=True)]
+        questions = [self._windows.question(speaker) for speaker in speakers]
         labels = table["label"].map(code).fillna(-1).astype(int).to_numpy()
-        self._said: dict[str, list[tuple[list[int], int]]] = {}
-        for dialogue, own, label in zip(table["dialogue_id"], tokens, labels, strict=True):
-            self._said.setdefault(dialogue, []).append((own, int(label)))
+        self._said: dict[str, list[_Said]] = {}
+        for dialogue, own, question, label in zip(
+            table["dialogue_id"], tokens, questions, labels, strict=True
+        ):
+            self._said.setdefault(dialogue, []).append(_Said(own, question, int(label)))
 
     @property
     def count(self) -> int:
@@ -65,9 +68,9 @@ class Dialogues:
             most = targets if draw is None else int(draw.integers(1, targets + 1))
             while first < len(said):
                 last = first + 1
-                taken = len(said[first][0])
+                taken = said[first].size
                 while last < min(len(said), first + most):
-                    taken += len(said[last][0])
+                    taken += said[last].size
                     if 2 * taken > self._windows.room:
                         break
                     last += 1
@@ -81,21 +84,40 @@ class Dialogues:
                 first, most = last, targets
         return made
 
-    def _example(self, said: list[tuple[list[int], int]], first: int, last: int) -> Example:
-        before = said[max(0, first - self._parameters.context) : first]
-        after = said[last : last + self._parameters.following]
-        window = self._windows.window(
-            *([own for own, _ in part] for part in (before, said[first:last], after))
-        )
-        return Example(window, tuple(label for _, label in said[first:last]))
+    def _example(self, said: "list[_Said]", first: int, last: int) -> Example:
+        earlier = said[max(0, first - self._parameters.context) : first]
+        targets = said[first:last]
+        later = said[last : last + self._parameters.following]
+        before, own, after = ([one.own for one in part] for part in (earlier, targets, later))
+        window = self._windows.window(before, own, after, [one.question for one in targets])
+        return Example(window, tuple(one.label for one in targets))
 
     def tensors(self, examples: Sequence[Example]) -> tuple[dict[str, Any], Any, Any]:
-        """Tokens [B, L], each target's own tokens [T, B * L], and its class [T]."""
+        """Of T labelled targets: tokens [B, L], what the head reads of each [T, B * L], and its class [T]."""
         import torch
 
-        tokens, own = self._windows.batch([example.window for example in examples])
+        windows = [example.window for example in examples]
+        tokens = self._windows.pad(windows)
+        length = tokens["input_ids"].shape[1]
+        own = own_tokens(windows, length)
         labels = torch.tensor([label for example in examples for label in example.labels])
-        return tokens, own, labels.masked_fill(~own.any(1), -1)
+        # Without a word there is nothing to learn.
+        seen = (labels >= 0) & own.any(1)
+        read = own if self._parameters.asked is None else at_masks(windows, length)
+        return tokens, read[seen], labels[seen]
+
+
+@dataclass(frozen=True)
+class _Said:
+    """An utterance's tokens, its question's, and its class's number (-1: unlabelled)."""
+
+    own: list[int]
+    question: list[int]
+    label: int
+
+    @property
+    def size(self) -> int:
+        return len(self.own) + len(self.question)
 
 
 def batches(

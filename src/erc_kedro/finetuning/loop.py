@@ -34,8 +34,8 @@ SAVE_EVERY_S = 60.0
 # What decides how many fits there are, how fast, and what is read from them, or is in the key as what it
 # comes to on this machine.
 IDLE = {"jobs", "processes", "precision", "folds", "seed", "pooling"}
-# What is summed over an epoch's steps.
-NOTHING = {"loss": 0.0, "labelled": 0.0, "utterances": 0.0, "seconds": 0.0}
+# Steps between two looks at the loss, which wait for the device.
+LOOK_EVERY = 20
 
 
 @dataclass(frozen=True)
@@ -135,11 +135,12 @@ def _train(
     state = checkpoint.load(folder, key)
     history: list[dict[str, float]] = []
     first, resumed = 0, ""
-    sums = dict(NOTHING)
+    sums = _nothing(accelerator.device)
     if state is not None:
         inner.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
-        history, first, sums = state["history"], state["step"], state["sums"]
+        history, first = state["history"], state["step"]
+        sums = state["sums"] | {"loss": state["sums"]["loss"].to(accelerator.device)}
         resumed = f"epoch {len(history)} step {first}"
 
     def save(step: int) -> float:
@@ -188,12 +189,14 @@ def _train(
                     )
                 sums["loss"] += loss * labelled
                 sums["labelled"] += labelled
-                sums["seconds"] += time.monotonic() - started
                 together = steps[step * world : (step + 1) * world]
                 passed = sum(len(example.labels) for part in together for example in part)
                 sums["utterances"] += passed
                 bar.update(passed)
                 due = time.monotonic() - saved_at > max(SAVE_EVERY_S, patience)
+                if due or step % LOOK_EVERY == 0 or step + 1 == len(steps) // world:
+                    _check(sums["loss"])
+                sums["seconds"] += time.monotonic() - started
                 if due and accelerator.sync_gradients:
                     patience = save(step + 1)
                     saved_at = time.monotonic()
@@ -202,9 +205,9 @@ def _train(
             if accelerator.is_main_process:
                 scores = _validate(inner, validated, accelerator, parameters)
             scores = _from_main(scores, accelerator)
-            row = {"epoch": epoch, "train_loss": sums["loss"] / sums["labelled"], **scores}
-            history.append({**row, "seconds": sums["seconds"]})
-            sums = dict(NOTHING)
+            row = {"epoch": epoch, "train_loss": float(sums["loss"] / sums["labelled"]), **scores}
+            history.append({**row, "seconds": float(sums["seconds"])})
+            sums = _nothing(accelerator.device)
             if accelerator.is_main_process and best_epoch(history) == epoch:
                 _export(inner, tokenizer, folder)
             bar.set_postfix(epoch=epoch, val_wf1=f"{row['val_weighted_f1']:.3f}")
@@ -221,28 +224,35 @@ def _step(
     weight: Tensor,
     accelerator: Any,
     parameters: FinetuneParameters,
-) -> tuple[float, int]:
-    """Loss and number of labelled targets of one batch, after its gradient step."""
-    tokens, own, labels = _on(accelerator.device, learned.tensors(batch))
-    seen = labels >= 0
+) -> tuple[Tensor, int]:
+    """Loss and number of labelled targets of one batch, after its gradient step; waits for no device."""
+    tokens, read, labels = _on(accelerator.device, learned.tensors(batch))
     with accelerator.autocast():
-        logits, unit = network(tokens, own)
-    logits, unit, labels = logits.float()[seen], unit[seen], labels[seen]
+        logits, unit = network(tokens, read)
     loss = nn.functional.cross_entropy(
-        logits, labels, weight=weight, label_smoothing=parameters.label_smoothing
+        logits.float(), labels, weight=weight, label_smoothing=parameters.label_smoothing
     )
     if parameters.contrastive:
         loss = loss + parameters.contrastive * classifier.contrast(
             unit, labels, parameters.contrastive_temperature
         )
-    if not torch.isfinite(loss):
-        raise FloatingPointError("the loss is no longer finite; lower finetune.learning_rate")
     accelerator.backward(loss)
     if accelerator.sync_gradients:
         accelerator.clip_grad_norm_(network.parameters(), parameters.gradient_clip)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
-    return float(loss.detach()), int(seen.sum())
+    return loss.detach(), len(labels)
+
+
+def _check(loss: Tensor) -> None:
+    if not torch.isfinite(loss):
+        raise FloatingPointError("the loss is no longer finite; lower finetune.learning_rate")
+
+
+def _nothing(device: Any) -> dict[str, Tensor]:
+    """What is summed over an epoch's steps; the loss stays on the device."""
+    sums = {name: torch.zeros((), dtype=torch.float64) for name in ("labelled", "utterances", "seconds")}
+    return {"loss": torch.zeros((), device=device), **sums}
 
 
 def _validate(
@@ -255,11 +265,10 @@ def _validate(
     truth, logits = [], []
     with torch.inference_mode(), accelerator.autocast():
         for batch in batches(data.examples(), 4 * parameters.batch_utterances, parameters.batch_tokens):
-            tokens, own, labels = _on(accelerator.device, data.tensors(batch))
-            logits.append(network(tokens, own)[0].float().cpu())
-            truth.append(labels.cpu())
-    y, z = torch.cat(truth), torch.cat(logits)
-    y, z = y[y >= 0], z[y >= 0]
+            tokens, read, labels = data.tensors(batch)
+            truth.append(labels)
+            logits.append(network(*_on(accelerator.device, (tokens, read, labels))[:2])[0].float())
+    y, z = torch.cat(truth), torch.cat(logits).cpu()
     guess = z.argmax(1).numpy()
     return {
         "val_loss": float(nn.functional.cross_entropy(z, y)),
@@ -322,8 +331,19 @@ def _schedule(along: float, warmup: float) -> float:
 
 
 def _on(device: Any, tensors: tuple[dict[str, Tensor], Tensor, Tensor]) -> Any:
-    tokens, own, labels = tensors
-    return {name: value.to(device) for name, value in tokens.items()}, own.to(device), labels.to(device)
+    tokens, read, labels = tensors
+    return (
+        {name: _moved(value, device) for name, value in tokens.items()},
+        _moved(read, device),
+        _moved(labels, device),
+    )
+
+
+def _moved(value: Tensor, device: Any) -> Tensor:
+    if device.type != "cuda":
+        return value.to(device)
+    # Only from pinned memory does a copy not wait for what the device is doing.
+    return value.pin_memory().to(device, non_blocking=True)
 
 
 def code_version() -> str:
