@@ -278,8 +278,11 @@ def test_the_recipe_for_a_large_roberta_runs_on_a_small_one(tmp_path):
         {"lora": LoraParameters(rank=4), "learning_rate": 2e-2, "epochs": 1},
         {"contrastive": 0.5, "class_weighting": "sqrt", "label_smoothing": 0.1},
         {"accumulate": 2, "batch_utterances": 4, "precision": "bf16"},
+        {"read": "mask", "speaker_names": "letters", "context": 2},
+        {"read": "mask", "speaker_names": True, "context": 2, "following": 2, "targets": 3, "epochs": 20},
+        {"read": "mask", "question": "{mask} is this", "head_learning_rate": 2e-2},
     ],
-    ids=["lora", "losses", "accumulated in bf16"],
+    ids=["lora", "losses", "accumulated in bf16", "asked", "several asked in a window", "asked of no name"],
 )
 def test_each_way_to_learn_leaves_an_encoder_that_extracts_what_it_was_validated_on(base, tmp_path, options):
     table = toy(40)
@@ -294,6 +297,53 @@ def test_each_way_to_learn_leaves_an_encoder_that_extracts_what_it_was_validated
     # In bf16 an utterance may change sides.
     assert score == pytest.approx(found.card.fitted[""].weighted_f1, abs=0.03)
     assert not [name for name in load_file(tmp_path / "tuned" / "model.safetensors") if "lora" in name]
+
+
+def test_vectors_are_what_was_asked_for_beside_each_other_and_the_head_says_the_same_of_them(base, tmp_path):
+    table, wanted = toy(20), ["mask", "own", "log_probabilities"]
+    asked = parameters(base, read="mask", question="is it {mask}", pooling=wanted, folds=2)
+    finetune(table, CARD, "toy", asked, tmp_path / "tuned")
+    found = finetuned.find("finetuned", tmp_path / "tuned")
+    made = vectors(found, table, tmp_path / "cache")
+    assert made.vectors.shape == (len(table), 16 + 16 + 3)
+    np.testing.assert_array_equal(made.vectors[:, :16], made.read)
+    predictions = found.predictions(table, made.read)
+    said = predictions[[f"p_{name}" for name in CLASSES]].to_numpy()
+    np.testing.assert_allclose(np.exp(made.vectors[:, 32:]), said, atol=1e-6)
+
+
+def test_the_card_alone_says_how_an_utterance_is_shown(base, tmp_path):
+    """Whatever the parameters of extraction say of it."""
+    table = toy(20)
+    asked = parameters(base, read="mask", speaker_names=True, context=1, question="{speaker} is {mask}")
+    finetune(table, CARD, "toy", asked, tmp_path / "tuned")
+    found = finetuned.find(str(tmp_path / "tuned"), tmp_path)
+    other = TextParameters(template="{text} no {speaker}", question="oh {mask}", context=3, pooling="mask")
+    made = vectors(found, table, tmp_path / "cache")
+    again = text.extract(table, other, tmp_path / "other cache", found)
+    np.testing.assert_array_equal(again.vectors, made.vectors)
+
+
+def test_a_card_from_before_there_were_questions_still_reads_its_own_tokens(tuned, tmp_path):
+    found, table = tuned
+    card = found.card.model_dump()
+    del card["read"], card["settings"]["template"], card["settings"]["question"]
+    old = finetuned.FineTuned(found.folder, finetuned.EncoderCard(**card))
+    before = finetuned.FineTuned(
+        found.folder,
+        found.card.model_copy(update={"settings": {**found.card.settings, "template": "{speaker}: {text}"}}),
+    )
+    made = [
+        text.extract(table, TextParameters(template="{text}"), tmp_path / n, one)
+        for n, one in (("old", old), ("new", before))
+    ]
+    np.testing.assert_array_equal(made[0].vectors, made[1].vectors)
+
+
+def test_an_encoder_that_cannot_be_asked_is_refused_by_parameter(tmp_path):
+    folder = tiny.without_mask(tmp_path / "decoder")
+    with pytest.raises(ValueError, match=r"decoder has no mask token .*finetune\.read: own"):
+        finetune(toy(10), CARD, "toy", parameters(folder, read="mask", question="{mask}"), tmp_path / "tuned")
 
 
 def test_several_processes_fit_one_encoder(base, tmp_path):
@@ -322,12 +372,13 @@ if __name__ == "__main__":
         ({"folds": 50}, r"finetune\.folds is 50, but training has"),
         ({"encoder": "no/such-model"}, r"finetune\.encoder: 'no/such-model'"),
         ({"precision": "fp16"}, r"finetune\.precision: fp16 needs a GPU"),
+        ({"learning_rate": 1e30}, r"the loss is no longer finite; lower finetune\.learning_rate"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused_by_parameter(base, tmp_path, change, message):
     if torch.cuda.is_available() and "precision" in change:
         pytest.skip("there is a GPU")
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, FloatingPointError), match=message):
         finetune(toy(10), CARD, "toy", parameters(base).model_copy(update=change), tmp_path)
 
 

@@ -152,8 +152,9 @@ texts = st.fixed_dictionaries(
     {
         "context": st.integers(0, 3),
         "speaker_names": st.sampled_from([True, False, "letters"]),
-        "pooling": st.sampled_from(["mean", "own", "last_four"]),
-        "max_tokens": st.sampled_from([12, 64]),
+        "pooling": st.sampled_from(["mean", "own", "last_four", "mask", ["own", "mask"]]),
+        "question": st.sampled_from(["is it {mask} ?", "{mask}"]),
+        "max_tokens": st.sampled_from([16, 64]),
     }
 )
 
