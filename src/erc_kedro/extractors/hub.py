@@ -71,14 +71,7 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
     source: str | Path = name
     licence = "as the model's card says"
     if name in PACKAGED:
-        packaged = PACKAGED[name]
-        licence = packaged.licence
-        source = Path(importlib.import_module(packaged.module).get_model_path())
-        weights = _sha256(source / packaged.weights)
-        if weights != packaged.sha256:
-            raise ValueError(
-                f"{parameter}: the weights of {name} hash to {weights}, not {packaged.sha256}; reinstall it"
-            )
+        source, licence = packaged_folder(name, parameter), PACKAGED[name].licence
     made = []
     for kind in kinds:
         try:
@@ -111,6 +104,22 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
             )
     libraries = (version(package).split(".")[:2] for package in ("transformers", "tokenizers", "torch"))
     return made, fingerprint(*files, *libraries), licence
+
+
+def packaged_folder(name: str, parameter: str) -> Path:
+    """Where one of ``PACKAGED`` lies.
+
+    Raises:
+        ValueError: its weights are not the ones expected.
+    """
+    packaged = PACKAGED[name]
+    folder = Path(importlib.import_module(packaged.module).get_model_path())
+    weights = _sha256(folder / packaged.weights)
+    if weights != packaged.sha256:
+        raise ValueError(
+            f"{parameter}: the weights of {name} hash to {weights}, not {packaged.sha256}; reinstall it"
+        )
+    return folder
 
 
 def model(kind: Any) -> Callable[..., Any]:
