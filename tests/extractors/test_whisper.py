@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from erc_kedro.extractors import base, build, ctranslate2, hub, resolved, runner, whisper
-from erc_kedro.parameters import AudioParameters, RunnerParameters
+from erc_kedro.parameters import AudioParameters, FeatureParameters, RunnerParameters
+from erc_kedro.pipelines.features.nodes import clip_features
 from tests.extractors import clips
 from tests.extractors.test_audio import ODD, alone, noise, voice
 from tests.extractors.test_runner import HERE, table
@@ -408,6 +409,21 @@ def test_auto_is_functionals_and_whisper_where_its_weights_are(package):
         build("audio", AudioParameters()).card
         == build("audio", AudioParameters(extractor=("librosa", "whisper"))).card
     )
+
+
+def test_the_record_of_the_features_names_what_auto_was(package, tmp_path):
+    sounds = [clips.wav(tmp_path / f"{hertz}.wav", clips.voice(0.3, pitch=hertz)) for hertz in (110, 220)]
+    turns = table(wav=sounds).assign(
+        utterance_id=["a", "b"], dialogue_id="d", position=[0, 1], speaker="x", text="oh", label="joy"
+    )
+    asked = FeatureParameters(runner=RunnerParameters(n_jobs=1))
+    card = {"raw": str(tmp_path / "corpus")}
+    audio, record, *_ = clip_features(turns.assign(split="train"), card, tmp_path / "cache", asked)
+    assert record["extractor"]["name"] == f"librosa functionals + whisper tiny.en, layer 2 of {LAYERS}"
+    assert record["extractor"]["settings"]["extractor"] == ["librosa", "whisper"]
+    assert audio["present"].all()
+    both = build("audio", AudioParameters())
+    assert [len(vector) for vector in audio["vector"]] == [both.card.dimension] * 2
 
 
 def test_auto_is_functionals_alone_without_them_and_says_so(no_package, caplog):
