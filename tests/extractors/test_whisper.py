@@ -278,6 +278,14 @@ def test_packaged_weights_make_the_same_encoder(package, folder, layer):
     np.testing.assert_array_equal(packaged(sounds), alone(packaged, sounds))
 
 
+@pytest.mark.parametrize("layer", [1, 2, 3, 4])
+def test_the_encoder_of_a_ctranslate2_file_is_transformers_own(model, tmp_path, layer):
+    (tmp_path / "model.bin").write_bytes(file_of(converted(model)))
+    encoder = whisper.Encoder(tmp_path / "model.bin")
+    mel = theirs(voice(seconds=1, breath=0.2))
+    np.testing.assert_allclose(encoder(mel[0], layer), expected(model, mel, layer), atol=2e-5)
+
+
 def test_packaged_weights_that_were_changed_are_refused(package):
     changed = bytearray(package.read_bytes())
     changed[-100] ^= 1
