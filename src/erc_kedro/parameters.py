@@ -422,6 +422,7 @@ class FinetuneParameters(WindowParameters):
     # What the head reads: the vector at the mask of the question, or own, the mean of the last layer over an
     # utterance's own tokens, and then nothing is asked.
     read: Literal["own", "mask"] = "mask"
+    context: int = Field(default=4, ge=0)
     speaker_names: bool | Literal["letters"] = "letters"
     template: str = "{speaker} says: {text}"
     question: str | None = "Now {speaker} feels {mask}"

@@ -46,6 +46,7 @@ def parameters(encoder, **options) -> FinetuneParameters:
         "precision": "no",
         "folds": 0,
         "read": "own",
+        "context": 0,
         "speaker_names": False,
     }
     return FinetuneParameters(**(quick | options))
