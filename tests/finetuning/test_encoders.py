@@ -388,7 +388,12 @@ def stopped_after(calls, function):
 
 
 def test_what_cannot_stand_beside_is_refused_before_anything_is_fitted():
-    for beside in ([{"folds": 1}], [{"contexts": 3}], [{"beside": []}], [{"question": "why"}]):
+    for beside in (
+        [{"folds": 1}],
+        [{"contexts": 3}],
+        [{"beside": []}],
+        [{"read": "mask", "question": "why"}],
+    ):
         with pytest.raises(ValueError, match=r"beside|folds|contexts|question"):
             FinetuneParameters(beside=beside)
 
