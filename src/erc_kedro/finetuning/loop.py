@@ -20,6 +20,7 @@ from erc_kedro import sources
 from erc_kedro.evaluation.audit import contents
 from erc_kedro.extractors.base import fingerprint
 from erc_kedro.extractors.finetuned import FIT, HEAD, Fitted, outcome
+from erc_kedro.extractors.windows import longest
 from erc_kedro.finetuning import classifier
 from erc_kedro.finetuning.classifier import Classifier
 from erc_kedro.finetuning.examples import Dialogues, Example, batches
@@ -86,7 +87,7 @@ def fit(task: Task, alive: Callable[[], bool] = lambda: True) -> None:
             _write(task.folder, done.fitted, done.digest, done.licence, "done")
         accelerator.wait_for_everyone()
         return
-    limit = min(parameters.max_tokens, tokenizer.model_max_length)
+    limit = longest(parameters.max_tokens, tokenizer, encoder)
     learned, validated = (
         Dialogues(rows, task.classes, tokenizer, limit, parameters)
         for rows in (task.utterances[task.utterances["split"] == split] for split in ("train", "val"))
