@@ -206,6 +206,8 @@ def _train(
             if accelerator.is_main_process:
                 scores = _validate(inner, validated, accelerator, parameters)
             scores = _from_main(scores, accelerator)
+            # The last steps' losses say nothing of the weights that they left.
+            _check(torch.tensor(scores["val_loss"]))
             row = {"epoch": epoch, "train_loss": float(sums["loss"] / sums["labelled"]), **scores}
             history.append({**row, "seconds": float(sums["seconds"])})
             sums = _nothing(accelerator.device)
