@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pandas as pd
@@ -257,6 +258,17 @@ def test_weights_that_could_run_code_are_not_read(folder, tmp_path):
     torch.save({}, other / "pytorch_model.bin")
     with pytest.raises(ValueError, match=r"features\.text\.encoder"):
         extractor(other)
+
+
+@pytest.mark.parametrize("folder", [None, "nothing in it"])
+def test_a_package_without_its_weights_is_named(folder, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    if folder:
+        (tmp_path / "packaged.py").write_text(f"def get_model_path(): return {folder!r}")
+    monkeypatch.setitem(hub.PACKAGED, "some-weights", hub.Packaged("packaged", "model.bin", "0", "MIT"))
+    monkeypatch.delitem(sys.modules, "packaged", raising=False)
+    with pytest.raises(ExtractionError, match=r"encoder: some-weights is not installed, or not whole"):
+        extractor("some-weights")
 
 
 @pytest.mark.parametrize(

@@ -119,11 +119,14 @@ def packaged_folder(name: str, parameter: str) -> Path:
     """Where one of ``PACKAGED`` lies.
 
     Raises:
-        ValueError: its weights are not the ones expected.
+        ValueError: it is not installed, or its weights are not the ones expected.
     """
     packaged = PACKAGED[name]
-    folder = Path(importlib.import_module(packaged.module).get_model_path())
-    weights = _sha256(folder / packaged.weights)
+    try:
+        folder = Path(importlib.import_module(packaged.module).get_model_path())
+        weights = _sha256(folder / packaged.weights)
+    except (ImportError, OSError) as error:
+        raise ValueError(f"{parameter}: {name} is not installed, or not whole ({error})") from error
     if weights != packaged.sha256:
         raise ValueError(
             f"{parameter}: the weights of {name} hash to {weights}, not {packaged.sha256}; reinstall it"
