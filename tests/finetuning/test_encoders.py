@@ -387,6 +387,14 @@ def test_what_cannot_be_fitted_is_refused_by_parameter(base, tmp_path, change, m
         finetune(toy(10), CARD, "toy", parameters(base).model_copy(update=change), tmp_path)
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_whose_labels_are_all_of_silence_is_refused_by_name(base, tmp_path, split):
+    table = toy(10)
+    table.loc[table["split"] == split, "text"] = " "
+    with pytest.raises(ValueError, match=f"no labelled utterance of toy's {split} split says a word"):
+        finetune(table, CARD, "toy", parameters(base, epochs=1), tmp_path)
+
+
 def test_weights_that_the_last_step_broke_are_never_left_as_the_best(base, tmp_path):
     """Its loss was that of the weights before."""
     asked = parameters(base, epochs=1, batch_utterances=500, learning_rate=1e30)

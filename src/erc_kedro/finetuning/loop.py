@@ -92,6 +92,9 @@ def fit(task: Task, alive: Callable[[], bool] = lambda: True) -> None:
         Dialogues(rows, task.classes, tokenizer, limit, parameters)
         for rows in (task.utterances[task.utterances["split"] == split] for split in ("train", "val"))
     )
+    for split, data in (("train", learned), ("val", validated)):
+        if not data.examples():
+            raise ValueError(f"finetune: no labelled utterance of {task.name}'s {split} split says a word")
     if parameters.lora is not None:
         encoder = classifier.with_adapters(encoder, parameters.lora)
     network = Classifier(encoder, len(task.classes), parameters.dropout).to(accelerator.device)
