@@ -122,6 +122,11 @@ def _check_template(name: str, template: str, known: set[str], needed: str) -> N
         raise ValueError(f"{name}: {template!r} must hold {{{needed}}} once")
 
 
+def _check_poolings(poolings: tuple[str, ...]) -> None:
+    if not poolings or len(set(poolings)) != len(poolings):
+        raise ValueError("pooling must name one, or several that differ")
+
+
 class TextParameters(WindowParameters):
     """How an utterance's words become a vector."""
 
@@ -146,6 +151,7 @@ class TextParameters(WindowParameters):
 
     @model_validator(mode="after")
     def _poolable(self) -> "TextParameters":
+        _check_poolings(self.poolings)
         if "mask" in self.poolings and self.question is None:
             raise ValueError('pooling: mask needs a question, such as "Now {speaker} feels {mask}"')
         return self
@@ -475,6 +481,7 @@ class FinetuneParameters(WindowParameters):
 
     @model_validator(mode="after")
     def _possible(self) -> "FinetuneParameters":
+        _check_poolings(self.poolings)
         for changes in self.beside:
             if "beside" in changes:
                 raise ValueError("beside: what stands beside an encoder has none beside itself")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pandas as pd
@@ -256,6 +257,40 @@ def test_weights_that_could_run_code_are_not_read(folder, tmp_path):
             (other / path.name).write_bytes(path.read_bytes())
     torch.save({}, other / "pytorch_model.bin")
     with pytest.raises(ValueError, match=r"features\.text\.encoder"):
+        extractor(other)
+
+
+@pytest.mark.parametrize("folder", [None, "nothing in it"])
+def test_a_package_without_its_weights_is_named(folder, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    if folder:
+        (tmp_path / "packaged.py").write_text(f"def get_model_path(): return {folder!r}")
+    monkeypatch.setitem(hub.PACKAGED, "some-weights", hub.Packaged("packaged", "model.bin", "0", "MIT"))
+    monkeypatch.delitem(sys.modules, "packaged", raising=False)
+    with pytest.raises(ExtractionError, match=r"encoder: some-weights is not installed, or not whole"):
+        extractor("some-weights")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("weights", r"features\.text\.encoder: the folder .*broken holds no such model"),
+        ("shapes", r"features\.text\.encoder: the folder .*broken holds no such model"),
+        ("words", r"features\.text\.encoder: the folder .*broken .*its tokenizer knows no words"),
+    ],
+)
+def test_a_folder_that_was_copied_in_part_is_refused_with_a_sentence(folder, tmp_path, damage, message):
+    other = tmp_path / "broken"
+    shutil.copytree(folder, other)
+    if damage == "weights":
+        (other / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:500])
+    elif damage == "shapes":
+        facts = json.loads((folder / "config.json").read_text())
+        (other / "config.json").write_text(json.dumps(facts | {"vocab_size": 7}))
+    else:
+        for path in (*other.glob("tokenizer*"), *other.glob("vocab*")):
+            path.unlink()
+    with pytest.raises(ExtractionError, match=message):
         extractor(other)
 
 

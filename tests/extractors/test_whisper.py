@@ -4,6 +4,7 @@ import copy
 import hashlib
 import struct
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -317,6 +318,18 @@ def test_ctranslate2_s_file_is_read_as_it_was_written(tmp_path):
         np.testing.assert_array_equal(found, wanted)
 
 
+def test_many_names_of_one_array_take_the_memory_of_one(tmp_path):
+    path = tmp_path / "model.bin"
+    aliases = [(f"encoder/{number}", "encoder/a") for number in range(200)]
+    path.write_bytes(file_of({"encoder/a": np.ones(50_000, np.float32)}, aliases=aliases))
+    tracemalloc.start()
+    read = ctranslate2.read(path, "WhisperSpec", "encoder/")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(read) == 201
+    assert most < 3 * path.stat().st_size
+
+
 def test_a_file_cut_off_anywhere_is_refused(tmp_path):
     whole = file_of({"encoder/a": np.ones((2, 3), np.float32)}, aliases=[("encoder/b", "encoder/a")])
     path = tmp_path / "model.bin"
@@ -365,6 +378,7 @@ def test_hostile_files_are_refused_with_a_sentence(kind, tmp_path):
         ("encoder/num_heads", None, "lacks encoder/num_heads"),
         ("encoder/num_heads", np.array(3, np.int16), "do not fit together"),
         ("encoder/num_heads", np.array(0, np.int16), "do not fit together"),
+        ("encoder/num_heads", np.array(np.inf, np.float32), "do not fit together"),
         ("encoder/layer_2/ffn/linear_0/bias", None, "lacks encoder/layer_2/ffn/linear_0/bias"),
         ("encoder/layer_1/ffn/linear_0/bias", np.ones(3, np.float32), "do not fit together"),
         ("encoder/position_encodings/encodings", np.array(1, np.float32), "do not fit together"),

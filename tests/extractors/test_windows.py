@@ -1,5 +1,8 @@
 """What an encoder is shown: the words around, the utterance, and a question that ends in a mask."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 from transformers import AutoModel, AutoTokenizer
@@ -117,6 +120,34 @@ def test_nobody_s_name_breaks_the_question(name, folders):
     assert shown.ids[shown.masks[0]] == mask
     assert len(shown.ids) <= 32
     assert shown.masks[0] > sum(shown.spans[0])
+
+
+def test_braces_of_a_question_are_shown_as_those_of_a_template_are(folders):
+    made = windows(folders["bert"], question="{{ {speaker} }} is {{mask}} {mask}")
+    tokenizer = AutoTokenizer.from_pretrained(folders["bert"])
+    shown = tokenizer("{ ada } is {mask}", add_special_tokens=False)["input_ids"]
+    assert made.question("ada") == [*shown, tokenizer.mask_token_id]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "decoder"])
+def test_a_window_is_no_longer_than_the_encoder_has_places_for(kind, folders, tmp_path):
+    """A tokenizer need not name a length."""
+    folder = tmp_path / kind
+    if kind == "decoder":
+        tiny.without_mask(folder)
+    else:
+        shutil.copytree(folders[kind], folder)
+    settings = folder / "tokenizer_config.json"
+    facts = json.loads(settings.read_text())
+    facts.pop("model_max_length", None)
+    settings.write_text(json.dumps(facts))
+    asked = {} if kind == "decoder" else {"pooling": "mask", **SHOWN}
+    encoder = Transformer(TextParameters(encoder=str(folder), context=1, max_tokens=600, **asked))
+    [vector] = encoder([Line("love " * 700, "ada", (("ben", "oh " * 700),))])
+    assert np.isfinite(vector).all()
+    # Of 130 rows, RoBERTa and MPNet begin to count at the third; DeBERTa's and ModernBERT's are relative.
+    places = {"bert": 512, "roberta": 128, "mpnet": 128, "decoder": 128}
+    assert encoder._limit == places.get(kind, 600)
 
 
 def test_an_encoder_without_a_mask_is_refused_by_name_and_one_that_is_not_asked_is_not(tmp_path):

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -311,6 +312,10 @@ def test_vectors_are_what_was_asked_for_beside_each_other_and_the_head_says_the_
     predictions = found.predictions(table, made.read)
     said = predictions[[f"p_{name}" for name in CLASSES]].to_numpy()
     np.testing.assert_allclose(np.exp(made.vectors[:, 32:]), said, atol=1e-6)
+    # As the record of the features has them; pydantic warns of what is no tuple.
+    with warnings.catch_warnings(action="error"):
+        settings = found.settings(TextParameters(), found.folder).model_dump(mode="json")
+    assert settings["pooling"] == wanted
 
 
 def test_the_card_alone_says_how_an_utterance_is_shown(base, tmp_path):
@@ -456,6 +461,22 @@ def test_what_cannot_be_fitted_is_refused_by_parameter(base, tmp_path, change, m
         finetune(toy(10), CARD, "toy", parameters(base).model_copy(update=change), tmp_path)
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_whose_labels_are_all_of_silence_is_refused_by_name(base, tmp_path, split):
+    table = toy(10)
+    table.loc[table["split"] == split, "text"] = " "
+    with pytest.raises(ValueError, match=f"no labelled utterance of toy's {split} split says a word"):
+        finetune(table, CARD, "toy", parameters(base, epochs=1), tmp_path)
+
+
+def test_weights_that_the_last_step_broke_are_never_left_as_the_best(base, tmp_path):
+    """Its loss was that of the weights before."""
+    asked = parameters(base, epochs=1, batch_utterances=500, learning_rate=1e30)
+    with pytest.raises(FloatingPointError, match=r"lower finetune\.learning_rate"):
+        finetune(toy(10), CARD, "toy", asked, tmp_path)
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
 @pytest.mark.parametrize(
     "change", [{"encoder": "no/such-model"}, {"lora": LoraParameters(rank=2, targets=("nothing",))}]
 )
@@ -505,7 +526,16 @@ def test_what_was_fine_tuned_is_no_start_and_no_encoder_without_its_card(base, t
         finetune(toy(10), CARD, "toy", parameters(tmp_path / "tuned"), tmp_path / "again")
 
 
-@pytest.mark.parametrize("change", [{"folds": 1}, {"targets": 4, "following": 2}, {"warmup": 1.0}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"folds": 1},
+        {"targets": 4, "following": 2},
+        {"warmup": 1.0},
+        {"pooling": []},
+        {"pooling": ["own", "own"]},
+    ],
+)
 def test_parameters_that_contradict_themselves_are_refused(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         FinetuneParameters(**change)

@@ -40,6 +40,14 @@ def test_every_labelled_utterance_is_a_target_once_with_its_own_label(tokenizer,
     assert sorted(one for one in got if one[1] >= 0) == sorted(one for one in expected if one[1] >= 0)
 
 
+@pytest.mark.parametrize("asked", [{}, {"speaker_names": True}, {"speaker_names": "letters", "read": "mask"}])
+def test_of_silence_nothing_is_learned_whoever_is_shown_to_keep_it(tokenizer, asked):
+    table = toy(12)
+    table.loc[[3, 4], "text"] = ["", " "]
+    data = Dialogues(table, CLASSES, tokenizer, 64, parameters("x", **asked))
+    assert len(data.examples()) == len(table) - 2
+
+
 @pytest.mark.parametrize("following", [0, 1, 2])
 def test_a_window_shows_so_many_neighbours_and_no_other_dialogue(tokenizer, following):
     table = toy(12)

@@ -21,8 +21,8 @@ def read(path: Path, spec: str, prefix: str) -> dict[str, np.ndarray]:
         prefix: of the names that are wanted; others are not loaded.
 
     Raises:
-        ValueError: it is no such file, it is cut off, or its sizes contradict each other; nothing larger than
-            the file is ever allocated.
+        ValueError: it is no such file, it is cut off, or its sizes contradict each other; no more than
+            the file's size is ever allocated.
     """
     size = path.stat().st_size
     places = {}
@@ -63,9 +63,11 @@ def read(path: Path, spec: str, prefix: str) -> dict[str, np.ndarray]:
             places[alias] = places[name]
         if file.tell() != size:
             raise ValueError(f"{path} goes on for {size - file.tell()} bytes behind its end")
-        out = {}
-        for name, (where, count, type_, shape) in places.items():
-            if name.startswith(prefix):
-                file.seek(where)
-                out[name] = np.frombuffer(file.read(count), type_).reshape(shape)
-        return out
+        wanted = {name: place for name, place in places.items() if name.startswith(prefix)}
+        arrays = {}
+        # Once each, however many names stand for it.
+        for place in set(wanted.values()):
+            where, count, type_, shape = place
+            file.seek(where)
+            arrays[place] = np.frombuffer(file.read(count), type_).reshape(shape)
+        return {name: arrays[place] for name, place in wanted.items()}

@@ -138,7 +138,9 @@ class FineTuned:
         """The parameters with the encoder in ``folder``, and shown utterances as it was in training."""
         # A card from before there were questions says nothing of them.
         usual = {name: TextParameters.model_fields[name].default for name in ("template", "question")}
-        return parameters.model_copy(update={**usual, **self.card.settings, "encoder": str(folder)})
+        shown = {**usual, **self.card.settings, "encoder": str(folder)}
+        # A list in JSON is a tuple here.
+        return TextParameters.model_validate({**parameters.model_dump(), **shown})
 
     def surroundings(self, parameters: TextParameters) -> TextParameters:
         """The settings, with as much context as any of its encoders is shown."""

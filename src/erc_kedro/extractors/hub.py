@@ -74,8 +74,9 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
     made = []
     for kind in kinds:
         try:
-            made.append(kind(source))
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            made.append(_with_words(kind(source)))
+        # Of weights that are cut off, or of other shapes, each library says it by an error of its own.
+        except Exception as error:
             # Foreign messages may run to pages.
             why = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
             if Path(source).is_dir():
@@ -105,15 +106,27 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
     return made, fingerprint(*files, *libraries), licence
 
 
+def _with_words(thing: Any) -> Any:
+    from transformers import PreTrainedTokenizerBase
+
+    # Where its files are missing, one may be made of special tokens alone, to which all words are one.
+    if isinstance(thing, PreTrainedTokenizerBase) and len(thing) < 2 * len(thing.all_special_ids):
+        raise ValueError("its tokenizer knows no words; are its files there?")
+    return thing
+
+
 def packaged_folder(name: str, parameter: str) -> Path:
     """Where one of ``PACKAGED`` lies.
 
     Raises:
-        ValueError: its weights are not the ones expected.
+        ValueError: it is not installed, or its weights are not the ones expected.
     """
     packaged = PACKAGED[name]
-    folder = Path(importlib.import_module(packaged.module).get_model_path())
-    weights = _sha256(folder / packaged.weights)
+    try:
+        folder = Path(importlib.import_module(packaged.module).get_model_path())
+        weights = _sha256(folder / packaged.weights)
+    except (ImportError, OSError) as error:
+        raise ValueError(f"{parameter}: {name} is not installed, or not whole ({error})") from error
     if weights != packaged.sha256:
         raise ValueError(
             f"{parameter}: the weights of {name} hash to {weights}, not {packaged.sha256}; reinstall it"

@@ -172,7 +172,7 @@ class Transformer:
         from transformers import AutoModel, AutoTokenizer
 
         from erc_kedro.extractors import hub
-        from erc_kedro.extractors.windows import Windows
+        from erc_kedro.extractors.windows import Windows, longest
 
         if "log_probabilities" in parameters.poolings:
             raise ValueError("pooling: log_probabilities are those of a fine-tuned encoder's head")
@@ -182,7 +182,7 @@ class Transformer:
             tokenizer.pad_token = tokenizer.eos_token
         self._tokenizer, self._model = tokenizer, model
         self._parameters = parameters
-        self._limit = min(parameters.max_tokens, tokenizer.model_max_length)
+        self._limit = longest(parameters.max_tokens, tokenizer, model)
         self._windows = Windows(tokenizer, self._limit, parameters)
         shown = parameters.model_dump_json(include={*WindowParameters.model_fields, "pooling"})
         self.card = Card(

@@ -169,7 +169,7 @@ class Encoder:
             self(np.zeros((self.bins, 1), np.float32), self.layers)
         except KeyError as error:
             raise ValueError(f"{path} is no Whisper: it lacks {error.args[0]}") from error
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise ValueError(f"{path} is no Whisper: its arrays do not fit together ({error})") from error
 
     def __call__(self, mel: np.ndarray, layer: int) -> np.ndarray:

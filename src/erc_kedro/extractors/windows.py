@@ -7,6 +7,7 @@ closed, too. What does not fit is cut off at the far ends of the context, never 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from string import Formatter
 from typing import Any
 
 import torch
@@ -86,9 +87,13 @@ class Windows:
         if self._shown.asked is None:
             return []
         mask = self._tokenizer.mask_token_id
-        parts = [part.replace("{speaker}", speaker).strip() for part in self._shown.asked.split("{mask}")]
+        parts = [""]
+        for literal, name, *_ in Formatter().parse(self._shown.asked):
+            parts[-1] += literal + (speaker if name == "speaker" else "")
+            if name == "mask":
+                parts.append("")
         # Somebody may be called "[MASK]".
-        before, after = ([i for i in self._ids(part) if i != mask] for part in parts)
+        before, after = ([i for i in self._ids(part.strip()) if i != mask] for part in parts)
         return [*before, mask, *after]
 
     def _ids(self, said: str) -> list[int]:
@@ -140,6 +145,18 @@ class Windows:
             {"input_ids": [window.ids for window in windows]}, return_tensors="pt", padding_side="right"
         )
         return dict(tokens)
+
+
+def longest(wanted: int, tokenizer: Any, encoder: torch.nn.Module) -> int:
+    """Tokens in a sequence, at most: as many as wanted, or as tokenizer and encoder have places for."""
+    # Many a tokenizer names no length.
+    lengths = [wanted, tokenizer.model_max_length]
+    for name, module in encoder.named_modules():
+        if name.endswith(("position_embeddings", "wpe")) and isinstance(module, torch.nn.Embedding):
+            # RoBERTa and its like count on from the row of padding.
+            unused = 0 if module.padding_idx is None else module.padding_idx + 1
+            lengths.append(module.num_embeddings - unused)
+    return min(lengths)
 
 
 def own_tokens(windows: Sequence[Window], length: int) -> Tensor:

@@ -42,7 +42,8 @@ class Dialogues:
         speakers = shown_speakers(table, parameters.speaker_names)
         tokens = [self._windows.tokens(*said) for said in zip(speakers, table["text"], strict=True)]
         questions = [self._windows.question(speaker) for speaker in speakers]
-        labels = table["label"].map(code).fillna(-1).astype(int).to_numpy()
+        # A name that is shown is no word of its own.
+        labels = table["label"].where(table["text"].str.strip() != "").map(code).fillna(-1).astype(int)
         self._said: dict[str, list[_Said]] = {}
         for dialogue, own, question, label in zip(
             table["dialogue_id"], tokens, questions, labels, strict=True

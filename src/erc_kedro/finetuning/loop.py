@@ -20,6 +20,7 @@ from erc_kedro import sources
 from erc_kedro.evaluation.audit import contents
 from erc_kedro.extractors.base import fingerprint
 from erc_kedro.extractors.finetuned import FIT, HEAD, Fitted, outcome
+from erc_kedro.extractors.windows import longest
 from erc_kedro.finetuning import classifier
 from erc_kedro.finetuning.classifier import Classifier
 from erc_kedro.finetuning.examples import Dialogues, Example, batches
@@ -86,11 +87,14 @@ def fit(task: Task, alive: Callable[[], bool] = lambda: True) -> None:
             _write(task.folder, done.fitted, done.digest, done.licence, "done")
         accelerator.wait_for_everyone()
         return
-    limit = min(parameters.max_tokens, tokenizer.model_max_length)
+    limit = longest(parameters.max_tokens, tokenizer, encoder)
     learned, validated = (
         Dialogues(rows, task.classes, tokenizer, limit, parameters)
         for rows in (task.utterances[task.utterances["split"] == split] for split in ("train", "val"))
     )
+    for split, data in (("train", learned), ("val", validated)):
+        if not data.examples():
+            raise ValueError(f"finetune: no labelled utterance of {task.name}'s {split} split says a word")
     if parameters.lora is not None:
         encoder = classifier.with_adapters(encoder, parameters.lora)
     network = Classifier(encoder, len(task.classes), parameters.dropout).to(accelerator.device)
@@ -205,6 +209,8 @@ def _train(
             if accelerator.is_main_process:
                 scores = _validate(inner, validated, accelerator, parameters)
             scores = _from_main(scores, accelerator)
+            # The last steps' losses say nothing of the weights that they left.
+            _check(torch.tensor(scores["val_loss"]))
             row = {"epoch": epoch, "train_loss": float(sums["loss"] / sums["labelled"]), **scores}
             history.append({**row, "seconds": float(sums["seconds"])})
             sums = _nothing(accelerator.device)
