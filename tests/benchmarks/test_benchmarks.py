@@ -7,9 +7,11 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from benchmarks import child, corpora, extraction, machine, page, peers, reports, shapes, speed
+from benchmarks import child, corpora, extraction, finetuning, machine, page, peers, reports, shapes, speed
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.training.batches import batches
+from tests import tiny
+from tests.finetuning.corpus import toy
 
 TINY = shapes.SHAPES["meld"].times(0.02)
 
@@ -110,3 +112,20 @@ def test_a_full_report_has_a_size_and_both_corpora(monkeypatch, tmp_path):
     assert figures["page_mb"] > figures["figures_mb"] > 0
     assert "MELD (synthetic)" in text
     assert "experiment2" in text
+
+
+def test_the_steps_of_fine_tuning_are_timed_beside_a_straightforward_loop(tmp_path):
+    folder = tmp_path / "03_primary" / "meld"
+    folder.mkdir(parents=True)
+    toy(300).to_parquet(folder / "utterances.parquet")
+    encoder = tiny.bert(tmp_path / "bert", layers=1)
+    table = finetuning.speed(tmp_path, "meld", {"encoder": str(encoder), **finetuning.ASKED}, rounds=1)
+    assert list(table.index) == ["straightforward", "the loop", "shared windows"]
+    assert table.loc["straightforward", "ratio"] == 1
+    assert (table["utterances/s"] > 0).all()
+
+
+@pytest.mark.parametrize("choice", finetuning.CHOICES)
+def test_every_choice_of_fine_tuning_is_one_that_can_be_made(choice):
+    made = finetuning.parameters("meld", **finetuning.CHOICES[choice])
+    assert (made.folds, made.jobs) == (0, 1)

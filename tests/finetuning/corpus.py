@@ -45,8 +45,5 @@ def parameters(encoder, **options) -> FinetuneParameters:
         "jobs": 1,
         "precision": "no",
         "folds": 0,
-        "read": "own",
-        "context": 0,
-        "speaker_names": False,
     }
     return FinetuneParameters(**(quick | options))

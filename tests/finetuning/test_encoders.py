@@ -1,6 +1,7 @@
 """Whole fits of tiny encoders: they learn, resume, see no test split, and come back as extractors."""
 
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -329,10 +330,83 @@ def test_the_card_alone_says_how_an_utterance_is_shown(base, tmp_path):
     np.testing.assert_array_equal(again.vectors, made.vectors)
 
 
+@pytest.fixture(scope="module")
+def two(base, tmp_path_factory):
+    """A folder with a second encoder beside the first, and each of them fitted alone. Look, do not touch."""
+    table, folder = toy(20), tmp_path_factory.mktemp("two")
+    second = {"context": 2, "following": 1, "read": "mask", "question": "{mask}", "pooling": "mask"}
+    asked = {"folds": 2, "epochs": 2}
+    finetune(table, CARD, "toy", parameters(base, **asked, beside=[second]), folder / "both")
+    finetune(table, CARD, "toy", parameters(base, **asked), folder / "first")
+    finetune(table, CARD, "toy", parameters(base, **asked | second), folder / "second")
+    return folder, table, parameters(base, **asked, beside=[second])
+
+
+def test_encoders_beside_each_other_are_each_what_it_is_alone(two, tmp_path):
+    folder, table, _ = two
+    both, first, second = (
+        vectors(finetuned.find("finetuned", folder / name), table, tmp_path / name)
+        for name in ("both", "first", "second")
+    )
+    assert both.card.dimension == 32
+    np.testing.assert_array_equal(both.vectors, np.hstack([first.vectors, second.vectors]))
+    np.testing.assert_array_equal(both.read, first.read)
+    assert len({both.card.version, first.card.version, second.card.version}) == 3
+
+
+def test_a_causal_model_knows_what_any_of_its_encoders_was_shown(two):
+    found = finetuned.find("finetuned", two[0] / "both")
+    assert found.settings(TextParameters(), found.folder).following == 0
+    assert found.surroundings(TextParameters()).following == 1
+    assert found.surroundings(TextParameters()).context == 2
+
+
+def test_what_is_fitted_beside_is_not_fitted_again_and_what_changed_is_refused(two, tmp_path, monkeypatch):
+    folder, table, asked = two
+    copy = tmp_path / "both"
+    shutil.copytree(folder / "both", copy)
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_train", None)
+        finetune(table, CARD, "toy", asked, copy)
+    other = [{**asked.beside[0], "context": 1}]
+    with monkeypatch.context() as patched:
+        # Killed when the second is fitted, and the first one's card is still that of before.
+        patched.setattr(encoders, "_finetune", stopped_after(1, encoders._finetune))
+        with pytest.raises(KeyboardInterrupt):
+            finetune(table, CARD, "toy", asked.model_copy(update={"beside": other}), copy)
+    with pytest.raises(ExtractionError, match=r"beside1 is not the encoder that .* puts beside its own"):
+        finetuned.find("finetuned", copy)
+    finetune(table, CARD, "toy", asked.model_copy(update={"beside": ()}), copy)
+    assert finetuned.find("finetuned", copy).beside == ()
+
+
+def stopped_after(calls, function):
+    made = []
+
+    def limited(*arguments, **options):
+        if len(made) == calls:
+            raise KeyboardInterrupt
+        made.append(function(*arguments, **options))
+        return made[-1]
+
+    return limited
+
+
+def test_what_cannot_stand_beside_is_refused_before_anything_is_fitted():
+    for beside in (
+        [{"folds": 1}],
+        [{"contexts": 3}],
+        [{"beside": []}],
+        [{"read": "mask", "question": "why"}],
+    ):
+        with pytest.raises(ValueError, match=r"beside|folds|contexts|question"):
+            FinetuneParameters(beside=beside)
+
+
 def test_a_card_from_before_there_were_questions_still_reads_its_own_tokens(tuned, tmp_path):
     found, table = tuned
     card = found.card.model_dump()
-    del card["read"], card["settings"]["template"], card["settings"]["question"]
+    del card["read"], card["beside"], card["settings"]["template"], card["settings"]["question"]
     old = finetuned.FineTuned(found.folder, finetuned.EncoderCard(**card))
     before = finetuned.FineTuned(
         found.folder,

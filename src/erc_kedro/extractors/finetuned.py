@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from erc_kedro.extractors.base import ExtractionError
+from erc_kedro.extractors.base import ExtractionError, fingerprint
 from erc_kedro.parameters import TextParameters
 
 CARD = "erc_encoder.json"
@@ -85,6 +85,8 @@ class EncoderCard(BaseModel):
         parameters: of the fine-tuning, as configured.
         run: the MLflow run that fitted it, if it was tracked.
         fitted: by subfolder; "" is the folder itself.
+        beside: subfolders with other encoders, whose vectors follow this one's, and what they must be
+            (``identity``).
         versions: of the libraries and the project's code.
     """
 
@@ -102,20 +104,35 @@ class EncoderCard(BaseModel):
     parameters: dict[str, Any]
     run: str | None
     fitted: dict[str, Fitted]
+    beside: dict[str, str] = {}
     versions: dict[str, str]
+
+    @property
+    def identity(self) -> str:
+        """A hash of all that decides its vectors."""
+        return fingerprint(
+            self.read, self.settings, *(f"{name} {one.key}" for name, one in self.fitted.items())
+        )
 
 
 @dataclass(frozen=True)
 class FineTuned:
-    """A folder that fine-tuning made."""
+    """A folder that fine-tuning made, and those beside it."""
 
     folder: Path
     card: EncoderCard
+    beside: tuple["FineTuned", ...] = ()
+
+    @property
+    def every(self) -> tuple["FineTuned", ...]:
+        """Itself, and those beside it: whose vectors are put together, in order."""
+        return (self, *self.beside)
 
     @property
     def name(self) -> str:
         """As the audit and the report name it."""
-        return f"{self.card.encoder} fine-tuned on {self.card.corpus}"
+        others = [one.card.encoder for one in self.beside]
+        return f"{' + '.join([self.card.encoder, *others])} fine-tuned on {self.card.corpus}"
 
     def settings(self, parameters: TextParameters, folder: Path) -> TextParameters:
         """The parameters with the encoder in ``folder``, and shown utterances as it was in training."""
@@ -124,6 +141,12 @@ class FineTuned:
         shown = {**usual, **self.card.settings, "encoder": str(folder)}
         # A list in JSON is a tuple here.
         return TextParameters.model_validate({**parameters.model_dump(), **shown})
+
+    def surroundings(self, parameters: TextParameters) -> TextParameters:
+        """The settings, with as much context as any of its encoders is shown."""
+        each = [one.settings(parameters, one.folder) for one in self.every]
+        most = {name: max(getattr(one, name) for one in each) for name in ("context", "following")}
+        return each[0].model_copy(update=most)
 
     def shares(self, utterances: pd.DataFrame) -> list[tuple[Path, np.ndarray]]:
         """Each encoder's folder, and the utterances [N] whose vectors it makes.
@@ -213,7 +236,25 @@ def find(encoder: str, own: Path) -> FineTuned | None:
                 f"{folder / name} is not the encoder that {path} describes, since fitting it anew was "
                 "interrupted; `kedro run --pipeline=finetune` goes on"
             )
-    return FineTuned(folder, card)
+    beside = []
+    for name, identity in card.beside.items():
+        other = find(str(folder / name), own)
+        learned = other and (other.card.fitted[""].trained_on, other.card.fitted[""].selected_on)
+        if (
+            other is None
+            or other.card.identity != identity
+            or learned
+            != (
+                card.fitted[""].trained_on,
+                card.fitted[""].selected_on,
+            )
+        ):
+            raise ExtractionError(
+                f"{folder / name} is not the encoder that {path} puts beside its own, since fitting it anew "
+                "was interrupted; `kedro run --pipeline=finetune` goes on"
+            )
+        beside.append(other)
+    return FineTuned(folder, card, tuple(beside))
 
 
 def log_probabilities(folder: Path, vectors: np.ndarray) -> np.ndarray:

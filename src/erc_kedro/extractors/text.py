@@ -49,6 +49,17 @@ def extract(
         training = [line for line, split in zip(spoken, splits, strict=True) if split == "train"]
         extractor = extractors.build("text", parameters, training=training)
         return Extracted(vectors(extractor, spoken, cache, parameters), extractor.card)
+    each = [_of_encoder(utterances, parameters, cache, one) for one in finetuned.every]
+    joined = np.concatenate([one.vectors for one in each], axis=1)
+    version = fingerprint(*(one.card.version for one in each))
+    made_by = Card(finetuned.name, joined.shape[1], finetuned.card.licence, version)
+    return Extracted(joined, made_by, each[0].read)
+
+
+def _of_encoder(
+    utterances: pd.DataFrame, parameters: TextParameters, cache: Path, finetuned: FineTuned
+) -> Extracted:
+    """The vectors of one fine-tuned encoder, each by the one of its folder that makes the utterance's."""
     made: dict[str, np.ndarray] = {}
     cards = []
     wanted, read = finetuned.settings(parameters, finetuned.folder).poolings, finetuned.card.read

@@ -1,7 +1,7 @@
 """All encoders of a corpus: one fitted on all training dialogues, and one a fold without the fold's."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,30 @@ def finetune(
     Args:
         card: what the reader says of the corpus: labels, protocol.
         run: the MLflow run that this is; a folder that was finished before keeps the run that fitted it.
+    Returns:
+        the first encoder's card; those beside it have theirs in subfolders.
     Raises:
         FinetuningError: there is no such encoder, or it was fine-tuned before; or the training dialogues are
             fewer than the folds. What the folder holds is as it was.
     """
+    first, *others = parameters.each
+    made = [
+        _finetune(utterances, card, corpus, other, folder / f"beside{number}", run)
+        for number, other in enumerate(others, 1)
+    ]
+    # Last, so that what its card says of the others is true.
+    return _finetune(utterances, card, corpus, first, folder, run, made)
+
+
+def _finetune(
+    utterances: pd.DataFrame,
+    card: Mapping[str, Any],
+    corpus: str,
+    parameters: FinetuneParameters,
+    folder: Path,
+    run: str | None,
+    beside: Sequence[EncoderCard] = (),
+) -> EncoderCard:
     import torch
     import transformers
 
@@ -81,6 +101,7 @@ def finetune(
         parameters=parameters.model_dump(mode="json"),
         run=run,
         fitted={name: found.fitted for name, found in outcomes.items()},
+        beside={f"beside{number}": other.identity for number, other in enumerate(beside, 1)},
         versions={
             "torch": torch.__version__,
             "transformers": transformers.__version__,

@@ -34,7 +34,7 @@ from erc_kedro.training.loop import best_epoch, mix
 SAVE_EVERY_S = 60.0
 # What decides how many fits there are, how fast, and what is read from them, or is in the key as what it
 # comes to on this machine.
-IDLE = {"jobs", "processes", "precision", "folds", "seed", "pooling"}
+IDLE = {"jobs", "processes", "precision", "folds", "seed", "pooling", "beside"}
 # Steps between two looks at the loss, which wait for the device.
 LOOK_EVERY = 20
 

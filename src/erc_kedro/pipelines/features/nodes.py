@@ -34,7 +34,7 @@ def text_features(
     if tuned is not None:
         errors = audit.encoder_errors(tuned.facts, utterances, corpus, card.get("dropped", []))
         audit.refuse({"name": f"features.text.encoder {tuned.folder}", "errors": errors})
-        asked = tuned.settings(asked, tuned.folder)
+        asked = tuned.surroundings(asked)
     vectors, made_by, read = text.extract(utterances, asked, cache, tuned)
     said = utterances["text"].str.strip() != ""
     table = _table(utterances, vectors, said.map({True: "ok", False: "no_text"}))

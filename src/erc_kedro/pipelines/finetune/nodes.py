@@ -30,6 +30,7 @@ def finetune_encoder(
 
     from erc_kedro import tracking
     from erc_kedro.evaluation.audit import refuse_training
+    from erc_kedro.extractors import finetuned
     from erc_kedro.finetuning import encoders
 
     refuse_training(audit)
@@ -38,10 +39,13 @@ def finetune_encoder(
     with tracking.child(f"{corpus} finetune", {**tags, "level": "finetune"}) as run:
         run.parameters({"finetune": parameters})
         made = encoders.finetune(utterances, card, corpus, parameters, folder, run.id)
+        found = finetuned.find("finetuned", folder)
+        assert found is not None
         history = pd.concat(
             [
-                pd.DataFrame(fitted.history).assign(encoder=name or "all")
-                for name, fitted in made.fitted.items()
+                pd.DataFrame(fitted.history).assign(encoder=".".join(filter(None, (beside, name))) or "all")
+                for beside, one in zip(("", *made.beside), found.every, strict=True)
+                for name, fitted in one.card.fitted.items()
             ],
             ignore_index=True,
         )
