@@ -318,6 +318,12 @@ def test_vectors_are_what_was_asked_for_beside_each_other_and_the_head_says_the_
     assert settings["pooling"] == wanted
 
 
+def test_several_vectors_of_several_encoders_are_taken_for_what_they_are(base, tmp_path):
+    asked = parameters(base, epochs=1, pooling=["own", "log_probabilities"], beside=[{"seed": 1}])
+    made = finetune(toy(10), CARD, "toy", asked, tmp_path)
+    assert finetuned.find("finetuned", tmp_path).card == made
+
+
 def test_the_card_alone_says_how_an_utterance_is_shown(base, tmp_path):
     """Whatever the parameters of extraction say of it."""
     table = toy(20)

@@ -89,7 +89,8 @@ def _finetune(
         licence=whole.licence,
         digest=whole.digest,
         settings={
-            "pooling": parameters.pooling,
+            # As JSON has several: the identity is compared with that of a card that was read.
+            "pooling": parameters.model_dump(mode="json")["pooling"],
             "context": parameters.context,
             "following": parameters.following,
             "speaker_names": parameters.speaker_names,
