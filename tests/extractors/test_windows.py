@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -171,7 +172,7 @@ def test_an_encoder_without_a_mask_is_refused_by_name_and_one_that_is_not_asked_
         ({"speaker_names": False}, "names the speaker, but speaker_names is false"),
     ],
 )
-@pytest.mark.parametrize("parameters", [TextParameters, FinetuneParameters])
+@pytest.mark.parametrize("parameters", [TextParameters, partial(FinetuneParameters, read="mask")])
 def test_what_cannot_be_asked_is_refused_before_anything_is_loaded(parameters, change, message):
     with pytest.raises(ValueError, match=message):
         parameters(**(SHOWN | change))
