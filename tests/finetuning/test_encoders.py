@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 from sklearn.metrics import f1_score
 
 from erc_kedro import schemas
-from erc_kedro.evaluation.audit import contents, encoder_errors
+from erc_kedro.evaluation.audit import _features_section, audit_features, contents, encoder_errors
+from erc_kedro.evaluation.provenance import provenance
 from erc_kedro.extractors import finetuned, text
 from erc_kedro.extractors.base import ExtractionError
 from erc_kedro.finetuning import encoders, loop
@@ -358,6 +359,29 @@ def test_encoders_beside_each_other_are_each_what_it_is_alone(two, tmp_path):
     np.testing.assert_array_equal(both.vectors, np.hstack([first.vectors, second.vectors]))
     np.testing.assert_array_equal(both.read, first.read)
     assert len({both.card.version, first.card.version, second.card.version}) == 3
+
+
+def test_the_audit_says_what_each_encoder_reads_of_an_utterance(two):
+    folder, table, _ = two
+    found = finetuned.find("finetuned", folder / "both")
+    second = "asked '{mask}', with 2 before it and 1 after it"
+    assert found.facts["shown"] == f"read by its own words, alone; beside it {second}"
+    assert found.together == f"{found.card.encoder} + {found.card.encoder} fine-tuned on toy"
+    vectors = table[["utterance_id"]].assign(
+        vector=[np.ones(2, np.float32)] * len(table), reason="ok", present=True
+    )
+    utterances = table.assign(clip=None, wav=None, clip_start_s=0.0, clip_end_s=1.0, frame_side=None)
+    made = {"text": found.facts, "audio": None}
+    records = {
+        modality: provenance(
+            vectors, utterances, {"name": f"the {modality} extractor", "version": "1"}, facts
+        )
+        for modality, facts in made.items()
+    }
+    audit = audit_features(dict.fromkeys(made, vectors), utterances, records, None, "toy")
+    page = "\n".join(_features_section(audit))
+    assert f"An utterance is {found.shown}." in page
+    assert "Audio: the audio extractor." in page
 
 
 def test_a_causal_model_knows_what_any_of_its_encoders_was_shown(two):

@@ -495,6 +495,7 @@ def _encoder_sentence(facts: Mapping[str, Any]) -> str:
     return (
         f"Text: {facts['encoder']}, fine-tuned on {facts['trained_on']} training dialogues of "
         f"{facts['corpus']} ({score}, which chose the epoch). {folds}"
+        + (f" An utterance is {facts['shown']}." if facts.get("shown") else "")
     )
 
 
@@ -504,6 +505,8 @@ def _encoder(made_by: Mapping[Any, Any]) -> dict[str, Any] | None:
     if not facts:
         return None
     shown = {key: facts[key] for key in ("corpus", "encoder", "folds", "val_weighted_f1", "run")}
+    # A record from before there were questions does not say it.
+    shown["shown"] = facts.get("shown")
     return {**shown, "trained_on": len(facts["trained_on"]), "selected_on": len(facts["selected_on"])}
 
 
@@ -779,6 +782,10 @@ def _features_section(audit: Mapping[str, Any]) -> list[str]:
     )
     for modality, source in audit["sources"].items():
         lines += [_source_sentence(modality, source), ""]
+    for modality, record in audit.get("provenance", {}).items():
+        named = modality in audit["sources"] or record.get("encoder") or "extractor" not in record
+        if not named and any(modalities[modality]["share"].values()):
+            lines += [f"{modality.capitalize()}: {record['extractor']['name']}.", ""]
     if audit.get("encoder"):
         lines += [_encoder_sentence(audit["encoder"]), ""]
     names = {

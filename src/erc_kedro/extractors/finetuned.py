@@ -130,9 +130,25 @@ class FineTuned:
 
     @property
     def name(self) -> str:
-        """As the audit and the report name it."""
-        others = [one.card.encoder for one in self.beside]
-        return f"{' + '.join([self.card.encoder, *others])} fine-tuned on {self.card.corpus}"
+        """As the audit and the report name it, without those beside it."""
+        return f"{self.card.encoder} fine-tuned on {self.card.corpus}"
+
+    @property
+    def together(self) -> str:
+        """The name of all whose vectors are put together."""
+        return f"{' + '.join(one.card.encoder for one in self.every)} fine-tuned on {self.card.corpus}"
+
+    @property
+    def shown(self) -> str:
+        """What its encoders read of an utterance, in words."""
+        said = []
+        for one in self.every:
+            settings = one.card.settings
+            asked = f"asked {settings['question']!r}" if one.card.read == "mask" else "read by its own words"
+            counts = ((settings["context"], "before"), (settings["following"], "after"))
+            around = " and ".join(f"{count} {where} it" for count, where in counts if count)
+            said.append(f"{asked}, with {around}" if around else f"{asked}, alone")
+        return "; beside it ".join(said)
 
     def settings(self, parameters: TextParameters, folder: Path) -> TextParameters:
         """The parameters with the encoder in ``folder``, and shown utterances as it was in training."""
@@ -188,7 +204,8 @@ class FineTuned:
         whole = self.card.fitted[""]
         return {
             "corpus": self.card.corpus,
-            "encoder": self.card.encoder,
+            "encoder": " + ".join(one.card.encoder for one in self.every),
+            "shown": self.shown,
             "folds": len(self.card.fitted) - 1,
             "val_weighted_f1": whole.weighted_f1,
             "run": self.card.run,

@@ -82,7 +82,8 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
             if Path(source).is_dir():
                 said = f"the folder {name} holds no such model, with its weights as safetensors"
             else:
-                said = f"{name!r} is neither a local folder, nor one of {sorted(PACKAGED)}, nor on the hub"
+                known = sorted(one for one, made in PACKAGED.items() if made.weights.endswith(".safetensors"))
+                said = f"{name!r} is neither a local folder, nor one of {known}, nor on the hub"
             raise ValueError(f"{parameter}: {said} ({why})") from error
     if any(getattr(thing, "_hf_peft_config_loaded", False) for thing in made):
         raise ValueError(

@@ -52,7 +52,7 @@ def extract(
     each = [_of_encoder(utterances, parameters, cache, one) for one in finetuned.every]
     joined = np.concatenate([one.vectors for one in each], axis=1)
     version = fingerprint(*(one.card.version for one in each))
-    made_by = Card(finetuned.name, joined.shape[1], finetuned.card.licence, version)
+    made_by = Card(finetuned.together, joined.shape[1], finetuned.card.licence, version)
     return Extracted(joined, made_by, each[0].read)
 
 

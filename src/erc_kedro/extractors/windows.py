@@ -56,7 +56,8 @@ class Windows:
             name = getattr(tokenizer, "name_or_path", "") or "the encoder"
             raise ValueError(
                 f"{name} has no mask token to ask at; choose an encoder that was trained to fill masks "
-                "(BERT, RoBERTa, MPNet, DeBERTa, ModernBERT), or ask nothing (finetune.read: own)"
+                "(BERT, RoBERTa, MPNet, DeBERTa, ModernBERT), or ask nothing (finetune.read: own, "
+                "features.text.question: null)"
             )
         shortest = len(self._asked("")) + len(self._closing)
         if shortest > self.room // 2:

@@ -43,6 +43,11 @@ def text_features(
     facts = None if tuned is None else tuned.facts
     if tuned is not None and facts is not None and read is not None:
         extractor |= {"finetune_run": facts["run"], "folds": facts["folds"]}
+        # The settings are the first one's, with what any of them is shown.
+        extractor["settings"] |= {
+            "read": tuned.card.read,
+            "beside": [one.card.settings for one in tuned.beside],
+        }
         if tuned.card.classes == card["labels"]:
             predictions = tuned.predictions(utterances, read)
             extractor["alone"] = _log_alone(corpus, tuned.name, card, predictions, facts["run"])

@@ -58,11 +58,12 @@ def finetune_encoder(
         run.tags({"taken_up": taken_up[""] or "no", "fitted_by": made.run, "folder": folder})
         run.text(made.model_dump_json(indent=1), encoders.CARD)
     logger.info(
-        "%s: weighted F1 %.4f on validation, epoch %d of %s; %s",
+        "%s: weighted F1 %.4f on validation, epoch %d of %s (%s); %s",
         corpus,
         made.fitted[""].weighted_f1,
         made.fitted[""].epoch,
         made.encoder,
+        found.shown,
         f"{len(made.fitted) - 1} more for out-of-fold vectors" if len(made.fitted) > 1 else "no folds",
     )
     return folder, made.model_dump(mode="json"), history
