@@ -24,10 +24,17 @@ from erc_kedro.extractors import finetuned, text
 from erc_kedro.finetuning.encoders import finetune
 from erc_kedro.parameters import FinetuneParameters, TextParameters
 
+NAMES = {"speaker_names": True, "template": "{speaker}: {text}"}
 ASKED = {"read": "mask", "context": 4, "speaker_names": "letters"}
 CHOICES: dict[str, dict[str, object]] = {
     "single": {},
-    "names": {"speaker_names": True},
+    "names": NAMES,
+    "before_1": {**NAMES, "context": 1},
+    "before_3": {**NAMES, "context": 3},
+    "around_1": {**NAMES, "context": 1, "following": 1},
+    "around_3": {**NAMES, "context": 3, "following": 3},
+    "around_3_shared": {**NAMES, "context": 3, "following": 3, "targets": 4},
+    "around_8_shared": {**NAMES, "context": 8, "following": 8, "targets": 8, "max_tokens": 512},
     "asked": ASKED,
     "asked_names": {**ASKED, "speaker_names": True},
     "asked_alone": {**ASKED, "context": 0},
@@ -38,6 +45,7 @@ CHOICES: dict[str, dict[str, object]] = {
     "own_before_4": {**ASKED, "read": "own"},
     "contrastive": {"contrastive": 0.1},
     "smoothing": {"label_smoothing": 0.1},
+    "weighting": {"class_weighting": "sqrt"},
     "faster": {"learning_rate": 2e-4},
     "slower": {"learning_rate": 5e-5},
     "longer": {"epochs": 5},
