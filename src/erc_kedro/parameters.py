@@ -76,8 +76,9 @@ class IngestionParameters(Parameters):
 
 
 class WindowParameters(Parameters):
-    """What an encoder is shown of an utterance and of what is said around it."""
+    """What an encoder is shown of an utterance and of what is said around it, and what becomes its vector."""
 
+    pooling: Pooling | tuple[Pooling, ...] = "last_four"
     # How many of the utterances before and after it are shown, and whether with speakers' names, or with
     # letters, which are the same for speakers that training never heard: A is who speaks first in the
     # dialogue, and so on. With any following ones a prediction is no longer causal.
@@ -101,6 +102,17 @@ class WindowParameters(Parameters):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _differing(self) -> "WindowParameters":
+        if not self.poolings or len(set(self.poolings)) != len(self.poolings):
+            raise ValueError("pooling must name one, or several that differ")
+        return self
+
+    @property
+    def poolings(self) -> tuple[Pooling, ...]:
+        """What a vector is made of, in order."""
+        return (self.pooling,) if isinstance(self.pooling, str) else self.pooling
+
     @property
     def asked(self) -> str | None:
         """The question, if one is asked."""
@@ -120,11 +132,6 @@ def _check_template(name: str, template: str, known: set[str], needed: str) -> N
         )
     if fields.count(needed) != 1:
         raise ValueError(f"{name}: {template!r} must hold {{{needed}}} once")
-
-
-def _check_poolings(poolings: tuple[str, ...]) -> None:
-    if not poolings or len(set(poolings)) != len(poolings):
-        raise ValueError("pooling must name one, or several that differ")
 
 
 class TextParameters(WindowParameters):
@@ -151,15 +158,9 @@ class TextParameters(WindowParameters):
 
     @model_validator(mode="after")
     def _poolable(self) -> "TextParameters":
-        _check_poolings(self.poolings)
         if "mask" in self.poolings and self.question is None:
             raise ValueError('pooling: mask needs a question, such as "Now {speaker} feels {mask}"')
         return self
-
-    @property
-    def poolings(self) -> tuple[Pooling, ...]:
-        """What a vector is made of, in order."""
-        return (self.pooling,) if isinstance(self.pooling, str) else self.pooling
 
     @property
     def own_tokens(self) -> bool:
@@ -481,7 +482,6 @@ class FinetuneParameters(WindowParameters):
 
     @model_validator(mode="after")
     def _possible(self) -> "FinetuneParameters":
-        _check_poolings(self.poolings)
         for changes in self.beside:
             if "beside" in changes:
                 raise ValueError("beside: what stands beside an encoder has none beside itself")
@@ -500,11 +500,6 @@ class FinetuneParameters(WindowParameters):
                 f"training, but following is {self.following}; write targets: {self.following + 1} or less"
             )
         return self
-
-    @property
-    def poolings(self) -> tuple[FinetunedPooling, ...]:
-        """What a vector is made of, in order."""
-        return (self.pooling,) if isinstance(self.pooling, str) else self.pooling
 
     @property
     def asked(self) -> str | None:

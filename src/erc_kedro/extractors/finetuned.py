@@ -134,9 +134,14 @@ class FineTuned:
         return f"{self.card.encoder} fine-tuned on {self.card.corpus}"
 
     @property
+    def encoders(self) -> str:
+        """What all whose vectors are put together started from."""
+        return " + ".join(one.card.encoder for one in self.every)
+
+    @property
     def together(self) -> str:
         """The name of all whose vectors are put together."""
-        return f"{' + '.join(one.card.encoder for one in self.every)} fine-tuned on {self.card.corpus}"
+        return f"{self.encoders} fine-tuned on {self.card.corpus}"
 
     @property
     def shown(self) -> str:
@@ -204,7 +209,7 @@ class FineTuned:
         whole = self.card.fitted[""]
         return {
             "corpus": self.card.corpus,
-            "encoder": " + ".join(one.card.encoder for one in self.every),
+            "encoder": self.encoders,
             "shown": self.shown,
             "folds": len(self.card.fitted) - 1,
             "val_weighted_f1": whole.weighted_f1,

@@ -184,7 +184,7 @@ class Transformer:
         self._parameters = parameters
         self._limit = longest(parameters.max_tokens, tokenizer, model)
         self._windows = Windows(tokenizer, self._limit, parameters)
-        shown = parameters.model_dump_json(include={*WindowParameters.model_fields, "pooling"})
+        shown = parameters.model_dump_json(include={*WindowParameters.model_fields})
         self.card = Card(
             name=parameters.encoder,
             dimension=int(model.config.hidden_size) * len(parameters.poolings),
