@@ -4,7 +4,6 @@ Each class is a dataset of kedro-datasets that saves beside its file first and t
 a crash leaves the earlier version, never a part of the new one.
 """
 
-import os
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,11 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import ParquetDataset
+from kedro_datasets.partitions import PartitionedDataset
 from kedro_datasets.plotly import JSONDataset as PlotlyDataset
 from kedro_datasets.text import TextDataset
+
+from erc_kedro import files
 
 # Set by a hook while a node that can do without loads its inputs.
 missing_is_none: ContextVar[bool] = ContextVar("missing_is_none", default=False)
@@ -34,15 +36,14 @@ class _Whole:
 
     def save(self, data: Any) -> None:
         target = Path(self._filepath)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{target.name}.part")
-        self._filepath = type(self._filepath)(beside)
         try:
-            super().save(data)  # type: ignore[misc]
-            os.replace(beside, target)
+            with files.replacing(target) as beside:
+                self._filepath = type(self._filepath)(beside)
+                super().save(data)  # type: ignore[misc]
+        except files.OutputError as error:
+            raise DatasetError(str(error)) from error
         finally:
             self._filepath = type(self._filepath)(target)
-            beside.unlink(missing_ok=True)
 
     def load(self) -> Any:
         metadata = self.metadata or {}
@@ -90,6 +91,21 @@ class Json(_Whole, JSONDataset):
 
 class Text(_Whole, TextDataset):
     """A page of text: Markdown or HTML."""
+
+
+class Texts(PartitionedDataset):
+    """A folder of texts by file name, each of them whole; what it no longer holds is removed."""
+
+    def __init__(self, path: str, filename_suffix: str = "", metadata: dict[str, Any] | None = None) -> None:
+        super().__init__(path=path, dataset=Text, filename_suffix=filename_suffix, metadata=metadata)
+
+    def save(self, data: dict[str, str]) -> None:
+        super().save(data)
+        folder = Path(self._path)
+        kept = {f"{name}{self._filename_suffix}" for name in data}
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_file() and path.name not in kept:
+                path.unlink(missing_ok=True)
 
 
 class Figure(_Whole, PlotlyDataset):

@@ -1,13 +1,16 @@
-"""Processes that are known again, and workers that end with their parent."""
+"""Processes that are known again, that hear interruptions, and workers that end with their parent."""
 
 import os
 import platform
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from types import FrameType
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -60,14 +63,65 @@ def _started(pid: int) -> float | None:
         return None
 
 
-@cache
-def end_with_parent() -> None:
-    """From now on this worker ends when its parent does: killed, a parent cannot tell its workers."""
-    parent = os.getppid()
+def exists(pid: int) -> bool:
+    """Whether any process of this machine has this number."""
+    import psutil
+
+    return psutil.pid_exists(pid)
+
+
+def command() -> str:
+    """What was typed to start this process."""
+    return " ".join(["kedro", *sys.argv[1:]])
+
+
+def tied() -> dict[str, Any]:
+    """Options for a pool of loky's or joblib's, by which its workers end when this process does.
+
+    Killed, a parent cannot tell its workers, which would go on beside the run that takes its place.
+    """
+    return {"initializer": end_with, "initargs": (os.getpid(),)}
+
+
+def end_with(parent: int) -> None:
+    """From now on this process ends when its parent does, which is gone already if its number is another."""
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(1)
+            time.sleep(0.5)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def hear_interruptions() -> None:
+    """Sees to it that Ctrl-C and a polite kill unwind this process, wherever they hit it.
+
+    Python cannot raise out of a finaliser or a callback of C code; there the exception would be printed and
+    forgotten, and the run would go on.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        # Signals are the main thread's affair.
+        return
+    # A polite kill unwinds like Ctrl-C, so that children end and files close.
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _leave)
+    before = sys.unraisablehook
+
+    def raise_again(lost: Any) -> None:
+        again = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}.get(lost.exc_type)
+        if again is None or threading.current_thread() is not threading.main_thread():
+            return before(lost)
+        # At once it would be raised in here, and lost in turn.
+        main = threading.main_thread().ident
+        assert main is not None
+        later = threading.Timer(0.05, signal.pthread_kill, (main, again))
+        later.daemon = True
+        return later.start()
+
+    if before is sys.__unraisablehook__:
+        sys.unraisablehook = raise_again
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

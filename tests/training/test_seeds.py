@@ -39,15 +39,13 @@ def test_each_experiment_has_its_own_number_of_jobs_and_threads(data, tmp_path, 
     asked = []
 
     class Parallel:
-        def __init__(self, n_jobs, inner_max_num_threads, **options):
+        def __init__(self, n_jobs, backend, inner_max_num_threads, **options):
             asked.append((n_jobs, inner_max_num_threads))
 
         def __call__(self, calls):
             return (function(*arguments, **named) for function, arguments, named in calls)
 
     monkeypatch.setattr(seeds, "Parallel", Parallel)
-    # These workers are the run itself.
-    monkeypatch.setattr(seeds, "_stop_if_orphaned", lambda parent, row: None)
     experiments = [
         SMALL.model_copy(update={"jobs": jobs, "epochs": epochs, "threads": threads})
         for jobs, epochs, threads in ((1, 1, 1), (3, 2, 1), (2, 3, 2))

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 
+from erc_kedro import files, processes
 from erc_kedro.corpora import CorpusError, iemocap, meld
 from erc_kedro.corpora.synthesis import emotions, face, media, voice
 
@@ -122,12 +123,13 @@ def write(
         for name in (".", "meld", "iemocap"):
             (partial / name).mkdir(parents=True, exist_ok=True)
             (partial / name / "SYNTHETIC.md").write_text(_NOTICE, "utf-8", newline="\n")
-        broken = _write_meld(partial / "meld", seed, meld_dialogues, n_jobs)
-        broken |= _write_iemocap(partial / "iemocap", seed, iemocap_dialogues_per_session, n_jobs)
+        with parallel_config(backend="loky", **processes.tied()):
+            broken = _write_meld(partial / "meld", seed, meld_dialogues, n_jobs)
+            broken |= _write_iemocap(partial / "iemocap", seed, iemocap_dialogues_per_session, n_jobs)
         (partial / "broken.json").write_text(json.dumps(broken, indent=1) + "\n", "utf-8", newline="\n")
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
+        with files.held([folder]):
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -242,7 +242,7 @@ def _in_parallel(jobs: dict[int, _Job], settings: Settings) -> Iterator[tuple[in
 @contextmanager
 def _backend(runner: RunnerParameters) -> Iterator[None]:
     if runner.backend == "loky":
-        with parallel_config(backend="loky", inner_max_num_threads=1):
+        with parallel_config(backend="loky", inner_max_num_threads=1, **processes.tied()):
             yield
         return
     try:
@@ -268,7 +268,7 @@ def _workers(runner: RunnerParameters) -> int:
 
 def _alone(job: _Job, settings: Settings) -> Results:
     """A job in a process of its own, so that it can only end itself."""
-    with ProcessPoolExecutor(max_workers=1) as pool:
+    with ProcessPoolExecutor(max_workers=1, **processes.tied()) as pool:
         try:
             return pool.submit(_numbered, 0, job, settings).result()[1]
         except BrokenProcessPool:
@@ -288,7 +288,6 @@ def _numbered(number: int, job: _Job, settings: Settings) -> tuple[int, Results]
 def _settle_as_worker() -> None:
     # What we say once, such as a licence, each worker need not say again.
     logging.getLogger("erc_kedro").setLevel(logging.ERROR)
-    processes.end_with_parent()
 
 
 def _work(job: _Job, settings: Settings, tools: _Tools) -> Results:

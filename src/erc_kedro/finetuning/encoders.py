@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from erc_kedro import files, processes
 from erc_kedro.evaluation import overlaps
 from erc_kedro.extractors.base import fingerprint
 from erc_kedro.extractors.finetuned import CARD, FIT, HEAD, EncoderCard, Outcome, outcome
 from erc_kedro.finetuning.loop import Task, code_version, fit
 from erc_kedro.parameters import FinetuneParameters
-from erc_kedro.training import checkpoint
 
 
 class FinetuningError(ValueError):
@@ -112,7 +112,8 @@ def _finetune(
     if earlier is not None and earlier.fitted == made.fitted:
         made = made.model_copy(update={"run": earlier.run})
     text = made.model_dump_json(indent=1) + "\n"
-    checkpoint.replace(folder / CARD, lambda path: path.write_text(text, "utf-8"))
+    with files.replacing(folder / CARD) as path:
+        path.write_text(text, "utf-8")
     return made
 
 
@@ -184,15 +185,11 @@ def _fit_all(tasks: Mapping[str, Task], parameters: FinetuneParameters) -> None:
         for task in shared:
             launch(fit, (task,), num_processes=parameters.processes)
     elif jobs > 1:
-        work = (delayed(_fit_beside)(task, os.getpid()) for task in shared)
-        Parallel(n_jobs=jobs, inner_max_num_threads=threads)(work)
+        work = (delayed(fit)(task) for task in shared)
+        Parallel(jobs, "loky", inner_max_num_threads=threads, **processes.tied())(work)
     else:
         for task in shared:
             fit(task)
-
-
-def _fit_beside(task: Task, parent: int) -> None:
-    fit(task, alive=lambda: os.getppid() == parent)
 
 
 def _finished(task: Task) -> Outcome:

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from erc_kedro import sources
+from erc_kedro import files, sources
 from erc_kedro.evaluation.audit import contents
 from erc_kedro.extractors.base import fingerprint
 from erc_kedro.extractors.finetuned import FIT, HEAD, Fitted, outcome
@@ -63,14 +63,12 @@ class Task:
 
 
 @draws_alone
-def fit(task: Task, alive: Callable[[], bool] = lambda: True) -> None:
+def fit(task: Task) -> None:
     """Fits one encoder into its folder, or takes up what an earlier call of the same content left there.
 
     Every step draws from a seed of its own, so that a resumed fit on one device repeats an uninterrupted one.
 
     Args:
-        alive: whether the run that this fit is for is; else a worker would go on beside the run that takes
-            its place.
     Raises:
         ValueError: there is no such encoder, or nothing to learn from.
         FloatingPointError: the loss became NaN or infinite.
@@ -104,7 +102,7 @@ def fit(task: Task, alive: Callable[[], bool] = lambda: True) -> None:
         task.folder.mkdir(parents=True, exist_ok=True)
         # Without it nothing counts as done, whatever else lies here; what cannot be fitted leaves it.
         (task.folder / FIT).unlink(missing_ok=True)
-    history, resumed = _train(task, network, learned, validated, accelerator, tokenizer, key, alive)
+    history, resumed = _train(task, network, learned, validated, accelerator, tokenizer, key)
     if accelerator.is_main_process:
         fitted = Fitted(
             key=key,
@@ -126,7 +124,6 @@ def _train(
     accelerator: Any,
     tokenizer: Any,
     key: str,
-    alive: Callable[[], bool],
 ) -> tuple[list[dict[str, float]], str]:
     """A row an epoch, and from where it went on; the best epoch's encoder is left in the folder."""
     parameters, folder = task.parameters, task.folder
@@ -179,8 +176,6 @@ def _train(
             steps += [steps[at % len(steps)] for at in range(short)]
             network.train()
             for step in range(first, len(steps) // world):
-                if not alive():
-                    raise SystemExit("the run that started this fit is gone")
                 started = time.monotonic()
                 torch.manual_seed(mix(task.seed, epoch, step, accelerator.process_index))
                 along = (epoch + step * world / len(steps)) / parameters.epochs
@@ -403,4 +398,5 @@ def _export(network: Classifier, tokenizer: Any, folder: Path) -> None:
 
 def _write(folder: Path, fitted: Fitted, digest: str, licence: str, resumed: str) -> None:
     facts = {"fitted": fitted.model_dump(), "digest": digest, "licence": licence, "resumed": resumed}
-    checkpoint.replace(folder / FIT, lambda path: path.write_text(json.dumps(facts) + "\n", "utf-8"))
+    with files.replacing(folder / FIT) as path:
+        path.write_text(json.dumps(facts) + "\n", "utf-8")

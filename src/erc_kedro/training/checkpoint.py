@@ -9,7 +9,6 @@ import json
 import os
 import pickle
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from erc_kedro import sources
+from erc_kedro import files, sources
 from erc_kedro.models.architectures import ARCHITECTURES, network_class
 from erc_kedro.models.baselines.base import ClosedForm
 from erc_kedro.parameters import TrainParameters
@@ -81,8 +80,9 @@ def code_version(architecture: str) -> str:
 
 def save(folder: Path, key: str, state: dict[str, Any]) -> None:
     """Replaces the folder's checkpoint, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    replace(folder / CHECKPOINT, lambda path: torch.save({"key": key, **state}, path))
+    # To a path, torch would write past the end of a full disk and speak of its own position.
+    with files.replacing(folder / CHECKPOINT) as path, path.open("wb") as file:
+        torch.save({"key": key, **state}, file)
 
 
 def load(folder: Path, key: str) -> dict[str, Any] | None:
@@ -101,17 +101,20 @@ def save_result(
     predictions: pd.DataFrame,
     history: pd.DataFrame,
 ) -> None:
-    """Writes a finished fit; the config comes last, and without it nothing counts as done.
+    """Writes a finished fit; the config goes first and comes last, and without it nothing counts as done.
 
     Args:
         weights: a state dict, or another fit's file of weights, which is shared rather than copied.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
-    replace(folder / PREDICTIONS, lambda path: predictions.to_parquet(path, index=False))
-    replace(folder / HISTORY, lambda path: history.to_parquet(path, index=False))
-    replace(folder / WEIGHTS, lambda path: _write_weights(weights, path))
-    replace(folder / CONFIG, lambda path: path.write_text(json.dumps(config, indent=2) + "\n"))
+    with files.replacing(folder / PREDICTIONS) as path:
+        predictions.to_parquet(path, index=False)
+    with files.replacing(folder / HISTORY) as path:
+        history.to_parquet(path, index=False)
+    with files.replacing(folder / WEIGHTS) as path:
+        _write_weights(weights, path)
+    with files.replacing(folder / CONFIG) as path:
+        path.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -119,7 +122,6 @@ def _write_weights(weights: dict[str, Tensor] | Path, path: Path) -> None:
     if not isinstance(weights, Path):
         save_file({name: value.contiguous() for name, value in weights.items()}, path)
         return
-    path.unlink(missing_ok=True)
     try:
         os.link(weights, path)
     except OSError:
@@ -129,14 +131,21 @@ def _write_weights(weights: dict[str, Tensor] | Path, path: Path) -> None:
 def load_result(folder: Path, key: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     """Predictions and history of a finished fit with this key, or None."""
     try:
-        if json.loads((folder / CONFIG).read_text())["key"] != key or not (folder / WEIGHTS).exists():
+        if not is_of(folder, key) or not (folder / WEIGHTS).exists():
             return None
-        return (
-            pd.read_parquet(folder / PREDICTIONS),
-            pd.read_parquet(folder / HISTORY),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        found = pd.read_parquet(folder / PREDICTIONS), pd.read_parquet(folder / HISTORY)
+        # Another run may have begun to replace them meanwhile.
+        return found if is_of(folder, key) else None
+    except (OSError, ValueError):
         return None
+
+
+def is_of(folder: Path, key: str) -> bool:
+    """Whether the folder holds the finished fit of this key."""
+    try:
+        return json.loads((folder / CONFIG).read_text("utf-8"))["key"] == key
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def find(root: Path, key: str) -> tuple[Path, pd.DataFrame, pd.DataFrame] | None:
@@ -150,11 +159,3 @@ def find(root: Path, key: str) -> tuple[Path, pd.DataFrame, pd.DataFrame] | None
         if found is not None:
             return config.parent, *found
     return None
-
-
-def replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Has ``write`` make a file, which then takes the place of ``path``, whole or not at all."""
-    # One name beside each file, so that what a kill leaves there is written over, not collected.
-    beside = path.with_name(f".{path.name}.part")
-    write(beside)
-    os.replace(beside, path)

@@ -90,7 +90,10 @@ def fit(
     if twin is not None:
         made, predictions, table = twin
         checkpoint.save_result(folder, config, made / checkpoint.WEIGHTS, predictions, table)
-        return Fit(predictions, table, folder, "done")
+        if checkpoint.is_of(made, key):
+            return Fit(predictions, table, folder, "done")
+        # Another run was replacing it: whose weights these are is not known.
+        (folder / checkpoint.CONFIG).unlink()
     if parameters.withhold:
         whole = parameters.model_copy(update={"withhold": ()})
         trained = fit(data, whole, seed, folder / "whole", on_epoch, shared)

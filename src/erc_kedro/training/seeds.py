@@ -1,14 +1,13 @@
 """Many fits, one after another or side by side."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 from joblib import Parallel, delayed
 
+from erc_kedro import processes
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.progress import bar as progress_bar
 from erc_kedro.training import checkpoint
@@ -51,8 +50,6 @@ def fit_all(tasks: Sequence[Task], shared: Path, title: str) -> Iterator[Fit]:
         def show(row: dict[str, float]) -> None:
             bar.set_postfix(epoch=int(row["epoch"]), val_wf1=f"{row['val_weighted_f1']:.3f}")
 
-        alive = partial(_stop_if_orphaned, os.getpid())
-
         def train() -> Iterator[Fit]:
             # Each experiment has its own number of fits at once, and of threads.
             for (jobs, threads), part in groupby(
@@ -60,9 +57,10 @@ def fit_all(tasks: Sequence[Task], shared: Path, title: str) -> Iterator[Fit]:
             ):
                 together = list(part)
                 if min(jobs, len(together)) > 1:
-                    calls = (delayed(fit)(*_arguments(t), alive, shared) for t in together)
+                    calls = (delayed(fit)(*_arguments(t), shared=shared) for t in together)
                     options = {"return_as": "generator", "inner_max_num_threads": threads}
-                    yield from Parallel(n_jobs=min(jobs, len(together)), **options)(calls)
+                    beside = Parallel(min(jobs, len(together)), "loky", **options, **processes.tied())
+                    yield from beside(calls)
                 else:
                     yield from (fit(*_arguments(t), show, shared) for t in together)
 
@@ -77,9 +75,3 @@ def fit_all(tasks: Sequence[Task], shared: Path, title: str) -> Iterator[Fit]:
 
 def _arguments(task: Task) -> tuple[Dialogues, TrainParameters, int, Path]:
     return task.data, task.parameters, task.seed, task.folder
-
-
-def _stop_if_orphaned(parent: int, row: dict[str, float]) -> None:
-    """A worker whose parent was killed outright would train on beside the run that takes its place."""
-    if os.getppid() != parent:
-        raise SystemExit(f"the run that started this fit (process {parent}) is gone")

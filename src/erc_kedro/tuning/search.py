@@ -169,17 +169,12 @@ class _Worker:
     def __call__(self) -> Future:
         if self._pool is None or self._pool._flags.broken:
             threads = {"OMP_NUM_THREADS": str(self._given.threads)}
-            self._pool = ProcessPoolExecutor(max_workers=1, env=threads)
-        return self._pool.submit(_in_worker, self._given)
+            self._pool = ProcessPoolExecutor(max_workers=1, env=threads, **processes.tied())
+        return self._pool.submit(run_next, self._given)
 
     def __exit__(self, *error: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(kill_workers=error[0] is not None)
-
-
-def _in_worker(given: Search) -> int | None:
-    processes.end_with_parent()
-    return run_next(given)
 
 
 @contextmanager

@@ -1,0 +1,158 @@
+"""Files that appear whole or not at all, and outputs that one run at a time writes.
+
+What is written goes beside its target first, under a name that no other process uses, and is renamed when
+it is on the disk. A run holds a lock on each of its outputs, which its end, however it comes, releases.
+"""
+
+import errno
+import hashlib
+import itertools
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from erc_kedro import processes
+
+logger = logging.getLogger(__name__)
+
+# Where the locks of a folder's files lie.
+LOCKS = ".locks"
+# What lies beside a target for longer was left by a process that was killed, on another machine perhaps.
+_FORGOTTEN_S = 86_400.0
+_MENDS = {
+    errno.ENOSPC: "free some space on its disk",
+    errno.EDQUOT: "free some of your quota",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EROFS: "its disk is read-only; name another folder under `data` in conf/local/globals.yml",
+    errno.EACCES: "let this user write there, or name another folder under `data` in conf/local/globals.yml",
+    errno.EPERM: "let this user write there, or name another folder under `data` in conf/local/globals.yml",
+    errno.EIO: "its disk answers with errors; look after it",
+}
+_count = itertools.count()
+
+
+class OutputError(OSError):
+    """An output that cannot be written; the message names it and the mend."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` to write to, which takes its place if all goes well, and else is removed.
+
+    Raises:
+        OutputError: there is no space, or no permission.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+    except OSError as error:
+        raise _explained(error, path) or error from error
+    beside = path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{next(_count)}.part")
+    try:
+        yield beside
+        _to_disk(beside)
+        os.replace(beside, path)
+        _to_disk(path.parent)
+    except Exception as error:
+        explained = _explained(error, path)
+        if explained is None:
+            raise
+        raise explained from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _machine() -> str:
+    return hashlib.sha256(processes.machine().encode()).hexdigest()[:8]
+
+
+def _sweep(path: Path) -> None:
+    """Removes what killed processes left beside a target."""
+    left = re.compile(rf"\.{re.escape(path.name)}\.(\w+)-(\d+)-\d+\.part")
+    with os.scandir(path.parent) as entries:
+        found = [(entry, match) for entry in entries if (match := left.fullmatch(entry.name))]
+    for entry, (machine, pid) in ((entry, match.groups()) for entry, match in found):
+        try:
+            if machine == _machine():
+                gone = not processes.exists(int(pid))
+            else:
+                gone = time.time() - entry.stat().st_mtime > _FORGOTTEN_S
+            if gone:
+                os.unlink(entry.path)
+        except FileNotFoundError:
+            # Another process was faster.
+            continue
+
+
+def _explained(error: BaseException, path: Path) -> OutputError | None:
+    """The error as a sentence, if the disk is at the bottom of it."""
+    if isinstance(error, OutputError):
+        return error
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None:
+        # Safetensors and Kedro tell it in words.
+        told = re.search(r"\(os error (\d+)\)|\[Errno (\d+)\]", str(error))
+        number = int(told[1] or told[2]) if told else None
+    if number not in _MENDS:
+        # Torch trips over its own position, after the disk's error.
+        return _explained(error.__context__, path) if error.__context__ else None
+    return OutputError(
+        f"{path}: cannot be written ({os.strerror(number)}); {_MENDS[number]}, and run again. What was there "
+        "before is unharmed, and what is done is not repeated"
+    )
+
+
+@contextmanager
+def held(paths: list[Path]) -> Iterator[None]:
+    """Has the only right to write these files or folders, and waits for it while another run has it.
+
+    Raises:
+        OutputError: a lock cannot be made there.
+    """
+    from filelock import FileLock, Timeout
+
+    with ExitStack() as locks:
+        # All runs take them in one order, so that none waits for one that waits for it.
+        for path in sorted({path.resolve() for path in paths}):
+            lock_path = path.parent / LOCKS / path.name
+            try:
+                lock_path.parent.mkdir(parents=True, exist_ok=True)
+                # One object a path: a process may take a lock that it has.
+                lock = FileLock(lock_path, thread_local=False, is_singleton=True, on_acquired=_sign)
+                try:
+                    locks.enter_context(lock.acquire(timeout=0))
+                except Timeout:
+                    logger.warning("%s is held by %s; waiting for it (Ctrl-C ends)", path, _by(lock_path))
+                    locks.enter_context(lock.acquire(poll_interval=0.2))
+            except OSError as error:
+                raise _explained(error, path) or error from error
+        yield
+
+
+def _sign(handle: int) -> None:
+    own = {"pid": os.getpid(), "command": processes.command(), "since": time.time()}
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, json.dumps(own).encode(), 0)
+
+
+def _by(lock_path: Path) -> str:
+    try:
+        holder = json.loads(lock_path.read_text("utf-8"))
+        since = datetime.fromtimestamp(holder["since"]).astimezone().strftime("%H:%M:%S")
+        return f"`{holder['command']}` (process {holder['pid']}, since {since})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another run"
