@@ -3,9 +3,10 @@
 import atexit
 import os
 import re
-import signal
 import sys
-from types import FrameType, TracebackType
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from kedro.framework.context import KedroContext
@@ -73,6 +74,50 @@ class RefusalHooks:
                     raise ConfigError(why)
 
 
+class InterruptionHooks:
+    """Ctrl-C and a polite kill end a run wherever they hit it."""
+
+    @hook_impl
+    def before_pipeline_run(self) -> None:
+        from erc_kedro import processes
+
+        processes.hear_interruptions()
+
+
+class LockHooks:
+    """Lets no two runs write one output at once: the second waits for the first, and says so.
+
+    Runs that write other outputs, such as other experiments, go on beside each other; and so do the processes
+    that fill one study (``many_writers`` in the catalog). What is only read is not locked.
+    """
+
+    def __init__(self) -> None:
+        self._held = ExitStack()
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: Any) -> None:
+        from erc_kedro import files
+
+        # A run of this process that was interrupted, as in a notebook, told nobody.
+        self._held.close()
+        outputs = [catalog.get(name) for name in sorted(pipeline.all_outputs())]
+        paths = [
+            Path(path)
+            for dataset in outputs
+            if (path := getattr(dataset, "_filepath", None) or getattr(dataset, "_path", None))
+            and not (dataset.metadata or {}).get("many_writers")
+        ]
+        self._held.enter_context(files.held(paths))
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        self._held.close()
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        self._held.close()
+
+
 class MissingInputHooks:
     """Tells the datasets whether the node that is about to load them can do without."""
 
@@ -131,9 +176,6 @@ class TrackingHooks:
             parameters=parameters,
         )
         atexit.register(tracking.finish, "KILLED")
-        # A polite kill unwinds like Ctrl-C, so that children end and files close.
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, _leave)
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -156,7 +198,3 @@ def _without_own_runs(parameters: dict[str, Any]) -> dict[str, Any]:
         for key, value in parameters.items()
         if key != "tune"
     }
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)

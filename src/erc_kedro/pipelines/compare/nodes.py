@@ -35,6 +35,7 @@ def train_experiments(
     """
     import pandas as pd
 
+    from erc_kedro import files
     from erc_kedro.evaluation.audit import admit
     from erc_kedro.evaluation.comparison import digest
     from erc_kedro.pipelines.train.nodes import facts_of, tracked
@@ -70,13 +71,15 @@ def train_experiments(
         raise ValueError(f"{corpus}: none of {list(parameters.experiments)} has features to train on")
     for caution in cautions:
         logger.warning("%s: %s", corpus, caution)
-    fits = fit_all(tasks, models, f"{corpus}, {len(possible)} experiments")
     predictions = []
-    for name, (train, data) in possible.items():
-        facts = facts_of(data, train, features_audit)
-        every, _, _ = tracked(corpus, name, card, data, train, facts, islice(fits, train.seeds))
-        rows = every[(every["head"] == "tav") & every["split"].isin(("val", "test"))]
-        predictions.append(rows.assign(experiment=name))
+    # The train pipeline fits there, too.
+    with files.held([models / name for name in possible]):
+        fits = fit_all(tasks, models, f"{corpus}, {len(possible)} experiments")
+        for name, (train, data) in possible.items():
+            facts = facts_of(data, train, features_audit)
+            every, _, _ = tracked(corpus, name, card, data, train, facts, islice(fits, train.seeds))
+            rows = every[(every["head"] == "tav") & every["split"].isin(("val", "test"))]
+            predictions.append(rows.assign(experiment=name))
     return pd.concat(predictions, ignore_index=True), {
         "title": card["name"],
         "synthetic": card["synthetic"],

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from erc_kedro import processes
 from erc_kedro.parameters import TrainParameters
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def train_corpus(
     parameters: TrainParameters,
 ) -> tuple[DataFrame, DataFrame, DataFrame, dict[str, Any]]:
     """Fits every seed; the test split is scored once by each, after its epoch was chosen on validation."""
-    from erc_kedro import tracking
+    from erc_kedro import files
     from erc_kedro.evaluation.audit import admit
     from erc_kedro.training.batches import assemble
     from erc_kedro.training.seeds import fit_seeds
@@ -43,14 +44,17 @@ def train_corpus(
         logger.warning("%s %s: %s", corpus, experiment, caution)
     data = assemble(utterances, tables, card["labels"], parameters.scaling)
     facts = facts_of(data, parameters, features_audit)
-    fits = fit_seeds(data, parameters, models, f"{corpus} {experiment}")
-    predictions, metrics, history = tracked(corpus, experiment, card, data, parameters, facts, fits)
+    # The compare pipeline fits there, too.
+    with files.held([models]):
+        fits = fit_seeds(data, parameters, models, f"{corpus} {experiment}")
+        predictions, metrics, history = tracked(corpus, experiment, card, data, parameters, facts, fits)
+        keys = [training_key(models / f"seed{seed}") for seed in range(parameters.seeds)]
     own = {
         "experiment": experiment,
         "parameters": parameters.model_dump(mode="json"),
-        "command": tracking.command(),
+        "command": processes.command(),
         "cautions": cautions,
-        "keys": [training_key(models / f"seed{seed}") for seed in range(parameters.seeds)],
+        "keys": keys,
     }
     return predictions, metrics, history, {**facts, **own}
 
