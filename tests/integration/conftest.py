@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from erc_kedro.files import LOCKS
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 # What would let the machine's own settings, or the run of another test, into a project.
 FOREIGN = ("ERC_KEDRO_RUN", "KEDRO_ENV", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID")
@@ -77,8 +79,9 @@ class Project:
         return path
 
     def files(self, below: str = "data") -> dict[str, tuple[int, bytes]]:
-        """Every file, hidden ones too, with its time of change and content."""
-        paths = sorted(path for path in (self.folder / below).rglob("*") if path.is_file())
+        """Every file, hidden ones too but no locks, with its time of change and content."""
+        every = (path for path in (self.folder / below).rglob("*") if path.is_file())
+        paths = sorted(path for path in every if path.parent.name != LOCKS)
         return {
             path.relative_to(self.folder).as_posix(): (path.stat().st_mtime_ns, path.read_bytes())
             for path in paths

@@ -9,7 +9,7 @@ import plotly.io
 import pytest
 from sklearn.metrics import f1_score
 
-from erc_kedro.pipelines.reporting.nodes import FIGURES
+from erc_kedro.pipelines.reporting.nodes import FIGURES, gather_results
 
 DATA = "data/demo"
 CORPORA = ("meld", "iemocap")
@@ -41,6 +41,34 @@ def test_networks_are_inspected_and_the_score_without_loss_is_that_of_the_predic
     assert set(pd.read_parquet(folder / "contributions.parquet")["kind"]) >= {"gate", "fusion"}
     # The tiny IEMOCAP has too few test utterances for a map.
     assert bool(len(pd.read_parquet(folder / "layout.parquet"))) == (corpus == "meld")
+
+
+def test_tables_of_two_trainings_are_not_shown_together(demo, caplog):
+    """A run that is killed between two of its tables leaves the new one beside the old one."""
+    data = demo.folder / DATA
+    folder = data / "07_model_output/meld/full"
+    utterances = pd.read_parquet(data / "03_primary/meld/utterances.parquet")
+    card = json.loads((data / "03_primary/meld/card.json").read_text())
+    training = json.loads((folder / "training.json").read_text())
+    tables = {
+        name: pd.read_parquet(folder / f"{name}.parquet") for name in ("predictions", "metrics", "history")
+    }
+    empty = pd.DataFrame()
+
+    def gathered(predictions, metrics, history):
+        return gather_results(
+            utterances, card, None, None, predictions, metrics, history, training, None, None, None,
+            empty, empty, empty, data / "06_models/meld/full",
+        )  # fmt: skip
+
+    whole = gathered(**tables)
+    assert whole.predictions is not None
+    assert whole.metrics is not None
+    old = tables["metrics"].assign(value=tables["metrics"]["value"] * 0.9)
+    mixed = gathered(**{**tables, "metrics": old})
+    assert (mixed.predictions, mixed.metrics, mixed.training) == (None, None, {})
+    assert "two trainings" in mixed.card["notes"][-1]
+    assert "kedro run --pipeline=train" in caplog.text
 
 
 def test_tables_are_kept_as_csv_markdown_and_latex(demo):

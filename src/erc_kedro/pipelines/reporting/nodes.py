@@ -142,11 +142,20 @@ def gather_results(
     now = None if utterances is None else digest(utterances)
     if now is not None and (compared_card or {}).get("labels") != now:
         comparison = None
+    sentence = None
     if predictions is not None and now is not None and _labels(predictions) != now:
         sentence = (
             "The predictions on disk are of another version of this corpus and are not shown; "
             "`kedro run --pipeline=train` makes new ones."
         )
+    elif predictions is not None and not _of_one_training(
+        training, predictions=predictions, metrics=metrics, history=history
+    ):
+        sentence = (
+            "The predictions and metrics on disk are of two trainings, one of which was stopped while it "
+            "saved them, and are not shown; `kedro run --pipeline=train` saves them again."
+        )
+    if sentence is not None:
         logger.warning("%s: %s", card.get("name"), sentence)
         card["notes"] = [*card.get("notes", []), sentence]
         predictions = metrics = history = None
@@ -234,6 +243,16 @@ def compare_runs(
     for name, made in tables_of_runs(runs, table).items():
         tables |= files(name, made)
     return page, tables
+
+
+def _of_one_training(training: dict[str, Any], **tables: DataFrame | None) -> bool:
+    """Whether tables are those that this training's card was saved with; older cards do not say."""
+    from erc_kedro.pipelines.train.nodes import digest
+
+    known = training.get("tables")
+    return known is None or all(
+        table is not None and digest(table) == known[name] for name, table in tables.items()
+    )
 
 
 def _labels(predictions: DataFrame) -> str:

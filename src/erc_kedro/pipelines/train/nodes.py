@@ -55,8 +55,22 @@ def train_corpus(
         "command": processes.command(),
         "cautions": cautions,
         "keys": keys,
+        "tables": {
+            "predictions": digest(predictions),
+            "metrics": digest(metrics),
+            "history": digest(history),
+        },
     }
     return predictions, metrics, history, {**facts, **own}
+
+
+def digest(table: DataFrame) -> str:
+    """A SHA-256 over a table's cells, the same when it was saved and loaded."""
+    import hashlib
+
+    from pandas.util import hash_pandas_object
+
+    return hashlib.sha256(hash_pandas_object(table, index=False).to_numpy().tobytes()).hexdigest()
 
 
 def facts_of(
