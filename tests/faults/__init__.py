@@ -1,0 +1,1 @@
+"""Faults on purpose: long, random, and not among the tests that `make test` runs."""
