@@ -61,7 +61,32 @@ def test_a_worker_whose_parent_is_gone_already_ends_at_once():
     assert subprocess.run([sys.executable, "-c", script], check=False, timeout=20).returncode == 1
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, 128 + 15)])
+SIGNALS = pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, 128 + 15)])
+
+
+@SIGNALS
+def test_an_interruption_that_a_library_catches_ends_the_run_at_its_next_step(number, status):
+    script = f"""
+import signal, time
+from erc_kedro import processes, progress
+processes.hear_interruptions()
+def library():
+    try:
+        signal.raise_signal({int(number)})
+    except:
+        pass
+with progress.bar(100, "Working", "step") as bar:
+    for step in range(100):
+        if step == 3:
+            library()
+        bar.update()
+        assert step < 3
+"""
+    ran = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, timeout=20)
+    assert ran.returncode == (-number if number == signal.SIGINT else status), ran.stderr
+
+
+@SIGNALS
 def test_an_interruption_that_hits_a_finaliser_is_not_lost(number, status):
     """Python prints and forgets what is raised there: one Ctrl-C of 23 was swallowed so."""
     script = f"""

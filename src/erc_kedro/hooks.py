@@ -13,6 +13,7 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Node, Pipeline
 
+from erc_kedro import processes
 from erc_kedro.config import ConfigError
 
 # A node with this tag gets None for an input that was never made; any other node gets an error.
@@ -79,9 +80,15 @@ class InterruptionHooks:
 
     @hook_impl
     def before_pipeline_run(self) -> None:
-        from erc_kedro import processes
-
         processes.hear_interruptions()
+
+    @hook_impl
+    def before_dataset_loaded(self) -> None:
+        processes.heed()
+
+    @hook_impl
+    def after_node_run(self) -> None:
+        processes.heed()
 
 
 class LockHooks:

@@ -94,34 +94,47 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def hear_interruptions() -> None:
-    """Sees to it that Ctrl-C and a polite kill unwind this process, wherever they hit it.
+# The signal that this process is being ended by, if it is.
+_interruption: int | None = None
 
-    Python cannot raise out of a finaliser or a callback of C code; there the exception would be printed and
-    forgotten, and the run would go on.
+
+def hear_interruptions() -> None:
+    """From now on Ctrl-C and a polite kill unwind this process, wherever they hit it.
+
+    What is raised in a finaliser or a callback of C code, Python prints and forgets: there it is raised
+    again. What a library catches is raised by the next :func:`heed`.
     """
+    global _interruption
+    _interruption = None
     if threading.current_thread() is not threading.main_thread():
         # Signals are the main thread's affair.
         return
-    # A polite kill unwinds like Ctrl-C, so that children end and files close.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _leave)
-    before = sys.unraisablehook
-
-    def raise_again(lost: Any) -> None:
-        again = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}.get(lost.exc_type)
-        if again is None or threading.current_thread() is not threading.main_thread():
-            return before(lost)
-        # At once it would be raised in here, and lost in turn.
-        main = threading.main_thread().ident
-        assert main is not None
-        later = threading.Timer(0.05, signal.pthread_kill, (main, again))
-        later.daemon = True
-        return later.start()
-
-    if before is sys.__unraisablehook__:
-        sys.unraisablehook = raise_again
+        signal.signal(signal.SIGTERM, _interrupt)
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _raise_again
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+def heed() -> None:
+    """Ends a process that was told to end and went on, since a library caught the exception."""
+    if _interruption is not None and threading.current_thread() is threading.main_thread():
+        _interrupt(_interruption, None)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _interruption
+    _interruption = number
+    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
+def _raise_again(lost: Any) -> None:
+    main = threading.main_thread()
+    if _interruption is None or threading.current_thread() is not main:
+        return sys.__unraisablehook__(lost)
+    # At once it would be raised in here, and lost in turn.
+    assert main.ident is not None
+    later = threading.Timer(0.05, signal.pthread_kill, (main.ident, _interruption))
+    later.daemon = True
+    return later.start()

@@ -4,6 +4,14 @@ import sys
 
 from tqdm import tqdm
 
+from erc_kedro import processes
+
+
+class _Bar(tqdm):
+    def update(self, n: float | None = 1) -> bool | None:
+        processes.heed()
+        return super().update(n)
+
 
 def bar(total: int, title: str, unit: str, done: int = 0, silent: bool = False, line: int = 0) -> tqdm:
     """A bar with rate and time left; into a file or a log it prints a line every ten seconds at most.
@@ -13,7 +21,7 @@ def bar(total: int, title: str, unit: str, done: int = 0, silent: bool = False, 
         line: of the terminal, where several processes show one each.
     """
     watched = sys.stderr.isatty()
-    return tqdm(
+    return _Bar(
         total=total,
         desc=title,
         unit=unit,

@@ -183,13 +183,18 @@ def _fit_all(tasks: Mapping[str, Task], parameters: FinetuneParameters) -> None:
         # The one for debugging is the one that starts processes on a CPU.
         launch = notebook_launcher if gpu else debug_launcher
         for task in shared:
-            launch(fit, (task,), num_processes=parameters.processes)
+            launch(_fit_tied, (task, os.getpid()), num_processes=parameters.processes)
     elif jobs > 1:
         work = (delayed(fit)(task) for task in shared)
         Parallel(jobs, "loky", inner_max_num_threads=threads, **processes.tied())(work)
     else:
         for task in shared:
             fit(task)
+
+
+def _fit_tied(task: Task, parent: int) -> None:
+    processes.end_with(parent)
+    fit(task)
 
 
 def _finished(task: Task) -> Outcome:
