@@ -294,3 +294,27 @@ def test_an_interrupted_training_is_taken_up(demo_copy):
     history = pd.read_parquet(demo_copy.folder / "data/demo/07_model_output/meld/full/history.parquet")
     assert history["epoch"].tolist() == list(range(80))
     assert not list(demo_copy.folder.glob("data/demo/06_models/**/checkpoint.pt"))
+
+
+def test_of_two_trainings_of_one_experiment_the_second_waits_and_takes_up(demo_copy):
+    """Both wrote the same files: 3 of 10 pairs failed, with words that misled."""
+    demo_copy.write(
+        "conf/demo/parameters_train.yml",
+        "train: {seeds: 2, epochs: 40, patience: 40, jobs: 1, model: {hidden: 16, heads: 2}}\n",
+    )
+    words = ("run", "--env=demo", "--pipeline=train", "--namespaces=meld")
+    running = [demo_copy.start(*words) for _ in range(2)]
+    said = [process.communicate(timeout=300)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0], "\n".join(said)
+    [waited] = [number for number, text in enumerate(said) if "waiting for it" in text]
+    holder = running[1 - waited].pid
+    assert f"is held by `kedro {' '.join(words)}` (process {holder}, since " in said[waited]
+    seeds = [run for run in demo_copy.runs() if run.data.tags["level"] == "seed"]
+    assert sorted(run.data.tags["taken_up"] for run in seeds) == ["done", "done", "no", "no"]
+    # Another experiment is another output: nobody waits for it.
+    other = demo_copy.start(*words, "--params=experiment=no_gates,seeds=1")
+    third = demo_copy.start(*words, "--params=experiment=text_only,seeds=1")
+    for process in (other, third):
+        text, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, text
+        assert "waiting for it" not in text
