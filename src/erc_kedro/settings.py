@@ -3,13 +3,15 @@
 import warnings
 
 from erc_kedro.config import ErcConfigLoader
-from erc_kedro.hooks import MissingInputHooks, PlainErrorHooks, RefusalHooks, TrackingHooks
+from erc_kedro.hooks import MissingInputHooks, RefusalHooks, TrackingHooks
+from erc_kedro.session import ProjectSession
 
 # Users write `kedro run --pipeline=train`; Kedro 1.7 says each time that it prefers --pipelines.
 warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
 
 # The last one is called first: what is refused leaves no run behind.
-HOOKS = (TrackingHooks(), MissingInputHooks(), PlainErrorHooks(), RefusalHooks())
+HOOKS = (TrackingHooks(), MissingInputHooks(), RefusalHooks())
+SESSION_CLASS = ProjectSession
 CONFIG_LOADER_CLASS = ErcConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from erc_kedro.errors import PlainError
 from erc_kedro.evaluation import overlaps
 from erc_kedro.extractors.base import fingerprint
 from erc_kedro.extractors.finetuned import CARD, FIT, HEAD, EncoderCard, Outcome, outcome
@@ -17,7 +18,7 @@ from erc_kedro.parameters import FinetuneParameters
 from erc_kedro.training import checkpoint
 
 
-class FinetuningError(ValueError):
+class FinetuningError(PlainError, ValueError):
     """An encoder that cannot be fitted, and why."""
 
 
