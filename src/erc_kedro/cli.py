@@ -73,7 +73,7 @@ def print_plainly(kind: type[BaseException], error: BaseException, trace: Traceb
 
     plain = (PlainError, DatasetError, ParameterValidationError, ValidationError)
     if os.environ.get("ERC_TRACEBACK") or not isinstance(error, plain):
-        sys.__excepthook__(kind, error, trace)
+        _otherwise(kind, error, trace)
         return
     # Pydantic adds what it was given, whole, and a link to its own pages.
     said = re.sub(
@@ -86,8 +86,9 @@ def print_plainly(kind: type[BaseException], error: BaseException, trace: Traceb
     print(f"\n{name}: {said}\n(ERC_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
 
 
-if sys.excepthook is sys.__excepthook__:
-    sys.excepthook = print_plainly
+# Rich's, where Kedro's own logging is in use.
+_otherwise = sys.excepthook
+sys.excepthook = print_plainly
 
 run = project.run
 for _option in run.params:

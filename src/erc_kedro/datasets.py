@@ -7,7 +7,7 @@ a crash leaves the earlier version, never a part of the new one.
 import os
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -84,12 +84,23 @@ def _printed(cell: Any) -> Any:
     return None if pd.isna(cell) else cell
 
 
+# Else in the machine's own encoding, which may lack most signs.
+_UTF8 = {
+    "open_args_save": {"mode": "w", "encoding": "utf-8"},
+    "open_args_load": {"mode": "r", "encoding": "utf-8"},
+}
+
+
 class Json(_Whole, JSONDataset):
     """A JSON document."""
+
+    DEFAULT_FS_ARGS: ClassVar[dict[str, Any]] = _UTF8
 
 
 class Text(_Whole, TextDataset):
     """A page of text: Markdown or HTML."""
+
+    DEFAULT_FS_ARGS: ClassVar[dict[str, Any]] = _UTF8
 
 
 class Figure(_Whole, PlotlyDataset):

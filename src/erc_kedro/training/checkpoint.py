@@ -111,7 +111,7 @@ def save_result(
     replace(folder / PREDICTIONS, lambda path: predictions.to_parquet(path, index=False))
     replace(folder / HISTORY, lambda path: history.to_parquet(path, index=False))
     replace(folder / WEIGHTS, lambda path: _write_weights(weights, path))
-    replace(folder / CONFIG, lambda path: path.write_text(json.dumps(config, indent=2) + "\n"))
+    replace(folder / CONFIG, lambda path: path.write_text(json.dumps(config, indent=2) + "\n", "utf-8"))
     (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -129,7 +129,7 @@ def _write_weights(weights: dict[str, Tensor] | Path, path: Path) -> None:
 def load_result(folder: Path, key: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     """Predictions and history of a finished fit with this key, or None."""
     try:
-        if json.loads((folder / CONFIG).read_text())["key"] != key or not (folder / WEIGHTS).exists():
+        if json.loads((folder / CONFIG).read_text("utf-8"))["key"] != key or not (folder / WEIGHTS).exists():
             return None
         return (
             pd.read_parquet(folder / PREDICTIONS),
