@@ -76,13 +76,14 @@ def unwritable(path: Path) -> str | None:
     return f"{folder} cannot be written to. {_OPEN_UP}"
 
 
+@cache
 def workers(asked: int, parameter: str) -> int:
     """So many worker processes; 1, and a sentence in the log, where this machine has no means for more.
 
     Args:
         asked: by the parameter of this name; below 0: any number.
     """
-    if asked != 1 and not _semaphores():
+    if asked != 1 and not _has_semaphores():
         logger.warning(
             "%s is %d, but this machine has no semaphores to share between processes (/dev/shm is missing or "
             "read-only; in a container: --shm-size=1g); everything is done by this process alone, with the "
@@ -94,8 +95,7 @@ def workers(asked: int, parameter: str) -> int:
     return asked
 
 
-@cache
-def _semaphores() -> bool:
+def _has_semaphores() -> bool:
     try:
         import multiprocessing
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
+from erc_kedro import surroundings
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.progress import bar as progress_bar
 from erc_kedro.training import checkpoint
@@ -59,10 +60,11 @@ def fit_all(tasks: Sequence[Task], shared: Path, title: str) -> Iterator[Fit]:
                 leaders, lambda t: (t.parameters.jobs, t.parameters.threads)
             ):
                 together = list(part)
-                if min(jobs, len(together)) > 1:
+                jobs = min(surroundings.workers(jobs, "train.jobs"), len(together))
+                if jobs > 1:
                     calls = (delayed(fit)(*_arguments(t), alive, shared) for t in together)
                     options = {"return_as": "generator", "inner_max_num_threads": threads}
-                    yield from Parallel(n_jobs=min(jobs, len(together)), **options)(calls)
+                    yield from Parallel(n_jobs=jobs, **options)(calls)
                 else:
                     yield from (fit(*_arguments(t), show, shared) for t in together)
 
