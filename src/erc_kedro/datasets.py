@@ -19,6 +19,8 @@ from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.plotly import JSONDataset as PlotlyDataset
 from kedro_datasets.text import TextDataset
 
+from erc_kedro.surroundings import writing
+
 # Set by a hook while a node that can do without loads its inputs.
 missing_is_none: ContextVar[bool] = ContextVar("missing_is_none", default=False)
 
@@ -38,8 +40,9 @@ class _Whole:
         beside = target.with_name(f".{target.name}.part")
         self._filepath = type(self._filepath)(beside)
         try:
-            super().save(data)  # type: ignore[misc]
-            os.replace(beside, target)
+            with writing(target):
+                super().save(data)  # type: ignore[misc]
+                os.replace(beside, target)
         finally:
             self._filepath = type(self._filepath)(target)
             beside.unlink(missing_ok=True)

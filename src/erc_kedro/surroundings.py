@@ -6,8 +6,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+
+from erc_kedro.errors import PlainError
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +28,13 @@ _NO_SPACE = ("no space left on device", "disk is full", "disk full", "disk quota
 _NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory", "bad_alloc")
 # PyTorch's writer keeps no error number.
 _WRITE_FAILED = ("file write failed", "unexpected pos")
-_DIED = {"BrokenExecutor", "BrokenProcessPool", "KilledWorker", "TerminatedWorkerError"}
+_DIED = {
+    "BrokenExecutor",
+    "BrokenProcessPool",
+    "KilledWorker",
+    "ProcessExitedException",
+    "TerminatedWorkerError",
+}
 _OPEN_UP = (
     "Give this account the right to it, or mount it writable; `data: FOLDER` in conf/local/globals.yml "
     "has runs write elsewhere"
@@ -33,16 +42,38 @@ _OPEN_UP = (
 _LEFT_WHOLE = "nothing half-written was kept, and what is finished is taken up by the next run"
 
 
-def explained(error: BaseException) -> str | None:
-    """Why a run ended and the mend, if it ended of its surroundings; None if it ended of anything else."""
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Lets what a full disk or a missing right ends be a PlainError that names the file.
+
+    Few libraries say which file they were writing.
+    """
+    try:
+        yield
+    except Exception as error:
+        said = explained(error, path)
+        if said is None:
+            raise
+        raise PlainError(said) from error
+
+
+def explained(error: BaseException, writes: Path | None = None) -> str | None:
+    """Why a run ended and the mend, if it ended of its surroundings; None if it ended of anything else.
+
+    Args:
+        writes: the file that was being written.
+    """
     chain = list(_chain(error))
+    for one in chain:
+        if isinstance(one, PlainError):
+            return str(one)
     for one in chain:
         said = str(one).lower()
         number = one.errno if isinstance(one, OSError) else None
-        path = one.filename if isinstance(one, OSError) and isinstance(one.filename, str) else None
+        path = str(writes) if writes else getattr(one, "filename", None)
         if number in (errno.ENOSPC, errno.EDQUOT) or any(words in said for words in _NO_SPACE):
             return _no_space(path)
-        if any(words in said for words in _WRITE_FAILED) and _free(_fullest()) < 2**20:
+        if any(words in said for words in _WRITE_FAILED) and _free(_disk(path)) < 2**20:
             return _no_space(path)
         if number == errno.EFBIG:
             return (
@@ -114,14 +145,17 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _no_space(path: str | None) -> str:
-    folder = Path(path).absolute().parent if path else _fullest()
+    folder = _disk(path)
     return (
         f"no space is left on the disk of {path or folder} ({_free(folder) / 2**20:.0f} MB free); free some, "
         f"or write elsewhere (`data: FOLDER` in conf/local/globals.yml), and run again: {_LEFT_WHOLE}"
     )
 
 
-def _fullest() -> Path:
+def _disk(path: str | None) -> Path:
+    if path:
+        return Path(path).absolute().parent
+    # The fullest of those that are written to.
     return min((Path.cwd(), Path.cwd() / "data", Path(tempfile.gettempdir())), key=_free)
 
 

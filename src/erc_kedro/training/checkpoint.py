@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from erc_kedro import sources
+from erc_kedro import sources, surroundings
 from erc_kedro.models.architectures import ARCHITECTURES, network_class
 from erc_kedro.models.baselines.base import ClosedForm
 from erc_kedro.parameters import TrainParameters
@@ -156,5 +156,10 @@ def replace(path: Path, write: Callable[[Path], Any]) -> None:
     """Has ``write`` make a file, which then takes the place of ``path``, whole or not at all."""
     # One name beside each file, so that what a kill leaves there is written over, not collected.
     beside = path.with_name(f".{path.name}.part")
-    write(beside)
-    os.replace(beside, path)
+    with surroundings.writing(path):
+        try:
+            write(beside)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+        os.replace(beside, path)
