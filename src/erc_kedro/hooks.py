@@ -56,11 +56,14 @@ def _refuse_missing(nodes: list[Node], run_params: dict[str, Any], pipeline: Pip
     for node in nodes:
         if ACCEPTS_MISSING in node.tags:
             continue
-        given = sorted(pipeline.inputs() & set(node.inputs))
+        given = {name: catalog.get(name) for name in sorted(pipeline.inputs() & set(node.inputs))}
         missing = [
-            name for name in given if not isinstance(catalog.get(name), Folder) and not catalog.exists(name)
+            name
+            for name, dataset in given.items()
+            # A folder is made when it is read; what is in no catalog, Kedro refuses itself.
+            if not isinstance(dataset, Folder | None) and not catalog.exists(name)
         ]
-        in_memory = {name for name in missing if isinstance(catalog.get(name), MemoryDataset)}
+        in_memory = {name for name in missing if isinstance(given[name], MemoryDataset)}
         if in_memory:
             raise ConfigError(_left_out(node, in_memory, run_params))
         for name in missing:

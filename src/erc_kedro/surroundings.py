@@ -73,9 +73,10 @@ def explained(error: BaseException, writes: Path | None = None) -> str | None:
         path = str(writes) if writes else getattr(one, "filename", None)
         if number in (errno.ENOSPC, errno.EDQUOT) or any(words in said for words in _NO_SPACE):
             return _no_space(path)
-        if any(words in said for words in _WRITE_FAILED) and _free(_disk(path)) < 2**20:
+        failed = any(words in said for words in _WRITE_FAILED)
+        if failed and _free(_disk(path)) < 2**20:
             return _no_space(path)
-        if number == errno.EFBIG:
+        if failed or number == errno.EFBIG:
             return (
                 f"{path or 'a file'} outgrew what this account may write; raise it (ulimit -f) and run again"
             )
