@@ -58,7 +58,7 @@ def parameters(corpus: str, **changes: object) -> FinetuneParameters:
     """The configured parameters of a corpus, one encoder at a time and without folds, with some changes."""
     configured: dict[str, object] = {}
     for name, key in (("finetune", None), (corpus, corpus)):
-        read = yaml.safe_load(Path(f"conf/base/parameters_{name}.yml").read_text())
+        read = yaml.safe_load(Path(f"conf/base/parameters_{name}.yml").read_text("utf-8"))
         configured |= (read[key] if key else read).get("finetune", {})
     return FinetuneParameters(**{**configured, "jobs": 1, "folds": 0, **changes})
 
@@ -66,7 +66,7 @@ def parameters(corpus: str, **changes: object) -> FinetuneParameters:
 def measure(data: Path, corpus: str, choice: str, seed: int, more: dict[str, object]) -> dict[str, object]:
     """Scores of one choice and seed."""
     utterances = pd.read_parquet(data / "03_primary" / corpus / "utterances.parquet")
-    card = json.loads((data / "03_primary" / corpus / "card.json").read_text())
+    card = json.loads((data / "03_primary" / corpus / "card.json").read_text("utf-8"))
     asked = parameters(corpus, **{**CHOICES[choice], **more, "seed": seed})
     name = "_".join([corpus, choice, *(f"{key}{value}" for key, value in more.items()), f"seed{seed}"])
     folder = data / "08_reporting" / "bench" / "finetuning" / name

@@ -28,7 +28,7 @@ def peak() -> float:
 def reset_peak() -> bool:
     """Starts the peak anew at what is in RAM now, where the system allows it."""
     try:
-        _CLEAR.write_text("5")
+        _CLEAR.write_text("5", "utf-8")
     except OSError:
         return False
     return True
@@ -36,7 +36,7 @@ def reset_peak() -> bool:
 
 def _memory(field: str) -> float:
     if _STATUS.exists():
-        for line in _STATUS.read_text().splitlines():
+        for line in _STATUS.read_text("utf-8").splitlines():
             if line.startswith(field + ":"):
                 return int(line.split()[1]) / 1024
     usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

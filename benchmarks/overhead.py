@@ -61,7 +61,7 @@ class Project:
         }
         before, started = _processor(), time.perf_counter()
         done = subprocess.run(
-            [sys.executable, *words], cwd=self.folder, env=environment, capture_output=True, text=True
+            [sys.executable, *words], cwd=self.folder, env=environment, capture_output=True, encoding="utf-8"
         )
         wall, processor = time.perf_counter() - started, _processor() - before
         if done.returncode:

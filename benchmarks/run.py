@@ -87,7 +87,7 @@ def measure(task: str, shape: Shape | None = None, **arguments: Any) -> Any:
             "TQDM_DISABLE": "1",
         },
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     if done.returncode:
         raise SystemExit(f"benchmarks: {task} failed; its error is above")

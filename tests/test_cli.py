@@ -1,9 +1,20 @@
-"""Lists survive Kedro's command line."""
+"""Lists survive Kedro's command line, paths are of where they are typed, and errors are sentences."""
 
 import click
 import pytest
+from kedro.io import DatasetError
+from kedro.validation.exceptions import ParameterValidationError
+from pydantic import ValidationError
 
-from erc_kedro.cli import split_parameters
+from erc_kedro.cli import print_plainly, split_parameters
+from erc_kedro.config import ConfigError
+from erc_kedro.corpora import CorpusError
+from erc_kedro.errors import PlainError
+from erc_kedro.evaluation.audit import AuditError
+from erc_kedro.extractors.base import ExtractionError
+from erc_kedro.finetuning.encoders import FinetuningError
+from erc_kedro.parameters import TrainParameters
+from erc_kedro.tracking import UnknownRunError
 
 
 @pytest.fixture
@@ -35,3 +46,65 @@ def test_an_item_without_a_value_is_named(context):
     option = click.Option(["--params"])
     with pytest.raises(click.UsageError, match="`no_gates` must be `key=value`"):
         split_parameters(context, option, "experiments=[full],no_gates")
+
+
+def test_paths_typed_in_a_subfolder_are_of_that_folder(context, tmp_path, monkeypatch):
+    (tmp_path / "pyproject.toml").write_text("[tool.kedro]\n", "utf-8")
+    for name in ("notebooks/MELD.Raw", "notebooks/full", "releases/IEMOCAP", "notebooks/data"):
+        (tmp_path / name).mkdir(parents=True)
+    typed = (
+        "meld_raw=MELD.Raw,iemocap.ingestion.raw=../releases/IEMOCAP,experiment=full,"
+        "features.text.model=org/name,train.epochs=2"
+    )
+    option = click.Option(["--params"])
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert split_parameters(context, option, typed) == {
+        "meld_raw": str(tmp_path / "notebooks/MELD.Raw"),
+        "iemocap": {"ingestion": {"raw": str(tmp_path / "releases/IEMOCAP")}},
+        # Names stay names, whatever lies here.
+        "experiment": "full",
+        "features": {"text": {"model": "org/name"}},
+        "train": {"epochs": 2},
+    }
+    # Where the project is, what is typed is what is kept.
+    monkeypatch.chdir(tmp_path)
+    assert split_parameters(context, option, "meld_raw=releases/IEMOCAP") == {"meld_raw": "releases/IEMOCAP"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(AuditError, ConfigError, CorpusError, ExtractionError, FinetuningError, UnknownRunError),
+        *(PlainError, DatasetError, type("OwnError", (CorpusError,), {})),
+    ],
+)
+def test_errors_that_say_the_mend_are_printed_without_a_traceback(error, capsys):
+    raised = error("clips.csv, row 7: write a number")
+    print_plainly(error, raised, None)
+    said = capsys.readouterr().err
+    assert "clips.csv, row 7: write a number" in said
+    assert "Traceback" not in said
+    assert isinstance(raised, DatasetError | PlainError)
+
+
+def test_other_errors_keep_their_traceback_and_so_do_all_where_it_is_asked_for(capsys, monkeypatch):
+    shown = []
+    monkeypatch.setattr("erc_kedro.cli._otherwise", lambda *error: shown.append(error[0]))
+    print_plainly(KeyError, KeyError("what"), None)
+    monkeypatch.setenv("ERC_TRACEBACK", "1")
+    print_plainly(ConfigError, ConfigError("what"), None)
+    assert shown == [KeyError, ConfigError]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_wrong_parameter_is_named_without_pydantic_s_pages(capsys):
+    with pytest.raises(ValidationError) as refused:
+        TrainParameters(epochs=0, learning_rate="fast")
+    error = ParameterValidationError(str(refused.value))
+    print_plainly(ParameterValidationError, error, None)
+    said = capsys.readouterr().err
+    for part in ("ParameterValidationError:", "epochs", "learning_rate", "greater than or equal to 1"):
+        assert part in said
+    for part in ("input_value", "errors.pydantic.dev"):
+        assert part in str(error)
+        assert part not in said

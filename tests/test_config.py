@@ -1,6 +1,7 @@
 """Configuration reaches each corpus in the promised order."""
 
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -194,3 +195,20 @@ iemocap: {ingestion: {raw: there, protocol: release}}
 def test_an_experiment_under_whose_name_nothing_would_be_kept_is_refused(configured):
     with pytest.raises(ConfigError, match=r"parameters say 'sdt', globals 'full'.*globals\.yml"):
         configured("experiment: sdt")
+
+
+def test_an_archive_of_configuration_is_read_as_its_folder(configured, tmp_path):
+    as_folder = configured("train: {seeds: 4}\n", experiment="sdt")
+    with tarfile.open(tmp_path / "conf-erc_kedro.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "conf", "conf")
+    arguments = CONFIG_LOADER_ARGS | {"runtime_params": {"experiment": "sdt"}}
+    loader = ErcConfigLoader(str(tmp_path / "conf-erc_kedro.tar.gz"), **arguments)
+    assert active_corpora() == ["meld", "iemocap"]
+    assert loader["parameters"] == as_folder
+    assert as_folder["meld"]["train"]["seeds"] == 4
+
+
+def test_a_folder_without_configuration_is_refused_with_how_to_name_another(tmp_path):
+    with pytest.raises(ConfigError, match=rf"{tmp_path}/conf: no configuration.*--conf-source"):
+        ErcConfigLoader(str(tmp_path / "conf"), **CONFIG_LOADER_ARGS)
+    ErcConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="local")

@@ -1,41 +1,32 @@
-"""Errors end a run with what to mend, and no more."""
+"""What would end badly is refused before anything is computed."""
 
 import pytest
-from kedro.io import DataCatalog, MemoryDataset
+from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
-from pydantic import ValidationError
 
 from erc_kedro.config import ConfigError
-from erc_kedro.hooks import RefusalHooks, _print_plainly
+from erc_kedro.datasets import Folder, Text
+from erc_kedro.errors import PlainError
+from erc_kedro.hooks import ACCEPTS_MISSING, RefusalHooks
 from erc_kedro.parameters import CompareParameters, TrainParameters
 
 
-class ParameterValidationError(Exception):
-    """Called as Kedro's is."""
+def one(value):
+    return value
 
 
-def test_a_wrong_parameter_is_named_without_pydantic_s_pages(capsys):
-    with pytest.raises(ValidationError) as refused:
-        TrainParameters(epochs=0, learning_rate="fast")
-    error = ParameterValidationError(str(refused.value))
-    _print_plainly(ParameterValidationError, error, None)
-    said = capsys.readouterr().err
-    for part in ("ParameterValidationError:", "epochs", "learning_rate", "greater than or equal to 1"):
-        assert part in said
-    for part in ("input_value", "errors.pydantic.dev"):
-        assert part in str(error)
-        assert part not in said
-
-
-COMPARE = Pipeline([Node(lambda parameters: 1, "params:meld.compare", "table", name="compare")])
+COMPARE = Pipeline([Node(one, "params:meld.compare", "table", name="compare")])
 
 
 def before(pipeline, runner, **data):
     catalog = DataCatalog({name.replace("__", ":"): MemoryDataset(value) for name, value in data.items()})
     # As Kedro's session names it.
-    named = {"runner": getattr(runner, "__name__", str(runner))}
-    RefusalHooks().before_pipeline_run(named, pipeline, catalog)
+    refuse(pipeline, catalog, runner=getattr(runner, "__name__", str(runner)))
+
+
+def refuse(pipeline, catalog, **asked):
+    RefusalHooks().before_pipeline_run(asked, pipeline, catalog)
 
 
 @pytest.mark.parametrize("runner", [ThreadRunner(), ParallelRunner()])
@@ -53,5 +44,73 @@ def test_experiments_that_cannot_be_compared_are_refused_before_any_node():
     with pytest.raises(ConfigError, match="finetuned differs"):
         before(COMPARE, None, **data)
     before(COMPARE, None, **{"params:meld.compare": CompareParameters(experiments=known)})
-    other = Pipeline([Node(lambda parameters: 1, "params:meld.train", "table", name="train")])
+    other = Pipeline([Node(one, "params:meld.train", "table", name="train")])
     before(other, None, **data)
+
+
+GATHER = Node(one, "predictions", "results", name="gather")
+REPORT = Node(one, "results", "page", name="report")
+
+
+@pytest.fixture
+def slices(monkeypatch):
+    """Catalog of a walk of two nodes, predictions to results in memory to a page."""
+    monkeypatch.setattr("kedro.framework.project.pipelines", {"reporting": Pipeline([GATHER, REPORT])})
+    return DataCatalog(
+        {
+            "predictions": MemoryDataset(1),
+            "results": MemoryDataset(),
+            "page": Text(filepath="nowhere/page.md"),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "mend"),
+    [
+        ({"from_nodes": ["report"]}, "--from-nodes=report,gather"),
+        ({"node_names": ("report",)}, "--nodes=report,gather"),
+        ({"from_inputs": ["results"]}, "--from-nodes=gather"),
+        # It would run: its page is not there.
+        ({"from_nodes": ["report"], "only_missing_outputs": True}, "--from-nodes=report,gather"),
+    ],
+)
+def test_a_slice_that_leaves_out_what_makes_its_results_is_refused_with_what_to_add(slices, asked, mend):
+    with pytest.raises(ConfigError, match=rf"report reads results, .*never on disk.*gather.*{mend}"):
+        refuse(Pipeline([REPORT]), slices, **asked)
+    refuse(Pipeline([GATHER, REPORT]), slices, **asked)
+
+
+def test_a_missing_file_ends_a_run_before_the_nodes_that_do_not_read_it(tmp_path):
+    metadata = {"made_by": "features"}
+    catalog = DataCatalog(
+        {
+            "first": MemoryDataset(1),
+            "features": Text(filepath=str(tmp_path / "features.md"), metadata=metadata),
+            "cache": Folder(filepath=str(tmp_path / "cache")),
+        }
+    )
+    train = Pipeline([Node(one, "first", "trained", name="a"), Node(one, "features", "later", name="z")])
+    with pytest.raises(DatasetError, match=r"features\.md does not exist yet.*--pipeline=features"):
+        refuse(train, catalog)
+    optional = Node(one, "features", "later", name="z", tags=[ACCEPTS_MISSING])
+    # A folder is made by whoever reads it.
+    refuse(Pipeline([optional, Node(one, "cache", "filled", name="c")]), catalog)
+
+
+def test_outputs_that_cannot_be_written_are_refused_with_their_folder(tmp_path, monkeypatch):
+    catalog = DataCatalog(
+        {"first": MemoryDataset(1), "page": Text(filepath=str(tmp_path / "data/08_reporting/page.md"))}
+    )
+    pipeline = Pipeline([Node(one, "first", "page", name="write")])
+    refuse(pipeline, catalog)
+    (tmp_path / "data").mkdir()
+    # Root may write anywhere but on a disk that is mounted read-only.
+    monkeypatch.setattr("os.access", lambda path, mode: not str(path).startswith(str(tmp_path / "data")))
+    with pytest.raises(PlainError, match=r"page: .*/data cannot be written to.*conf/local/globals\.yml"):
+        refuse(pipeline, catalog)
+
+
+def test_versions_are_refused_since_nothing_keeps_any():
+    with pytest.raises(ConfigError, match="--load-versions: no dataset keeps versions"):
+        refuse(COMPARE, DataCatalog(), load_versions={"meld.predictions": "2026-01-01T00.00.00.000Z"})

@@ -2,10 +2,13 @@
 
 import logging
 from importlib import import_module
+from pkgutil import iter_modules
 
 import pandas as pd
 import pytest
+from kedro.pipeline import Pipeline
 
+from erc_kedro import pipelines
 from erc_kedro.corpora.tables import irregularity_table
 from erc_kedro.pipelines.ingestion.nodes import audit_corpus
 from tests.conftest import make_corpus
@@ -32,6 +35,13 @@ def test_extraction_waits_until_training_will_not_refuse_the_corpus(learning):
     )
     alone = pipeline("ingestion") + pipeline("features")
     assert not [node for node in alone.nodes if "admit" in node.name]
+
+
+def test_any_pipelines_run_together_since_every_output_has_one_maker():
+    names = [module.name for module in iter_modules(pipelines.__path__)]
+    together = sum((pipeline(name) for name in names), Pipeline([]))
+    assert {"contributions", "reporting", "train"} <= set(names)
+    assert len(together.nodes) >= max(len(pipeline(name).nodes) for name in names)
 
 
 @pytest.mark.parametrize(

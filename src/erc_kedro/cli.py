@@ -1,13 +1,23 @@
-"""What this project adds to Kedro's command line: lists in ``--params``.
+"""What this project adds to Kedro's command line.
 
-Kedro splits ``--params`` at every comma, so that ``experiments=[full,no_gates],seeds=5`` falls apart.
+Lists in ``--params``: Kedro splits at every comma, so that ``experiments=[full,no_gates],seeds=5`` falls
+apart. Paths from where they are typed: a run stays where the project is. And errors that say what to mend,
+without the page of calls in between.
 """
 
+import os
 import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import click
 from kedro.framework.cli import project, utils
+from kedro.utils import find_kedro_project
+
+from erc_kedro.errors import PlainError
 
 
 @click.group(name="erc-kedro")
@@ -16,7 +26,17 @@ def cli() -> None:
 
 
 def split_parameters(context: click.Context, option: Any, value: Any) -> Any:
-    """``a=1,b=[x,y]`` as nested mappings; commas inside brackets belong to the list."""
+    """``a=1,b=[x,y]`` as nested mappings.
+
+    Commas inside brackets belong to the list. Paths to what lies in the folder that they are typed in are
+    made absolute where that is not the project's.
+    """
+    typed = _split(context, option, value)
+    here = Path.cwd()
+    return typed if find_kedro_project(here) in (None, here) else _located(typed, here)
+
+
+def _split(context: click.Context, option: Any, value: Any) -> Any:
     if not isinstance(value, str) or not re.search(r"\[|\bruns=", value):
         return utils._split_params(context, option, value)
     from omegaconf import OmegaConf
@@ -37,7 +57,41 @@ def _quoted(item: str) -> str:
     return f"runs=[{','.join(quoted)}]"
 
 
-for _option in project.run.params:
+def _located(value: Any, here: Path, key: str = "") -> Any:
+    if isinstance(value, Mapping):
+        return {name: _located(own, here, name) for name, own in value.items()}
+    # A word without a slash may be a name, but for the key of a folder.
+    is_path = isinstance(value, str) and value != "" and ("/" in value or key.endswith("raw"))
+    return str((here / value).resolve()) if is_path and (here / value).exists() else value
+
+
+def print_plainly(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Lets a command end on an error's message; ERC_TRACEBACK=1 shows where it was raised."""
+    from kedro.io import DatasetError
+    from kedro.validation.exceptions import ParameterValidationError
+    from pydantic import ValidationError
+
+    plain = (PlainError, DatasetError, ParameterValidationError, ValidationError)
+    if os.environ.get("ERC_TRACEBACK") or not isinstance(error, plain):
+        _otherwise(kind, error, trace)
+        return
+    # Pydantic adds what it was given, whole, and a link to its own pages.
+    said = re.sub(
+        r" \[type=\w+, input_value=.*\]$|^ *For further information visit .*\n?",
+        "",
+        str(error),
+        flags=re.M,
+    )
+    name = "Error" if kind is PlainError else kind.__name__
+    print(f"\n{name}: {said}\n(ERC_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
+
+
+# Rich's, where Kedro's own logging is in use.
+_otherwise = sys.excepthook
+sys.excepthook = print_plainly
+
+run = project.run
+for _option in run.params:
     if _option.name == "params":
         _option.callback = split_parameters
-cli.add_command(project.run)
+cli.add_command(run)

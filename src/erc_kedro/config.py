@@ -11,41 +11,45 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import yaml
 from kedro.config import MissingConfigException, OmegaConfigLoader
+
+from erc_kedro.errors import PlainError
 
 STAGES = ("ingestion", "finetune", "features", "train", "compare", "tune")
 
 
-class ConfigError(ValueError):
+class ConfigError(PlainError, ValueError):
     """Configuration that cannot be used; the message names the key and the mend."""
 
 
-# Where the last loader reads: pipelines are built for the corpora of the environment that runs.
-_source: tuple[Path, str] | None = None
+# The last one made: pipelines are built for the corpora of the environment that runs.
+_loader: "ErcConfigLoader | None" = None
 
 
 def active_corpora() -> list[str]:
     """The corpora that pipelines are built for: ``corpora`` in the environment's or the base globals."""
-    conf, env = _source or (
-        Path(__file__).resolve().parents[2] / "conf",
-        chosen_env(),
-    )
-    for name in (env, "base"):
-        path = conf / name / "globals.yml"
-        corpora = (yaml.safe_load(path.read_text()) or {}).get("corpora") if path.exists() else None
-        if corpora is not None:
-            if not isinstance(corpora, list) or not all(
-                isinstance(c, str) and c.isidentifier() for c in corpora
-            ):
-                raise ConfigError(f"{path}: corpora must be a list of names such as [meld, iemocap]")
-            return corpora
-    raise ConfigError(f"{conf / 'base' / 'globals.yml'}: no list of corpora; add `corpora: [meld, iemocap]`")
+    loader = _loader
+    # Not by its truth: a loader is a mapping, empty at first.
+    if loader is None:
+        from erc_kedro.settings import CONFIG_LOADER_ARGS
+
+        conf = Path(__file__).resolve().parents[2] / "conf"
+        loader = ErcConfigLoader(str(conf), env=os.environ.get("KEDRO_ENV"), **CONFIG_LOADER_ARGS)
+    corpora = loader["globals"].get("corpora")
+    if corpora is None:
+        raise ConfigError(
+            f"{loader.conf_source}: base/globals.yml has no list of corpora; add `corpora: [meld, iemocap]`"
+        )
+    if not isinstance(corpora, list) or not all(isinstance(c, str) and c.isidentifier() for c in corpora):
+        raise ConfigError(
+            f"{loader.conf_source}: globals.yml: corpora must be a list of names such as [meld, iemocap]"
+        )
+    return corpora
 
 
 def chosen_env() -> str:
     """The environment of the run, such as ``demo``."""
-    return _source[1] if _source else os.environ.get("KEDRO_ENV", "local")
+    return _loader.chosen_env if _loader is not None else os.environ.get("KEDRO_ENV", "local")
 
 
 def merge(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -143,8 +147,17 @@ class ErcConfigLoader(OmegaConfigLoader):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        global _source
-        _source = (Path(self.conf_source), self.env or self.default_run_env)
+        global _loader
+        _loader = self
+        if self._protocol == "file" and not (Path(self.conf_source) / self.base_env).is_dir():
+            raise ConfigError(
+                f"{self.conf_source}: no configuration is there; run inside the project, or say where it is "
+                "with --conf-source=FOLDER, or the archive that `kedro package` makes of it"
+            )
+
+    @property
+    def chosen_env(self) -> str:
+        return self.env or self.default_run_env
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         config = super().__getitem__(key)
@@ -194,7 +207,7 @@ class ErcConfigLoader(OmegaConfigLoader):
         if name is None or name not in experiments:
             raise ConfigError(
                 f"experiment: {name!r} is not known; there are {', '.join(sorted(experiments)) or 'none'}. "
-                f"Write {self.conf_source}/{self.env or self.default_run_env}/experiments/{name}.yml, "
+                f"Write {self.conf_source}/{self.chosen_env}/experiments/{name}.yml, "
                 f"whose only key is {name}"
             )
         return experiments[name] or {}

@@ -6,7 +6,7 @@ a crash leaves the earlier version, never a part of the new one.
 
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -40,8 +40,6 @@ class _Whole:
             with files.replacing(target) as beside:
                 self._filepath = type(self._filepath)(beside)
                 super().save(data)  # type: ignore[misc]
-        except files.OutputError as error:
-            raise DatasetError(str(error)) from error
         finally:
             self._filepath = type(self._filepath)(target)
 
@@ -85,12 +83,23 @@ def _printed(cell: Any) -> Any:
     return None if pd.isna(cell) else cell
 
 
+# Else in the machine's own encoding, which may lack most signs.
+_UTF8 = {
+    "open_args_save": {"mode": "w", "encoding": "utf-8"},
+    "open_args_load": {"mode": "r", "encoding": "utf-8"},
+}
+
+
 class Json(_Whole, JSONDataset):
     """A JSON document."""
+
+    DEFAULT_FS_ARGS: ClassVar[dict[str, Any]] = _UTF8
 
 
 class Text(_Whole, TextDataset):
     """A page of text: Markdown or HTML."""
+
+    DEFAULT_FS_ARGS: ClassVar[dict[str, Any]] = _UTF8
 
 
 class Texts(PartitionedDataset):

@@ -4,7 +4,6 @@ What is written goes beside its target first, under a name that no other process
 it is on the disk. A run holds a lock on each of its outputs, which its end, however it comes, releases.
 """
 
-import errno
 import hashlib
 import itertools
 import json
@@ -18,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from erc_kedro import processes
+from erc_kedro.surroundings import writing
 
 logger = logging.getLogger(__name__)
 
@@ -25,20 +25,7 @@ logger = logging.getLogger(__name__)
 LOCKS = ".locks"
 # What lies beside a target for longer was left by a process that was killed, on another machine perhaps.
 _FORGOTTEN_S = 86_400.0
-_MENDS = {
-    errno.ENOSPC: "free some space on its disk",
-    errno.EDQUOT: "free some of your quota",
-    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
-    errno.EROFS: "its disk is read-only; name another folder under `data` in conf/local/globals.yml",
-    errno.EACCES: "let this user write there, or name another folder under `data` in conf/local/globals.yml",
-    errno.EPERM: "let this user write there, or name another folder under `data` in conf/local/globals.yml",
-    errno.EIO: "its disk answers with errors; look after it",
-}
 _count = itertools.count()
-
-
-class OutputError(OSError):
-    """An output that cannot be written; the message names it and the mend."""
 
 
 @contextmanager
@@ -46,26 +33,19 @@ def replacing(path: Path) -> Iterator[Path]:
     """A path beside ``path`` to write to, which takes its place if all goes well, and else is removed.
 
     Raises:
-        OutputError: there is no space, or no permission.
+        PlainError: there is no space, or no permission.
     """
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path)
-    except OSError as error:
-        raise _explained(error, path) or error from error
-    beside = path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{next(_count)}.part")
-    try:
-        yield beside
-        _to_disk(beside)
-        os.replace(beside, path)
-        _to_disk(path.parent)
-    except Exception as error:
-        explained = _explained(error, path)
-        if explained is None:
-            raise
-        raise explained from error
-    finally:
-        beside.unlink(missing_ok=True)
+        beside = path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{next(_count)}.part")
+        try:
+            yield beside
+            _to_disk(beside)
+            os.replace(beside, path)
+            _to_disk(path.parent)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def _to_disk(path: Path) -> None:
@@ -98,30 +78,12 @@ def _sweep(path: Path) -> None:
             continue
 
 
-def _explained(error: BaseException, path: Path) -> OutputError | None:
-    """The error as a sentence, if the disk is at the bottom of it."""
-    if isinstance(error, OutputError):
-        return error
-    number = error.errno if isinstance(error, OSError) else None
-    if number is None:
-        # Safetensors and Kedro tell it in words.
-        told = re.search(r"\(os error (\d+)\)|\[Errno (\d+)\]", str(error))
-        number = int(told[1] or told[2]) if told else None
-    if number not in _MENDS:
-        # Torch trips over its own position, after the disk's error.
-        return _explained(error.__context__, path) if error.__context__ else None
-    return OutputError(
-        f"{path}: cannot be written ({os.strerror(number)}); {_MENDS[number]}, and run again. What was there "
-        "before is unharmed, and what is done is not repeated"
-    )
-
-
 @contextmanager
 def held(paths: list[Path]) -> Iterator[None]:
     """Has the only right to write these files or folders, and waits for it while another run has it.
 
     Raises:
-        OutputError: a lock cannot be made there.
+        PlainError: a lock cannot be made there.
     """
     from filelock import FileLock, Timeout
 
@@ -129,7 +91,7 @@ def held(paths: list[Path]) -> Iterator[None]:
         # All runs take them in one order, so that none waits for one that waits for it.
         for path in sorted({path.resolve() for path in paths}):
             lock_path = path.parent / LOCKS / path.name
-            try:
+            with writing(path):
                 lock_path.parent.mkdir(parents=True, exist_ok=True)
                 # One object a path: a process may take a lock that it has.
                 lock = FileLock(lock_path, thread_local=False, is_singleton=True, on_acquired=_sign)
@@ -138,8 +100,6 @@ def held(paths: list[Path]) -> Iterator[None]:
                 except Timeout:
                     logger.warning("%s is held by %s; waiting for it (Ctrl-C ends)", path, _by(lock_path))
                     locks.enter_context(lock.acquire(poll_interval=0.2))
-            except OSError as error:
-                raise _explained(error, path) or error from error
         yield
 
 

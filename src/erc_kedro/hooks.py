@@ -1,59 +1,23 @@
 """Kedro's hooks: every ``kedro run`` is an MLflow run that ends as what it was."""
 
 import atexit
-import os
-import re
-import sys
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from kedro.framework import project
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.io import MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
 from erc_kedro import processes
 from erc_kedro.config import ConfigError
+from erc_kedro.errors import PlainError
+from erc_kedro.surroundings import unwritable
 
 # A node with this tag gets None for an input that was never made; any other node gets an error.
 ACCEPTS_MISSING = "accepts_missing"
-
-
-# Errors whose message says what to mend; a page of calls in between would hide it.
-PLAIN_ERRORS = (
-    "AuditError",
-    "ConfigError",
-    "CorpusError",
-    "DatasetError",
-    "ExtractionError",
-    "FinetuningError",
-    "ParameterValidationError",
-    "UnknownRunError",
-)
-
-
-class PlainErrorHooks:
-    """Lets `kedro run` end on an error's message; ERC_TRACEBACK=1 shows where it was raised."""
-
-    @hook_impl
-    def after_context_created(self) -> None:
-        if sys.excepthook is sys.__excepthook__ and not os.environ.get("ERC_TRACEBACK"):
-            sys.excepthook = _print_plainly
-
-
-def _print_plainly(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if kind.__name__ in PLAIN_ERRORS:
-        # Pydantic adds what it was given, whole, and a link to its own pages.
-        said = re.sub(
-            r" \[type=\w+, input_value=.*\]$|^ *For further information visit .*\n?",
-            "",
-            str(error),
-            flags=re.M,
-        )
-        print(f"\n{kind.__name__}: {said}\n(ERC_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, trace)
 
 
 class RefusalHooks:
@@ -69,10 +33,64 @@ class RefusalHooks:
                     "nodes run one after the other; leave it out. Stages are parallel within: train.jobs, "
                     "features.runner.n_jobs, finetune.jobs and tune.workers say how far"
                 )
+        if run_params.get("load_versions"):
+            raise ConfigError(
+                "--load-versions: no dataset keeps versions here; leave it out. What earlier runs predicted "
+                "is kept with their MLflow runs: --pipeline=reporting --params=runs=[ID]"
+            )
         for name in sorted(pipeline.inputs()):
             if name.startswith("params:") and name.endswith(".compare"):
                 for why in catalog.load(name).refused.values():
                     raise ConfigError(why)
+        nodes = pipeline.nodes
+        if run_params.get("only_missing_outputs"):
+            nodes = [node for node in nodes if not all(catalog.exists(name) for name in node.outputs)]
+        _refuse_missing(nodes, run_params, pipeline, catalog)
+        _refuse_unwritable(nodes, catalog)
+
+
+def _refuse_missing(nodes: list[Node], run_params: dict[str, Any], pipeline: Pipeline, catalog: Any) -> None:
+    """Before the first node, not after hours of it, a run ends of what none of its nodes makes."""
+    from erc_kedro.datasets import Folder
+
+    for node in nodes:
+        if ACCEPTS_MISSING in node.tags:
+            continue
+        given = {name: catalog.get(name) for name in sorted(pipeline.inputs() & set(node.inputs))}
+        missing = [
+            name
+            for name, dataset in given.items()
+            # A folder is made when it is read; what is in no catalog, Kedro refuses itself.
+            if not isinstance(dataset, Folder | None) and not catalog.exists(name)
+        ]
+        in_memory = {name for name in missing if isinstance(given[name], MemoryDataset)}
+        if in_memory:
+            raise ConfigError(_left_out(node, in_memory, run_params))
+        for name in missing:
+            # Says what makes it.
+            catalog.load(name)
+
+
+def _left_out(node: Node, names: set[str], run_params: dict[str, Any]) -> str:
+    every = {maker for known in project.pipelines.values() for maker in known.nodes}
+    makers = sorted(maker.name for maker in every if names & set(maker.outputs))
+    option = "nodes" if run_params.get("node_names") else "from-nodes"
+    named = [*(run_params.get("node_names") or run_params.get("from_nodes") or ()), *makers]
+    return (
+        f"{node.name} reads {', '.join(sorted(names))}, which is never on disk, and {', '.join(makers)}, "
+        f"which makes it, is left out; add it, such as by --{option}={','.join(named)}, or end before "
+        f"{node.name} (--to-nodes)"
+    )
+
+
+def _refuse_unwritable(nodes: list[Node], catalog: Any) -> None:
+    for node in nodes:
+        for name in node.outputs:
+            dataset = catalog.get(name)
+            path = getattr(dataset, "_filepath", None) or getattr(dataset, "_path", None)
+            why = unwritable(Path(path)) if path else None
+            if why is not None:
+                raise PlainError(f"{name}: {why}")
 
 
 class InterruptionHooks:

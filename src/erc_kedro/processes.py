@@ -36,7 +36,7 @@ def draws_alone(function: Callable[P, R]) -> Callable[P, R]:
 def machine() -> str:
     """A name for where process numbers mean something: this boot of this host or container."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
         return f"{platform.node()} {boot} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return platform.node()

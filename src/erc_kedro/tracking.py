@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from erc_kedro.errors import PlainError
 from erc_kedro.schemas import TrackedRun
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def child(name: str, tags: Mapping[str, Any]) -> Iterator[Run]:
         client.set_terminated(run_id, status)
 
 
-class UnknownRunError(ValueError):
+class UnknownRunError(PlainError, ValueError):
     """No such MLflow run; the message names it and those there are."""
 
 
@@ -312,7 +313,12 @@ def git_revision(folder: Path) -> str:
 
     def git(*words: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10
+            ["git", "-C", str(folder), *words],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=True,
+            timeout=10,
         ).stdout.strip()
 
     try:

@@ -15,6 +15,8 @@ from erc_kedro.files import LOCKS
 REPOSITORY = Path(__file__).resolve().parents[2]
 # What would let the machine's own settings, or the run of another test, into a project.
 FOREIGN = ("ERC_KEDRO_RUN", "KEDRO_ENV", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID")
+# Files are in UTF-8, whatever a machine thinks.
+FOREIGN_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 TINY_CORPORA = """
 demo: {folder: data/demo/01_raw, seed: 0, meld_dialogues: 12, iemocap_dialogues_per_session: 2}
@@ -49,20 +51,23 @@ class Project:
             "COLUMNS": "1000",
         }
 
-    def start(self, *words: str) -> subprocess.Popen:
-        """``kedro <words>`` in this project, running."""
+    def start(
+        self, *words: str, module: str = "kedro", below: str = ".", **variables: str
+    ) -> subprocess.Popen:
+        """``kedro <words>`` in this project or a folder below it, running, with more of the environment."""
         return subprocess.Popen(
-            [sys.executable, "-m", "kedro", *words],
-            cwd=self.folder,
-            env=self.environment,
+            [sys.executable, "-m", module, *words],
+            cwd=self.folder / below,
+            env=self.environment | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
         )
 
-    def kedro(self, *words: str, succeeds: bool = True) -> str:
-        """Runs ``kedro <words>`` to its end and returns all that it printed."""
-        process = self.start(*words)
+    def kedro(self, *words: str, succeeds: bool = True, **others: str) -> str:
+        """Runs ``kedro <words>`` to its end and returns all that it printed; others as ``start`` has them."""
+        process = self.start(*words, **others)
         try:
             printed, _ = process.communicate(timeout=300)
         except BaseException:
@@ -146,7 +151,7 @@ def demo(new_project):
     subprocess.run([*git, "add", "-A"], check=True)
     subprocess.run([*git, "commit", "-qm", "all"], check=True)
     project.kedro("run", "--env=demo", "--pipelines=demo")
-    project.kedro("run", "--env=demo")
+    project.kedro("run", "--env=demo", **FOREIGN_LOCALE)
     return project
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from erc_kedro.errors import PlainError
+
 UTTERANCE_COLUMNS = [
     "utterance_id",
     "dialogue_id",
@@ -23,7 +25,7 @@ UTTERANCE_COLUMNS = [
 ]
 
 
-class CorpusError(ValueError):
+class CorpusError(PlainError, ValueError):
     """A corpus that cannot be read as it is; the message names the file, the row and the mend."""
 
 

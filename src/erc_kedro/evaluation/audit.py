@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from erc_kedro.errors import PlainError
 from erc_kedro.evaluation.giveaways import THRESHOLD, label_agreement, row_numbers
 from erc_kedro.evaluation.provenance import is_complete, provenance_errors
 from erc_kedro.schemas import SPLITS
@@ -100,7 +101,7 @@ _MEANINGS = {
 }
 
 
-class AuditError(ValueError):
+class AuditError(PlainError, ValueError):
     """A corpus on which no result could be believed."""
 
 

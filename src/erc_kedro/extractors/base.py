@@ -7,6 +7,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from erc_kedro.errors import PlainError
+
 Signal = TypeVar("Signal", contravariant=True)
 
 # Samples a second of every sound that an extractor is given.
@@ -18,7 +20,7 @@ def fingerprint(*parts: object) -> str:
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
 
 
-class ExtractionError(ValueError):
+class ExtractionError(PlainError, ValueError):
     """Extraction that cannot go on; the message names the file or the parameter. What was done is kept."""
 
 

@@ -5,7 +5,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from joblib.externals.loky import ProcessPoolExecutor, get_reusable_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 from threadpoolctl import threadpool_limits
 
-from erc_kedro import extractors, processes
+from erc_kedro import extractors, processes, surroundings
 from erc_kedro.extractors import media
 from erc_kedro.extractors.base import Card, ExtractionError, fingerprint
 from erc_kedro.extractors.cache import Cache, Result, status
@@ -227,7 +227,7 @@ def _in_parallel(jobs: dict[int, _Job], settings: Settings) -> Iterator[tuple[in
     calls = [delayed(_numbered)(number, job, settings) for number, job in jobs.items()]
     with _backend(runner):
         parallel = Parallel(
-            n_jobs=-1 if runner.backend == "dask" else runner.n_jobs,
+            n_jobs=-1 if runner.backend == "dask" else _workers(runner),
             return_as="generator_unordered",
             batch_size=1,
         )
@@ -242,7 +242,10 @@ def _in_parallel(jobs: dict[int, _Job], settings: Settings) -> Iterator[tuple[in
 @contextmanager
 def _backend(runner: RunnerParameters) -> Iterator[None]:
     if runner.backend == "loky":
-        with parallel_config(backend="loky", inner_max_num_threads=1, **processes.tied()):
+        # One works here; loky itself would need semaphores, which not every machine has.
+        alone = _workers(runner) == 1
+        options = {"inner_max_num_threads": 1, **processes.tied()}
+        with nullcontext() if alone else parallel_config(backend="loky", **options):
             yield
         return
     try:
@@ -263,7 +266,8 @@ def _backend(runner: RunnerParameters) -> Iterator[None]:
 
 
 def _workers(runner: RunnerParameters) -> int:
-    return runner.n_jobs if runner.n_jobs > 0 else os.cpu_count() or 1
+    asked = surroundings.workers(runner.n_jobs, "features.runner.n_jobs")
+    return asked if asked > 0 else os.cpu_count() or 1
 
 
 def _alone(job: _Job, settings: Settings) -> Results:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from erc_kedro import files, processes
+from erc_kedro import files, processes, surroundings
+from erc_kedro.errors import PlainError
 from erc_kedro.evaluation import overlaps
 from erc_kedro.extractors.base import fingerprint
 from erc_kedro.extractors.finetuned import CARD, FIT, HEAD, EncoderCard, Outcome, outcome
@@ -17,7 +18,7 @@ from erc_kedro.finetuning.loop import Task, code_version, fit
 from erc_kedro.parameters import FinetuneParameters
 
 
-class FinetuningError(ValueError):
+class FinetuningError(PlainError, ValueError):
     """An encoder that cannot be fitted, and why."""
 
 
@@ -173,7 +174,9 @@ def _fit_all(tasks: Mapping[str, Task], parameters: FinetuneParameters) -> None:
     from joblib import Parallel, cpu_count, delayed
 
     gpu = torch.cuda.is_available()
-    jobs = 1 if gpu or parameters.processes > 1 else min(parameters.jobs, len(tasks), cpu_count())
+    jobs = 1
+    if not gpu and parameters.processes == 1:
+        jobs = min(surroundings.workers(parameters.jobs, "finetune.jobs"), len(tasks), cpu_count())
     threads = max(1, cpu_count() // max(jobs, parameters.processes))
     threads = min(threads, int(os.environ.get("OMP_NUM_THREADS", threads)))
     shared = [replace(task, threads=threads, line=at % jobs) for at, task in enumerate(tasks.values())]

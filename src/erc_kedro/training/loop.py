@@ -128,7 +128,7 @@ def load_network(folder: Path) -> Network:
     Raises:
         FileNotFoundError: the folder holds no finished fit.
     """
-    config = json.loads((folder / checkpoint.CONFIG).read_text())
+    config = json.loads((folder / checkpoint.CONFIG).read_text("utf-8"))
     model = TrainParameters(**config["parameters"]).model
     network = build(model, config["dimensions"], len(config["classes"]))
     network.load_state_dict(load_file(folder / checkpoint.WEIGHTS))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
-from erc_kedro import processes
+from erc_kedro import processes, surroundings
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.progress import bar as progress_bar
 from erc_kedro.training import checkpoint
@@ -56,11 +56,11 @@ def fit_all(tasks: Sequence[Task], shared: Path, title: str) -> Iterator[Fit]:
                 leaders, lambda t: (t.parameters.jobs, t.parameters.threads)
             ):
                 together = list(part)
-                if min(jobs, len(together)) > 1:
+                jobs = min(surroundings.workers(jobs, "train.jobs"), len(together))
+                if jobs > 1:
                     calls = (delayed(fit)(*_arguments(t), shared=shared) for t in together)
                     options = {"return_as": "generator", "inner_max_num_threads": threads}
-                    beside = Parallel(min(jobs, len(together)), "loky", **options, **processes.tied())
-                    yield from beside(calls)
+                    yield from Parallel(jobs, "loky", **options, **processes.tied())(calls)
                 else:
                     yield from (fit(*_arguments(t), show, shared) for t in together)
 

@@ -14,7 +14,7 @@ from joblib import cpu_count
 from joblib.externals.loky.process_executor import ProcessPoolExecutor
 from optuna.trial import FrozenTrial, TrialState
 
-from erc_kedro import processes
+from erc_kedro import processes, surroundings
 from erc_kedro.config import ConfigError
 from erc_kedro.extractors.base import fingerprint
 from erc_kedro.progress import bar as progress_bar
@@ -142,12 +142,13 @@ def _workers(given: Search) -> Iterator[list[Send]]:
             # Each its own object, so that it is known which ones wait.
             yield [lambda: remote() for _ in range(tune.workers)]
         return
-    if tune.workers == 1:
+    workers = surroundings.workers(tune.workers, "tune.workers")
+    if workers == 1:
         yield [lambda: _here(given)]
         return
-    share = replace(given, threads=max(1, cpu_count() // tune.workers))
+    share = replace(given, threads=max(1, cpu_count() // workers))
     with ExitStack() as stack:
-        yield [stack.enter_context(_Worker(share)) for _ in range(tune.workers)]
+        yield [stack.enter_context(_Worker(share)) for _ in range(workers)]
 
 
 def _here(given: Search) -> Future:

@@ -18,7 +18,7 @@ from erc_kedro.pipelines.reporting.nodes import (
 
 def create_pipeline() -> Pipeline:
     """Inspects each corpus's networks, draws its figures, and writes the pages over all corpora and runs."""
-    inspected = ["contributions", "degraded", "layout"]
+    inspected = ["shown_contributions", "degraded", "layout"]
     each = Pipeline(
         [
             Node(

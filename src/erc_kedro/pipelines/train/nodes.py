@@ -94,7 +94,7 @@ def training_key(folder: Path) -> str:
 
     from erc_kedro.training.checkpoint import CONFIG
 
-    return json.loads((folder / CONFIG).read_text())["key"]
+    return json.loads((folder / CONFIG).read_text("utf-8"))["key"]
 
 
 def tracked(
