@@ -4,6 +4,7 @@ import ast
 import errno
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import pytest
 import torch
 from joblib import Parallel, delayed
 from kedro.io import DatasetError
+from safetensors import SafetensorError
 
 import erc_kedro
 from erc_kedro import surroundings
@@ -40,9 +42,9 @@ def caught(error, cause=None):
             caught(DatasetError("Failed while saving"), OSError(errno.EDQUOT, "quota", "/d/a.json")),
             "on the disk of /d/a.json",
         ),
-        # As safetensors and SQLite have it: neither number nor name.
-        (RuntimeError("I/O error: No space left on device (os error 28)"), "no space is left on the disk of"),
-        (RuntimeError("database or disk is full"), "no space is left on the disk of"),
+        # Neither number nor name.
+        (SafetensorError("I/O error: No space left on device (os error 28)"), "no space is left on the disk"),
+        (sqlite3.OperationalError("database or disk is full"), "no space is left on the disk of"),
         (PermissionError(errno.EACCES, "denied", "/d/a.json"), "/d/a.json: Permission denied"),
         (OSError(errno.EROFS, "read-only", "/d/a.json"), "/d/a.json: Read-only file system"),
         (MemoryError("Unable to allocate 7.45 GiB"), r"memory ran out \(Unable to allocate 7.45 GiB\)"),
@@ -58,7 +60,9 @@ def test_what_a_machine_lacks_is_said_with_the_file_and_the_mend(error, said):
 
 
 def test_what_the_surroundings_did_not_end_is_left_as_it_is():
+    quoted = DatasetError("not unique: 'we are out of memory', said Ann, 'and the disk is full'")
     for error in (
+        quoted,
         ValueError("out of bounds"),
         KeyError("x"),
         FileNotFoundError(2, "no", "/x"),

@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,7 +69,10 @@ def explained(error: BaseException, writes: Path | None = None) -> str | None:
         if isinstance(one, PlainError):
             return str(one)
     for one in chain:
-        said = str(one).lower()
+        # Not of errors that may quote data.
+        speaks = isinstance(one, RuntimeError | OSError | sqlite3.Error)
+        speaks = speaks or type(one).__name__ == "SafetensorError"
+        said = str(one).lower() if speaks else ""
         number = one.errno if isinstance(one, OSError) else None
         path = str(writes) if writes else getattr(one, "filename", None)
         if number in (errno.ENOSPC, errno.EDQUOT) or any(words in said for words in _NO_SPACE):
