@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name, _validate_param_name
 
 from erc_kedro import tracking
+from erc_kedro.tracking import store
+from erc_kedro.tracking.names import DEVIATION, logged_name
+from erc_kedro.tracking.runs import VARIABLE
 
 # Whatever somebody may call an emotion.
 NAMES = (
@@ -87,23 +90,21 @@ PLAIN = (
 
 
 @pytest.fixture
-def uri(store, tmp_path, monkeypatch):
-    monkeypatch.delenv(tracking.VARIABLE, raising=False)
-    shutil.copy(store, tmp_path / "mlflow.db")
+def uri(request, tmp_path, monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    shutil.copy(request.getfixturevalue("store"), tmp_path / "mlflow.db")
     yield f"sqlite:///{tmp_path / 'mlflow.db'}"
-    os.environ.pop(tracking.VARIABLE, None)
+    os.environ.pop(VARIABLE, None)
 
 
 def runs(uri):
-    client = tracking._client(uri)
+    client = store.connect(uri)
     experiment = client.get_experiment_by_name("e")
     return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
 
 
 def start(uri, tmp_path):
-    return tracking.start(
-        uri, "e", tmp_path / "mlruns", "root", {"env": "demo"}, {"train": {"model": {"hidden": 8}}}
-    )
+    return tracking.start(uri, "e", "root", {"env": "demo"}, {"train": {"model": {"hidden": 8}}})
 
 
 def test_a_tree_of_runs(uri, tmp_path):
@@ -121,7 +122,7 @@ def test_a_tree_of_runs(uri, tmp_path):
     assert found["corpus"].data.tags["mlflow.parentRunId"] == found["root"].info.run_id
     assert found["seed"].data.tags["mlflow.parentRunId"] == found["corpus"].info.run_id
     assert len(found["corpus"].data.params) == 151
-    client = tracking._client(uri)
+    client = store.connect(uri)
     assert len(client.get_metric_history(found["seed"].info.run_id, "train_loss")) == 1500
     assert found["seed"].data.metrics["test.f1_a/b -u28-c-u29-"] == 0.5
     assert "nothing" not in found["seed"].data.metrics
@@ -144,10 +145,10 @@ def test_each_class_has_metrics_of_its_own(uri, tmp_path):
 
 @given(st.lists(st.text(max_size=20) | st.text("./-u2E\n😀std", max_size=8), unique=True, max_size=20))
 def test_no_two_names_are_logged_as_one(names):
-    logged = [tracking.logged_name(f"test.f1_{name}") for name in names]
-    deviations = [f"{name}{tracking.DEVIATION}" for name in logged]
+    logged = [logged_name(f"test.f1_{name}") for name in names]
+    deviations = [f"{name}{DEVIATION}" for name in logged]
     assert len({*logged, *deviations}) == 2 * len(names)
-    for name in [*logged, *deviations, *(tracking.logged_name(f"{name}x") for name in names)]:
+    for name in [*logged, *deviations, *(logged_name(f"{name}x") for name in names)]:
         _validate_metric_name(name)
         _validate_param_name(name)
         assert len(name) <= 250
@@ -166,12 +167,12 @@ def test_children_end_as_what_happened(uri, tmp_path, error, status):
 
 def test_a_killed_process_s_runs_are_buried_by_the_next(uri, tmp_path):
     code = (
-        "import os, sys; from pathlib import Path; from erc_kedro import tracking\n"
-        "tracking.start(sys.argv[1], 'e', Path(sys.argv[2]), 'gone', {}, {})\n"
+        "import os, sys; from erc_kedro import tracking\n"
+        "tracking.start(sys.argv[1], 'e', 'gone', {}, {})\n"
         "child = tracking.child('gone child', {})\nchild.__enter__()\n"
         "os.kill(os.getpid(), 9)"
     )
-    process = subprocess.run([sys.executable, "-c", code, uri, str(tmp_path)], check=False)
+    process = subprocess.run([sys.executable, "-c", code, uri], check=False)
     assert process.returncode == -9
     assert {run.info.status for run in runs(uri).values()} == {"RUNNING"}
     start(uri, tmp_path)
@@ -186,7 +187,7 @@ def test_a_killed_process_s_runs_are_buried_by_the_next(uri, tmp_path):
 
 
 def test_without_a_run_nothing_is_logged_and_nothing_fails(monkeypatch):
-    monkeypatch.delenv(tracking.VARIABLE, raising=False)
+    monkeypatch.delenv(VARIABLE, raising=False)
     with tracking.child("x", {}) as run:
         run.metrics({"a": 1.0})
         run.parameters({"a": 1})
@@ -196,7 +197,7 @@ def test_without_a_run_nothing_is_logged_and_nothing_fails(monkeypatch):
 
 def test_worker_processes_see_the_run_through_the_environment(uri, tmp_path):
     root = start(uri, tmp_path)
-    assert json.loads(os.environ[tracking.VARIABLE])[2] == root.id
+    assert json.loads(os.environ[VARIABLE])[2] == root.id
     code = "from erc_kedro import tracking\nwith tracking.child('from worker', {}):\n    pass"
     subprocess.run([sys.executable, "-c", code], check=True)
     tracking.finish("FINISHED")
@@ -250,7 +251,7 @@ def test_runs_of_a_corpus_are_found_by_id_name_and_whole_run(uri, tmp_path):
 
 
 def test_without_a_store_there_are_no_runs(monkeypatch):
-    monkeypatch.delenv(tracking.VARIABLE, raising=False)
+    monkeypatch.delenv(VARIABLE, raising=False)
     assert tracking.runs([]) == []
     with pytest.raises(tracking.UnknownRunError, match="nothing is tracked"):
         tracking.runs(["a" * 32])
@@ -264,7 +265,7 @@ def test_a_text_is_attached_to_the_runs_it_is_about(uri, tmp_path):
         with tracking.child("seed", {"training_key": key, "level": "seed"}) as run:
             ids[number] = run.id
     tracking.attach("card", "model/card.md", {"training_key": "a"})
-    client = tracking._client(uri)
+    client = store.connect(uri)
     kept = {number: [f.path for f in client.list_artifacts(run)] for number, run in ids.items()}
     assert kept == {0: ["model"], 1: ["model"], 2: []}
     tracking.finish("FINISHED")
