@@ -60,12 +60,33 @@ def connect(uri: str) -> "MlflowClient":
     if uri not in _clients:
         for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
+        # Asked before MLflow is imported, which takes seconds.
+        _refuse_silent(uri)
         prepare(uri)
         with explained(uri):
             from mlflow import MlflowClient
 
             _clients[uri] = MlflowClient(tracking_uri=uri)
     return _clients[uri]
+
+
+def _refuse_silent(uri: str) -> None:
+    if not uri.startswith("http"):
+        return
+    import ssl
+    from urllib.error import HTTPError, URLError
+    from urllib.request import urlopen
+
+    with explained(uri), impatient():
+        try:
+            urlopen(uri, timeout=int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"])).close()
+        except HTTPError:
+            # It answers; what it has to say is MLflow's to read.
+            return
+        except URLError as error:
+            # So are certificates, for which MLflow has settings of its own.
+            if not isinstance(error.reason, ssl.SSLError):
+                raise
 
 
 def located(uri: str, folder: Path) -> str:
