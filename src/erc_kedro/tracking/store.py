@@ -32,14 +32,14 @@ DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
-IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "4"}
 # They announce each step of a migration, print what is said better here, and tell of every retry.
 LOUD = {"alembic": logging.WARNING, "mlflow.store.db.utils": logging.CRITICAL, "urllib3": logging.ERROR}
 
-WITHOUT = "or leave mlflow.uri empty in conf/local/globals.yml to run without tracking"
+WITHOUT = "leave mlflow.uri empty in conf/local/globals.yml to run without tracking"
 MENDS = {
     "locked": "another program is writing to it: end that (`fuser -v` with the file's name says which)",
-    "readonly|unable to open|ermission denied|Read-only": "its file and folder must be writable by you",
+    "readonly|unable to open|denied|Read-only|No such": "its file and folder must be writable by you",
     "disk is full|No space": "make room on its disk",
     "not a database|malformed": "move the file away, and the next run makes a new one",
 }
@@ -162,7 +162,7 @@ def _build(file: Path, wanted: str) -> None:
             raise TrackingError(
                 f"{file}: its tables are of another MLflow (schema {_revision(file)}, not {wanted}): "
                 f"copy the file, then `mlflow db upgrade sqlite:///{file}`; if a newer MLflow made it, "
-                f"install that, {WITHOUT}"
+                f"install that, or {WITHOUT}"
             )
     finally:
         built.unlink(missing_ok=True)
@@ -337,7 +337,7 @@ def explained(uri: str) -> Iterator[None]:
             mends = ["start that server or name another (mlflow.uri, MLFLOW_TRACKING_URI)"]
         else:
             mends = [mend for sign, mend in MENDS.items() if re.search(sign, why)]
-        raise TrackingError(f"{shown(uri)}: {why}; " + ", ".join([*mends, WITHOUT])) from error
+        raise TrackingError(f"{shown(uri)}: {why}; " + ", or ".join([*mends, WITHOUT])) from error
 
 
 def reason(error: BaseException) -> str:
