@@ -1,5 +1,8 @@
 """Errors end a run with what to mend, and no more."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
@@ -7,7 +10,7 @@ from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 from pydantic import ValidationError
 
 from erc_kedro.config import ConfigError
-from erc_kedro.hooks import RefusalHooks, _print_plainly
+from erc_kedro.hooks import RefusalHooks, _print_plainly, _store
 from erc_kedro.parameters import CompareParameters, TrainParameters
 
 
@@ -55,3 +58,35 @@ def test_experiments_that_cannot_be_compared_are_refused_before_any_node():
     before(COMPARE, None, **{"params:meld.compare": CompareParameters(experiments=known)})
     other = Pipeline([Node(lambda parameters: 1, "params:meld.train", "table", name="train")])
     before(other, None, **data)
+
+
+def chosen(monkeypatch, configured, typed=None, **variables):
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    loader = FakeLoader({"globals": {"mlflow": configured}})
+    loader.runtime_params = {"mlflow": typed} if typed else {}
+    return _store(SimpleNamespace(config_loader=loader, project_path=Path("/project")))
+
+
+class FakeLoader(dict):
+    runtime_params: dict
+
+
+FILE = {"uri": "sqlite:///mlflow.db", "experiment": "erc"}
+SERVER, OTHER = "http://127.0.0.1:5000", "http://127.0.0.1:5001"
+
+
+def test_variables_of_mlflow_win_over_files_and_the_command_line_over_both(monkeypatch):
+    both = {"MLFLOW_TRACKING_URI": SERVER, "MLFLOW_EXPERIMENT_NAME": "ours"}
+    assert chosen(monkeypatch, FILE) == ("sqlite:////project/mlflow.db", "erc")
+    assert chosen(monkeypatch, FILE, **both) == (SERVER, "ours")
+    assert chosen(monkeypatch, FILE, MLFLOW_EXPERIMENT_NAME="ours")[1] == "ours"
+    assert chosen(monkeypatch, FILE, {"uri": OTHER}, **both) == (OTHER, "ours")
+    assert chosen(monkeypatch, FILE, {"experiment": "mine"}, **both) == (SERVER, "mine")
+    for off in (
+        chosen(monkeypatch, FILE | {"uri": ""}, **both),
+        chosen(monkeypatch, FILE, {"uri": None}, **both),
+    ):
+        assert off == ("", "")

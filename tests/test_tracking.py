@@ -2,18 +2,22 @@
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mlflow import MlflowClient
 from mlflow.utils.validation import _validate_metric_name, _validate_param_name
 
 from erc_kedro import tracking
+from erc_kedro.processes import machine
 from erc_kedro.tracking import store
 from erc_kedro.tracking.names import DEVIATION, logged_name
 from erc_kedro.tracking.runs import VARIABLE
@@ -269,3 +273,147 @@ def test_a_text_is_attached_to_the_runs_it_is_about(uri, tmp_path):
     kept = {number: [f.path for f in client.list_artifacts(run)] for number, run in ids.items()}
     assert kept == {0: ["model"], 1: ["model"], 2: []}
     tracking.finish("FINISHED")
+
+
+def forged(uri, tmp_path, **tags):
+    """A run that some other process left RUNNING, and how the next one here finds it."""
+    start(uri, tmp_path)
+    tracking.finish("FINISHED")
+    client = store.connect(uri)
+    experiment = client.get_experiment_by_name("e").experiment_id
+    client.create_run(experiment, run_name="other", tags={name: str(tag) for name, tag in tags.items()})
+    start(uri, tmp_path)
+    tracking.finish("FINISHED")
+    return runs(uri)["other"].info.status
+
+
+HERE = machine()
+BOOT = HERE.split()[1] if len(HERE.split()) > 1 else "boot"
+
+
+def test_a_number_that_another_process_got_since_keeps_no_run_alive(uri, tmp_path):
+    assert forged(uri, tmp_path, process=json.dumps([HERE, os.getpid(), 1000.0])) == "KILLED"
+    # As it was tagged once, by a process that ended before the one of this number began.
+    start(uri, tmp_path)
+    tracking.finish("FINISHED")
+    client = store.connect(uri)
+    experiment = client.get_experiment_by_name("e").experiment_id
+    tags = {"process": f"{platform.node()}:{os.getpid()}"}
+    client.create_run(experiment, run_name="old", tags=tags, start_time=1000)
+    client.create_run(experiment, run_name="mine", tags=tags)
+    start(uri, tmp_path)
+    tracking.finish("FINISHED")
+    assert {name: runs(uri)[name].info.status for name in ("old", "mine")} == {
+        "old": "KILLED",
+        "mine": "RUNNING",
+    }
+
+
+@pytest.mark.parametrize("where", [f"other {BOOT} pid:[1]", "other boot pid:[1]"])
+def test_another_container_s_run_is_never_ended_while_it_may_go_on(uri, tmp_path, where):
+    gone = json.dumps([where, 2**22 + 1, 1000.0])
+    assert forged(uri, tmp_path, process=gone) == "RUNNING"
+    held = store.hold(uri)
+    try:
+        lease = os.path.basename(held.lock_file)
+        assert forged(uri, tmp_path, process=gone, lease=lease) == "RUNNING"
+    finally:
+        store.release(held)
+
+
+def test_another_container_s_run_is_ended_once_it_is_gone(uri, tmp_path):
+    code = "import os, sys; from erc_kedro.tracking import store\nprint(store.hold(sys.argv[1]).lock_file)\n"
+    code += "sys.stdout.flush()\nos.kill(os.getpid(), 9)"
+    killed = subprocess.run([sys.executable, "-c", code, uri], capture_output=True, text=True, check=False)
+    path = Path(killed.stdout.strip())
+    assert path.exists()
+    restarted = json.dumps([f"{platform.node()} {BOOT} pid:[1]", os.getpid(), 1000.0])
+    assert forged(uri, tmp_path, process=restarted, lease=path.name) == "KILLED"
+    assert not path.exists()
+
+
+def test_a_deleted_experiment_is_restored_and_said(uri, tmp_path, caplog):
+    start(uri, tmp_path)
+    tracking.finish("FINISHED")
+    client = store.connect(uri)
+    client.delete_experiment(client.get_experiment_by_name("e").experiment_id)
+    start(uri, tmp_path)
+    tracking.finish("FINISHED")
+    assert "experiment e was deleted: restored" in caplog.text
+    assert client.get_experiment_by_name("e").lifecycle_stage == "active"
+
+
+def test_what_a_store_refuses_is_said_and_the_rest_is_logged(uri, tmp_path, caplog):
+    start(uri, tmp_path)
+    with tracking.child("fit", {}) as run:
+        run.artifact(tmp_path / "not there", "model")
+        run.metrics({"a": 1.0})
+    tracking.finish("FINISHED")
+    assert "model could not be logged" in caplog.text
+    fit = runs(uri)["fit"]
+    assert (fit.data.tags["not_kept"], fit.data.metrics, fit.info.status) == ("model", {"a": 1.0}, "FINISHED")
+
+
+def test_a_store_that_goes_away_costs_no_training(uri, tmp_path, caplog, monkeypatch):
+    start(uri, tmp_path)
+    asked = []
+
+    def gone(self, *given, **named):
+        asked.append(given)
+        raise ConnectionRefusedError("nobody there")
+
+    done = []
+    with tracking.child("first", {}) as run:
+        for name in ("log_batch", "set_tag", "create_run", "log_text", "set_terminated", "search_runs"):
+            monkeypatch.setattr(MlflowClient, name, gone)
+        run.metrics({"a": 1.0})
+        done.append(1)
+    for _ in range(3):
+        with tracking.child("later", {}) as run:
+            run.metrics({"a": 1.0})
+            run.text("a", "a.txt")
+            done.append(1)
+    tracking.attach("card", "model/card.md", {"training_key": "a"})
+    assert tracking.runs([]) == []
+    assert len(done) == 4
+    assert len(asked) == 2
+    assert caplog.text.count("tracking stopped (nobody there)") == 1
+    tracking.finish("FINISHED")
+    assert "could not be ended as FINISHED" in caplog.text
+    monkeypatch.undo()
+    # The next run finds it back.
+    again = start(uri, tmp_path)
+    tracking.finish("FINISHED")
+    assert store.connect(uri).get_run(again.id).info.status == "FINISHED"
+
+
+def test_fits_that_were_taken_up_stand_once_among_the_latest(uri, tmp_path):
+    start(uri, tmp_path)
+    said = {"train": {"seeds": 1}, "data_fingerprint": "d", "git_revision": "r"}
+    for number in range(13):
+        with tracking.child("meld full", {"level": "corpus", "corpus": "meld", "experiment": "full"}) as run:
+            run.parameters(said | {"git_revision": number})
+            run.metrics({"test.weighted_f1": 1 / 3})
+    different = {"scores": (said, 0.4, "full"), "parameters": (said | {"seeds": 2}, 1 / 3, "full")}
+    different["experiment"] = (said, 1 / 3, "no_gates")
+    for name, (parameters, score, experiment) in different.items():
+        with tracking.child(name, {"level": "corpus", "corpus": "meld", "experiment": experiment}) as other:
+            other.parameters(parameters)
+            other.metrics({"test.weighted_f1": score})
+    latest = tracking.runs([])
+    assert [found.name for found in latest] == ["experiment", "parameters", "scores", "meld full"]
+    assert latest[-1].id == run.id
+    tracking.finish("FINISHED")
+
+
+def test_a_curve_of_any_length_is_logged_in_bounds(uri, tmp_path):
+    start(uri, tmp_path)
+    rows = 1_000_000
+    history = pd.DataFrame({"epoch": np.arange(rows), "loss": np.linspace(1, 0, rows), "name": "x"})
+    with tracking.child("long", {}) as run:
+        run.curves(history)
+        run.curves(history.iloc[:0].rename(columns={"loss": "none"}))
+    tracking.finish("FINISHED")
+    logged = store.connect(uri).get_metric_history(runs(uri)["long"].info.run_id, "loss")
+    assert [logged[0].step, logged[-1].step, logged[-1].value] == [0, rows - 1, 0]
+    assert 1000 < len(logged) <= 2002

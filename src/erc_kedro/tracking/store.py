@@ -30,7 +30,7 @@ DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "4"}
 # They announce each step of a migration, print what is said better here, and tell of every retry.
@@ -142,14 +142,18 @@ def _make(file: Path) -> None:
             _build(file, wanted)
 
 
-def _build(file: Path, wanted: str) -> None:
+def _migrate(built: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+    SqlAlchemyStore(f"sqlite:///{built}", str(built.parent / "mlruns")).engine.dispose()
+
+
+def _build(file: Path, wanted: str) -> None:
     for left in file.parent.glob(f"{glob.escape(file.name)}.new-*"):
         left.unlink()
     built = file.with_name(f"{file.name}.new-{uuid4().hex}")
     try:
-        SqlAlchemyStore(f"sqlite:///{built}", str(file.parent / "mlruns")).engine.dispose()
+        _migrate(built)
         if not file.exists():
             built.rename(file)
         elif _holds_nothing(file, built):
@@ -206,7 +210,9 @@ def refuse_unwritable(uri: str) -> None:
     file = sqlite_file(uri)
     if file is not None:
         with explained(uri), closing(_open(file)) as store:
+            # Nothing stays of it, but the file must be open to change, and its folder to a journal.
             store.execute("begin immediate")
+            store.execute(f"create table probe_{uuid4().hex} (x)")
             store.rollback()
 
 
