@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from erc_kedro.schemas import TrackedRun
@@ -91,9 +92,13 @@ def _past(client: "MlflowClient", run: "MlflowRun") -> TrackedRun:
     predictions = None
     try:
         if any(file.path == PREDICTIONS for file in client.list_artifacts(run.info.run_id, "test")):
-            path = client.download_artifacts(run.info.run_id, PREDICTIONS)
-            # Other heads and training's utterances would fill the memory for nothing.
-            predictions = pd.read_parquet(path, filters=[("head", "==", "tav"), ("split", "!=", "train")])
+            # Files that are here already are read where they are; what a server sends is not left behind.
+            here = run.info.artifact_uri.startswith(("file:", "/"))
+            with TemporaryDirectory() as folder:
+                path = client.download_artifacts(run.info.run_id, PREDICTIONS, None if here else folder)
+                # Other heads and training's utterances would fill the memory for nothing.
+                wanted = [("head", "==", "tav"), ("split", "!=", "train")]
+                predictions = pd.read_parquet(path, filters=wanted)
     except (OSError, MlflowException) as error:
         logger.warning("run %s: its predictions cannot be read (%s)", run.info.run_id, error)
     return TrackedRun(

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 VARIABLE = "ERC_KEDRO_RUN"
 # MLflow's own limits for one batch.
 METRICS_A_BATCH, PARAMS_A_BATCH, PARAM_LENGTH = 1000, 100, 6000
-# A longer curve is drawn no finer, and a store takes a second for each ten thousand points.
+# A longer curve is drawn no finer, and stores take seconds for each ten thousand points.
 POINTS_A_CURVE = 2000
 
 # A view that the UI opens with viewStateShareKey=corpora: the corpora of all runs in one table, with scores.

@@ -285,8 +285,10 @@ def hold(uri: str) -> "BaseFileLock | None":
     folder = file.with_name(f"{file.name}.open")
     with explained(uri):
         folder.mkdir(exist_ok=True)
+        for left in folder.iterdir():
+            is_held(uri, left.name)
         lock = FileLock(folder / uuid4().hex, thread_local=False)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=BUSY_SECONDS)
     return lock
 
 
