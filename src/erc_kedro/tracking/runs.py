@@ -179,8 +179,7 @@ def start(
         _bury(client, uri, experiment_id)
         # Held before the run is seen, so that nobody takes it for a dead one's.
         _held = store.hold(uri)
-        lease = {"lease": Path(_held.lock_file).name} if _held else {}
-        run_id = _open(client, experiment_id, name, {**lease, **tags})
+        run_id = _open(client, experiment_id, name, tags)
     os.environ[VARIABLE] = json.dumps([uri, experiment_id, run_id])
     run = Run(client, run_id)
     run.parameters(parameters)
@@ -318,29 +317,28 @@ def _experiment(client: "MlflowClient", uri: str, name: str) -> str:
 
 def _open(client: "MlflowClient", experiment_id: str, name: str, tags: Mapping[str, Any]) -> str:
     own = {"process": json.dumps([machine(), *identity()]), "mlflow.source.name": "kedro run"}
-    every = {key: str(value) for key, value in {**own, **tags}.items()}
+    lease = {"lease": Path(_held.lock_file).name} if _held else {}
+    every = {key: str(value) for key, value in {**own, **lease, **tags}.items()}
     return client.create_run(experiment_id, run_name=name, tags=every).info.run_id
 
 
 def _bury(client: "MlflowClient", uri: str, experiment_id: str) -> None:
     """A process that was killed outright could not end its runs; they end here."""
     running = client.search_runs([experiment_id], "attributes.status = 'RUNNING'", max_results=1000)
-    leases = {run.info.run_id: run.data.tags.get("lease") for run in running}
     for run in running:
-        root = run.data.tags.get("mlflow.rootRunId", run.info.run_id)
         # Asked again: who is gone may have ended it since.
-        if _is_gone(run, uri, leases.get(root)) and client.get_run(run.info.run_id).info.status == "RUNNING":
+        if _is_gone(run, uri) and client.get_run(run.info.run_id).info.status == "RUNNING":
             client.set_terminated(run.info.run_id, "KILLED")
 
 
-def _is_gone(run: "MlflowRun", uri: str, lease: str | None) -> bool:
+def _is_gone(run: "MlflowRun", uri: str) -> bool:
     """Whether nobody can be running it any more; in doubt, such as on another machine, somebody can."""
     import psutil
 
-    process = run.data.tags.get("process", "")
+    process, lease = run.data.tags.get("process", ""), run.data.tags.get("lease")
     try:
         where, pid, started = json.loads(process)
-    except ValueError:
+    except (ValueError, TypeError):
         # As it was written once: host:pid. Who began after the run has its number by chance.
         host, _, number = process.rpartition(":")
         if host != platform.node() or not number.isdigit():
@@ -352,5 +350,5 @@ def _is_gone(run: "MlflowRun", uri: str, lease: str | None) -> bool:
     if where == machine():
         return not alive(pid, started)
     # Another container of this kernel, or this host before it was started anew: what it held tells.
-    near = any(ours == its for ours, its in zip(machine().split()[:2], where.split()[:2], strict=False))
+    near = any(ours == its for ours, its in zip(machine().split()[:2], str(where).split()[:2], strict=False))
     return lease is not None and near and not store.is_held(uri, lease)

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import sqlite3
+import textwrap
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -354,7 +355,7 @@ def reason(error: BaseException) -> str:
     while deeper is not None:
         error = deeper
         deeper = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return " ".join((str(error) or type(error).__name__).split())[:300]
+    return textwrap.shorten(str(error) or type(error).__name__, 300, placeholder=" …")
 
 
 def shown(uri: str) -> str:
