@@ -84,7 +84,7 @@ def test_a_store_that_a_killed_migration_left_is_made_anew(file, store, built, w
     assert len(built) == 1
 
 
-@pytest.mark.parametrize("content", ["nothing", "no tables", "a journal", "another's build"])
+@pytest.mark.parametrize("content", ["nothing", "no tables", "a journal", "another's build", "a lock"])
 def test_whatever_a_kill_left_goes_on(file, built, content):
     if content == "nothing":
         file.touch()
@@ -94,11 +94,15 @@ def test_whatever_a_kill_left_goes_on(file, built, content):
     elif content == "a journal":
         file.touch()
         file.with_name("mlflow.db-journal").write_bytes(b"\0" * 512)
-    else:
+    elif content == "another's build":
         for end in ("", "-journal"):
             file.with_name(f"mlflow.db.new-gone{end}").write_bytes(b"half")
+    else:
+        file.with_name("mlflow.db.open").mkdir()
+        (file.with_name("mlflow.db.open") / "gone").touch()
     assert start(file).id
-    assert not list(file.parent.glob("*.new-*"))
+    tracking.finish("FINISHED")
+    assert not [*file.parent.glob("*.new-*"), *file.parent.glob("mlflow.db.open/*")]
 
 
 def test_many_first_runs_at_once_build_one_store(file, built):
