@@ -50,9 +50,13 @@ lint: setup  ## ruff, import rules and types
 bench: setup  ## speed, memory, growth, overhead (a quarter of an hour; less: BENCH=--quick)
 	@$(BIN)/python -m benchmarks.run $(BENCH)
 
+# The store that `make ui` shows: STORE=sqlite:////elsewhere/mlflow.db
+STORE ?= $(or $(filter sqlite:%,$(MLFLOW_TRACKING_URI)),sqlite:///mlflow.db)
+
 ui: setup  ## MLflow's pages on 127.0.0.1
+	@$(BIN)/python -m erc_kedro.tracking '$(STORE)'
 	@echo "MLflow: http://127.0.0.1:$(PORT_UI)/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=corpora   (Ctrl-C ends it)"
-	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port $(PORT_UI) --workers 1 --backend-store-uri sqlite:///mlflow.db
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port $(PORT_UI) --workers 1 --backend-store-uri '$(STORE)'
 
 viz: setup  ## Kedro-Viz on 127.0.0.1
 	@echo "Kedro-Viz: http://127.0.0.1:$(PORT_VIZ)   (environment $(ENV); Ctrl-C ends it)"

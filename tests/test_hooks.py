@@ -1,5 +1,8 @@
 """What would end badly is refused before anything is computed."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Node, Pipeline
@@ -8,7 +11,7 @@ from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 from erc_kedro.config import ConfigError
 from erc_kedro.datasets import Folder, Text
 from erc_kedro.errors import PlainError
-from erc_kedro.hooks import ACCEPTS_MISSING, RefusalHooks
+from erc_kedro.hooks import ACCEPTS_MISSING, RefusalHooks, _store
 from erc_kedro.parameters import CompareParameters, TrainParameters
 
 
@@ -114,3 +117,35 @@ def test_outputs_that_cannot_be_written_are_refused_with_their_folder(tmp_path, 
 def test_versions_are_refused_since_nothing_keeps_any():
     with pytest.raises(ConfigError, match="--load-versions: no dataset keeps versions"):
         refuse(COMPARE, DataCatalog(), load_versions={"meld.predictions": "2026-01-01T00.00.00.000Z"})
+
+
+def chosen(monkeypatch, configured, typed=None, **variables):
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    loader = FakeLoader({"globals": {"mlflow": configured}})
+    loader.runtime_params = {"mlflow": typed} if typed else {}
+    return _store(SimpleNamespace(config_loader=loader, project_path=Path("/project")))
+
+
+class FakeLoader(dict):
+    runtime_params: dict
+
+
+FILE = {"uri": "sqlite:///mlflow.db", "experiment": "erc"}
+SERVER, OTHER = "http://127.0.0.1:5000", "http://127.0.0.1:5001"
+
+
+def test_variables_of_mlflow_win_over_files_and_the_command_line_over_both(monkeypatch):
+    both = {"MLFLOW_TRACKING_URI": SERVER, "MLFLOW_EXPERIMENT_NAME": "ours"}
+    assert chosen(monkeypatch, FILE) == ("sqlite:////project/mlflow.db", "erc")
+    assert chosen(monkeypatch, FILE, **both) == (SERVER, "ours")
+    assert chosen(monkeypatch, FILE, MLFLOW_EXPERIMENT_NAME="ours")[1] == "ours"
+    assert chosen(monkeypatch, FILE, {"uri": OTHER}, **both) == (OTHER, "ours")
+    assert chosen(monkeypatch, FILE, {"experiment": "mine"}, **both) == (SERVER, "mine")
+    for off in (
+        chosen(monkeypatch, FILE | {"uri": ""}, **both),
+        chosen(monkeypatch, FILE, {"uri": None}, **both),
+    ):
+        assert off == ("", "")

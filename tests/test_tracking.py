@@ -2,18 +2,25 @@
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mlflow import MlflowClient
 from mlflow.utils.validation import _validate_metric_name, _validate_param_name
 
 from erc_kedro import tracking
+from erc_kedro.processes import machine
+from erc_kedro.tracking import store
+from erc_kedro.tracking.names import DEVIATION, logged_name
+from erc_kedro.tracking.runs import VARIABLE
 
 # Whatever somebody may call an emotion.
 NAMES = (
@@ -87,23 +94,21 @@ PLAIN = (
 
 
 @pytest.fixture
-def uri(store, tmp_path, monkeypatch):
-    monkeypatch.delenv(tracking.VARIABLE, raising=False)
-    shutil.copy(store, tmp_path / "mlflow.db")
+def uri(request, tmp_path, monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    shutil.copy(request.getfixturevalue("store"), tmp_path / "mlflow.db")
     yield f"sqlite:///{tmp_path / 'mlflow.db'}"
-    os.environ.pop(tracking.VARIABLE, None)
+    os.environ.pop(VARIABLE, None)
 
 
 def runs(uri):
-    client = tracking._client(uri)
+    client = store.connect(uri)
     experiment = client.get_experiment_by_name("e")
     return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
 
 
 def start(uri, tmp_path):
-    return tracking.start(
-        uri, "e", tmp_path / "mlruns", "root", {"env": "demo"}, {"train": {"model": {"hidden": 8}}}
-    )
+    return tracking.start(uri, "e", "root", {"env": "demo"}, {"train": {"model": {"hidden": 8}}})
 
 
 def test_a_tree_of_runs(uri, tmp_path):
@@ -121,7 +126,7 @@ def test_a_tree_of_runs(uri, tmp_path):
     assert found["corpus"].data.tags["mlflow.parentRunId"] == found["root"].info.run_id
     assert found["seed"].data.tags["mlflow.parentRunId"] == found["corpus"].info.run_id
     assert len(found["corpus"].data.params) == 151
-    client = tracking._client(uri)
+    client = store.connect(uri)
     assert len(client.get_metric_history(found["seed"].info.run_id, "train_loss")) == 1500
     assert found["seed"].data.metrics["test.f1_a/b -u28-c-u29-"] == 0.5
     assert "nothing" not in found["seed"].data.metrics
@@ -144,10 +149,10 @@ def test_each_class_has_metrics_of_its_own(uri, tmp_path):
 
 @given(st.lists(st.text(max_size=20) | st.text("./-u2E\n😀std", max_size=8), unique=True, max_size=20))
 def test_no_two_names_are_logged_as_one(names):
-    logged = [tracking.logged_name(f"test.f1_{name}") for name in names]
-    deviations = [f"{name}{tracking.DEVIATION}" for name in logged]
+    logged = [logged_name(f"test.f1_{name}") for name in names]
+    deviations = [f"{name}{DEVIATION}" for name in logged]
     assert len({*logged, *deviations}) == 2 * len(names)
-    for name in [*logged, *deviations, *(tracking.logged_name(f"{name}x") for name in names)]:
+    for name in [*logged, *deviations, *(logged_name(f"{name}x") for name in names)]:
         _validate_metric_name(name)
         _validate_param_name(name)
         assert len(name) <= 250
@@ -166,12 +171,12 @@ def test_children_end_as_what_happened(uri, tmp_path, error, status):
 
 def test_a_killed_process_s_runs_are_buried_by_the_next(uri, tmp_path):
     code = (
-        "import os, sys; from pathlib import Path; from erc_kedro import tracking\n"
-        "tracking.start(sys.argv[1], 'e', Path(sys.argv[2]), 'gone', {}, {})\n"
+        "import os, sys; from erc_kedro import tracking\n"
+        "tracking.start(sys.argv[1], 'e', 'gone', {}, {})\n"
         "child = tracking.child('gone child', {})\nchild.__enter__()\n"
         "os.kill(os.getpid(), 9)"
     )
-    process = subprocess.run([sys.executable, "-c", code, uri, str(tmp_path)], check=False)
+    process = subprocess.run([sys.executable, "-c", code, uri], check=False)
     assert process.returncode == -9
     assert {run.info.status for run in runs(uri).values()} == {"RUNNING"}
     start(uri, tmp_path)
@@ -186,7 +191,7 @@ def test_a_killed_process_s_runs_are_buried_by_the_next(uri, tmp_path):
 
 
 def test_without_a_run_nothing_is_logged_and_nothing_fails(monkeypatch):
-    monkeypatch.delenv(tracking.VARIABLE, raising=False)
+    monkeypatch.delenv(VARIABLE, raising=False)
     with tracking.child("x", {}) as run:
         run.metrics({"a": 1.0})
         run.parameters({"a": 1})
@@ -196,7 +201,7 @@ def test_without_a_run_nothing_is_logged_and_nothing_fails(monkeypatch):
 
 def test_worker_processes_see_the_run_through_the_environment(uri, tmp_path):
     root = start(uri, tmp_path)
-    assert json.loads(os.environ[tracking.VARIABLE])[2] == root.id
+    assert json.loads(os.environ[VARIABLE])[2] == root.id
     code = "from erc_kedro import tracking\nwith tracking.child('from worker', {}):\n    pass"
     subprocess.run([sys.executable, "-c", code], check=True)
     tracking.finish("FINISHED")
@@ -250,7 +255,7 @@ def test_runs_of_a_corpus_are_found_by_id_name_and_whole_run(uri, tmp_path):
 
 
 def test_without_a_store_there_are_no_runs(monkeypatch):
-    monkeypatch.delenv(tracking.VARIABLE, raising=False)
+    monkeypatch.delenv(VARIABLE, raising=False)
     assert tracking.runs([]) == []
     with pytest.raises(tracking.UnknownRunError, match="nothing is tracked"):
         tracking.runs(["a" * 32])
@@ -264,7 +269,151 @@ def test_a_text_is_attached_to_the_runs_it_is_about(uri, tmp_path):
         with tracking.child("seed", {"training_key": key, "level": "seed"}) as run:
             ids[number] = run.id
     tracking.attach("card", "model/card.md", {"training_key": "a"})
-    client = tracking._client(uri)
+    client = store.connect(uri)
     kept = {number: [f.path for f in client.list_artifacts(run)] for number, run in ids.items()}
     assert kept == {0: ["model"], 1: ["model"], 2: []}
     tracking.finish("FINISHED")
+
+
+def forged(uri, tmp_path, **tags):
+    """A run that some other process left RUNNING, and how the next one here finds it."""
+    start(uri, tmp_path)
+    tracking.finish("FINISHED")
+    client = store.connect(uri)
+    experiment = client.get_experiment_by_name("e").experiment_id
+    client.create_run(experiment, run_name="other", tags={name: str(tag) for name, tag in tags.items()})
+    start(uri, tmp_path)
+    tracking.finish("FINISHED")
+    return runs(uri)["other"].info.status
+
+
+HERE = machine()
+BOOT = HERE.split()[1] if len(HERE.split()) > 1 else "boot"
+
+
+def test_a_number_that_another_process_got_since_keeps_no_run_alive(uri, tmp_path):
+    assert forged(uri, tmp_path, process=json.dumps([HERE, os.getpid(), 1000.0])) == "KILLED"
+    # As it was tagged once, by a process that ended before the one of this number began.
+    start(uri, tmp_path)
+    tracking.finish("FINISHED")
+    client = store.connect(uri)
+    experiment = client.get_experiment_by_name("e").experiment_id
+    tags = {"process": f"{platform.node()}:{os.getpid()}"}
+    client.create_run(experiment, run_name="old", tags=tags, start_time=1000)
+    client.create_run(experiment, run_name="mine", tags=tags)
+    start(uri, tmp_path)
+    tracking.finish("FINISHED")
+    assert {name: runs(uri)[name].info.status for name in ("old", "mine")} == {
+        "old": "KILLED",
+        "mine": "RUNNING",
+    }
+
+
+@pytest.mark.parametrize("where", [f"other {BOOT} pid:[1]", "other boot pid:[1]"])
+def test_another_container_s_run_is_never_ended_while_it_may_go_on(uri, tmp_path, where):
+    gone = json.dumps([where, 2**22 + 1, 1000.0])
+    assert forged(uri, tmp_path, process=gone) == "RUNNING"
+    held = store.hold(uri)
+    try:
+        lease = os.path.basename(held.lock_file)
+        assert forged(uri, tmp_path, process=gone, lease=lease) == "RUNNING"
+    finally:
+        store.release(held)
+
+
+def test_another_container_s_run_is_ended_once_it_is_gone(uri, tmp_path):
+    code = "import os, sys; from erc_kedro.tracking import store\nprint(store.hold(sys.argv[1]).lock_file)\n"
+    code += "sys.stdout.flush()\nos.kill(os.getpid(), 9)"
+    killed = subprocess.run([sys.executable, "-c", code, uri], capture_output=True, text=True, check=False)
+    path = Path(killed.stdout.strip())
+    assert path.exists()
+    restarted = json.dumps([f"{platform.node()} {BOOT} pid:[1]", os.getpid(), 1000.0])
+    assert forged(uri, tmp_path, process=restarted, lease=path.name) == "KILLED"
+    assert not path.exists()
+
+
+def test_a_deleted_experiment_is_restored_and_said(uri, tmp_path, caplog):
+    start(uri, tmp_path)
+    tracking.finish("FINISHED")
+    client = store.connect(uri)
+    client.delete_experiment(client.get_experiment_by_name("e").experiment_id)
+    start(uri, tmp_path)
+    tracking.finish("FINISHED")
+    assert "experiment e was deleted: restored" in caplog.text
+    assert client.get_experiment_by_name("e").lifecycle_stage == "active"
+
+
+def test_what_a_store_refuses_is_said_and_the_rest_is_logged(uri, tmp_path, caplog):
+    start(uri, tmp_path)
+    with tracking.child("fit", {}) as run:
+        run.artifact(tmp_path / "not there", "model")
+        run.metrics({"a": 1.0})
+    tracking.finish("FINISHED")
+    assert "model could not be logged" in caplog.text
+    fit = runs(uri)["fit"]
+    assert (fit.data.tags["not_kept"], fit.data.metrics, fit.info.status) == ("model", {"a": 1.0}, "FINISHED")
+
+
+def test_a_store_that_goes_away_costs_no_training(uri, tmp_path, caplog, monkeypatch):
+    start(uri, tmp_path)
+    asked = []
+
+    def gone(self, *given, **named):
+        asked.append(given)
+        raise ConnectionRefusedError("nobody there")
+
+    done = []
+    with tracking.child("first", {}) as run:
+        for name in ("log_batch", "set_tag", "create_run", "log_text", "set_terminated", "search_runs"):
+            monkeypatch.setattr(MlflowClient, name, gone)
+        run.metrics({"a": 1.0})
+        done.append(1)
+    for _ in range(3):
+        with tracking.child("later", {}) as run:
+            run.metrics({"a": 1.0})
+            run.text("a", "a.txt")
+            done.append(1)
+    tracking.attach("card", "model/card.md", {"training_key": "a"})
+    assert tracking.runs([]) == []
+    assert len(done) == 4
+    assert len(asked) == 2
+    assert caplog.text.count("tracking stopped (nobody there)") == 1
+    tracking.finish("FINISHED")
+    assert "could not be ended as FINISHED" in caplog.text
+    monkeypatch.undo()
+    # The next run finds it back.
+    again = start(uri, tmp_path)
+    tracking.finish("FINISHED")
+    assert store.connect(uri).get_run(again.id).info.status == "FINISHED"
+
+
+def test_fits_that_were_taken_up_stand_once_among_the_latest(uri, tmp_path):
+    start(uri, tmp_path)
+    said = {"train": {"seeds": 1}, "data_fingerprint": "d", "git_revision": "r"}
+    for number in range(13):
+        with tracking.child("meld full", {"level": "corpus", "corpus": "meld", "experiment": "full"}) as run:
+            run.parameters(said | {"git_revision": number})
+            run.metrics({"test.weighted_f1": 1 / 3})
+    different = {"scores": (said, 0.4, "full"), "parameters": (said | {"seeds": 2}, 1 / 3, "full")}
+    different["experiment"] = (said, 1 / 3, "no_gates")
+    for name, (parameters, score, experiment) in different.items():
+        with tracking.child(name, {"level": "corpus", "corpus": "meld", "experiment": experiment}) as other:
+            other.parameters(parameters)
+            other.metrics({"test.weighted_f1": score})
+    latest = tracking.runs([])
+    assert [found.name for found in latest] == ["experiment", "parameters", "scores", "meld full"]
+    assert latest[-1].id == run.id
+    tracking.finish("FINISHED")
+
+
+def test_a_curve_of_any_length_is_logged_in_bounds(uri, tmp_path):
+    start(uri, tmp_path)
+    rows = 1_000_000
+    history = pd.DataFrame({"epoch": np.arange(rows), "loss": np.linspace(1, 0, rows), "name": "x"})
+    with tracking.child("long", {}) as run:
+        run.curves(history)
+        run.curves(history.iloc[:0].rename(columns={"loss": "none"}))
+    tracking.finish("FINISHED")
+    logged = store.connect(uri).get_metric_history(runs(uri)["long"].info.run_id, "loss")
+    assert [logged[0].step, logged[-1].step, logged[-1].value] == [0, rows - 1, 0]
+    assert 1000 < len(logged) <= 2002

@@ -1,6 +1,7 @@
 """Kedro's hooks: every ``kedro run`` is an MLflow run that ends as what it was."""
 
 import atexit
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -172,21 +173,20 @@ class TrackingHooks:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
         assert self._context is not None
-        settings = self._context.config_loader["globals"].get("mlflow") or {}
-        if not settings.get("uri"):
-            return
         from erc_kedro import __version__, tracking
 
         project = self._context.project_path
+        uri, experiment = _store(self._context)
+        if not uri:
+            return
         names = run_params.get("pipeline_names") or [run_params.get("pipeline_name") or "__default__"]
         # Kedro hands them over as a set: the same command would have another name each time.
         pipeline = "+".join(sorted(name or "__default__" for name in names))
         parameters = _without_own_runs(self._context.params)
         corpora = run_params.get("namespaces") or []
         tracking.start(
-            uri=settings["uri"],
-            experiment=settings["experiment"],
-            artifacts=project / "mlruns",
+            uri=uri,
+            experiment=experiment,
             name="kedro run" if pipeline == "__default__" else pipeline,
             tags={
                 "pipeline": pipeline,
@@ -194,7 +194,7 @@ class TrackingHooks:
                 "experiment": parameters.get("experiment", ""),
                 "corpora": ",".join(corpora) or "all",
                 "level": "run",
-                "command": tracking.command(),
+                "command": processes.command(),
                 "erc_kedro.version": __version__,
                 "mlflow.source.git.commit": tracking.git_revision(project),
             },
@@ -213,6 +213,28 @@ class TrackingHooks:
         from erc_kedro import tracking
 
         tracking.finish("FAILED")
+
+
+def _store(context: KedroContext) -> tuple[str, str]:
+    """Where runs are tracked, and as which experiment; the first is empty where they are not.
+
+    The command line wins over MLflow's own variables, and these over globals.yml; an empty ``uri`` over all.
+    """
+    from erc_kedro.tracking import located
+
+    configured = context.config_loader["globals"].get("mlflow") or {}
+    typed = (context.config_loader.runtime_params or {}).get("mlflow") or {}
+    settings = {**configured, **typed}
+    if not settings.get("uri"):
+        return "", ""
+    asked = os.environ.get("MLFLOW_TRACKING_URI")
+    experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME")
+    uri = (
+        located(asked, Path.cwd())
+        if asked and "uri" not in typed
+        else located(settings["uri"], context.project_path)
+    )
+    return uri, experiment if experiment and "experiment" not in typed else settings["experiment"]
 
 
 def _without_own_runs(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from erc_kedro import processes
 from erc_kedro.pipelines import corpora
 
 if TYPE_CHECKING:
@@ -287,7 +288,7 @@ def _facts(experiment: str, parameters: dict[str, Any]) -> dict[str, Any]:
     from erc_kedro import tracking
 
     return {
-        "command": tracking.command(),
+        "command": processes.command(),
         "experiment": experiment,
         "revision": tracking.git_revision(Path.cwd()),
         "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
