@@ -1,10 +1,12 @@
 """Kedro's hooks: every ``kedro run`` is an MLflow run that ends as what it was."""
 
 import atexit
+import logging
 import os
 import re
 import signal
 import sys
+import traceback
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -13,6 +15,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Node, Pipeline
 
 from erc_kedro.config import ConfigError
+from erc_kedro.escaping import Visible, visible
 
 # A node with this tag gets None for an input that was never made; any other node gets an error.
 ACCEPTS_MISSING = "accepts_missing"
@@ -36,6 +39,10 @@ class PlainErrorHooks:
 
     @hook_impl
     def after_context_created(self) -> None:
+        # Messages quote names and texts of data, which may hold what commands a terminal.
+        for handler in logging.getLogger().handlers:
+            if not isinstance(handler.formatter, Visible):
+                handler.setFormatter(Visible(handler.formatter))
         if sys.excepthook is sys.__excepthook__ and not os.environ.get("ERC_TRACEBACK"):
             sys.excepthook = _print_plainly
 
@@ -49,9 +56,13 @@ def _print_plainly(kind: type[BaseException], error: BaseException, trace: Trace
             str(error),
             flags=re.M,
         )
-        print(f"\n{kind.__name__}: {said}\n(ERC_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
+        print(
+            f"\n{kind.__name__}: {visible(said)}\n(ERC_TRACEBACK=1 shows where it was raised.)",
+            file=sys.stderr,
+        )
     else:
-        sys.__excepthook__(kind, error, trace)
+        said = "".join(traceback.format_exception(kind, error, trace))
+        print(visible(said), end="", file=sys.stderr)
 
 
 class RefusalHooks:
