@@ -94,6 +94,44 @@ def test_the_environment_s_corpora_replace_the_base_s(tmp_path):
         ErcConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="local")
 
 
+@pytest.mark.parametrize(
+    "name", ["../../out", "/tmp/x", "a/b", "a\x1b[2J", "x" * 300, "", ".hidden", "CON.a", 7]
+)
+def test_names_become_folders_and_are_refused_where_they_cannot(configured, name):
+    with pytest.raises(
+        ConfigError, match=r"experiment: '.*' is (no name for a folder|the name of something)"
+    ):
+        configured("", experiment=name)
+    refused = configured("", experiments=[name])["meld"]["compare"]["refused"][name]
+    assert refused.startswith("experiment: ")
+    assert "\x1b" not in refused
+    assert len(refused) < 300
+
+
+def test_an_experiment_s_file_cannot_name_a_folder_elsewhere(configured, tmp_path):
+    folder = tmp_path / "conf/local/experiments"
+    folder.mkdir(parents=True)
+    (folder / "odd.yml").write_text('"../../../out": {train: {epochs: 1}}\n')
+    with pytest.raises(ConfigError, match="is no name for a folder"):
+        configured("", experiment="../../../out")
+    with pytest.raises(ConfigError, match="the name of something else"):
+        configured("", experiment="comparison")
+
+
+@pytest.mark.parametrize(
+    "corpora", ["[train]", "[cache]", "[nul]", f"[{'x' * 300}]", "[meld, meld]", '["../x"]']
+)
+def test_corpora_have_names_of_folders_of_their_own(tmp_path, corpora):
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local" / "globals.yml").write_text(f"corpora: {corpora}\n")
+    try:
+        ErcConfigLoader(str(tmp_path), base_env="base", default_run_env="local")
+        with pytest.raises(ConfigError, match=r"globals\.yml: corpora"):
+            active_corpora()
+    finally:
+        ErcConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="local")
+
+
 def test_the_default_pipeline_is_the_walk_without_demo():
     configure_project("erc_kedro")
     names = {node.short_name for node in pipelines["__default__"].nodes}

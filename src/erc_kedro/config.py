@@ -6,7 +6,8 @@ A stage's parameters are written once (``train:``) and refined, in this order, b
 """
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,16 @@ from typing import Any
 import yaml
 from kedro.config import MissingConfigException, OmegaConfigLoader
 
+from erc_kedro.escaping import line
+
 STAGES = ("ingestion", "finetune", "features", "train", "compare", "tune")
+# Folders beside those of corpora and experiments, and keys beside theirs in parameters.
+_NO_CORPUS = {*STAGES, "cache", "encoders", "tuning", "experiment", "experiments", "runs", "seeds", "demo"}
+_NO_EXPERIMENT = {"audit", "comparison", "encoders", "encoder_alone", "runs", "tuning"}
+_NAME = re.compile(r"\w[\w.-]*")
+# What Windows takes for devices, whatever follows.
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
+_LONGEST_NAME = 100
 
 
 class ConfigError(ValueError):
@@ -39,8 +49,33 @@ def active_corpora() -> list[str]:
                 isinstance(c, str) and c.isidentifier() for c in corpora
             ):
                 raise ConfigError(f"{path}: corpora must be a list of names such as [meld, iemocap]")
+            for at, corpus in enumerate(corpora):
+                check_name(corpus, f"{path}: corpora", _NO_CORPUS)
+                if corpus in corpora[:at]:
+                    raise ConfigError(f"{path}: corpora: {corpus} is there twice; name each once")
             return corpora
     raise ConfigError(f"{conf / 'base' / 'globals.yml'}: no list of corpora; add `corpora: [meld, iemocap]`")
+
+
+def check_name(name: Any, where: str, taken: Collection[str] = ()) -> str:
+    """The name, if folders and files may be called so, and none of the project's own is.
+
+    Args:
+        where: what is named, for the message.
+        taken: names that the project needs for itself.
+
+    Raises:
+        ConfigError: it is no such name.
+    """
+    shown = line(name, 60)
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name.encode()) > _LONGEST_NAME:
+        raise ConfigError(
+            f"{where}: {shown!r} is no name for a folder; write letters, digits, _, - and full stops, a "
+            f"letter, digit or _ first, up to {_LONGEST_NAME} bytes"
+        )
+    if name.lower() in taken or _DEVICE.fullmatch(name):
+        raise ConfigError(f"{where}: {shown!r} is the name of something else; choose another")
+    return name
 
 
 def chosen_env() -> str:
@@ -191,7 +226,8 @@ class ErcConfigLoader(OmegaConfigLoader):
             return {}
 
     def _experiment(self, experiments: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
-        if name is None or name not in experiments:
+        check_name(name, "experiment", _NO_EXPERIMENT)
+        if name not in experiments:
             raise ConfigError(
                 f"experiment: {name!r} is not known; there are {', '.join(sorted(experiments)) or 'none'}. "
                 f"Write {self.conf_source}/{self.env or self.default_run_env}/experiments/{name}.yml, "

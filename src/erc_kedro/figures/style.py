@@ -67,5 +67,7 @@ def plain(text: object) -> str:
 def sentence(text: str) -> go.Figure:
     """A figure that holds a sentence instead of empty axes."""
     chart = figure(height=120, xaxis={"visible": False}, yaxis={"visible": False})
-    chart.add_annotation(text=escape(line(text), quote=False), showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5)
+    chart.add_annotation(
+        text=escape(line(text), quote=False), showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5
+    )
     return chart
