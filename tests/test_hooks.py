@@ -55,3 +55,12 @@ def test_experiments_that_cannot_be_compared_are_refused_before_any_node():
     before(COMPARE, None, **{"params:meld.compare": CompareParameters(experiments=known)})
     other = Pipeline([Node(lambda parameters: 1, "params:meld.train", "table", name="train")])
     before(other, None, **data)
+
+
+def test_errors_that_quote_data_command_no_terminal(capsys):
+    _print_plainly(ConfigError, ConfigError("label \x1b]0;x\x07"), None)
+    _print_plainly(RuntimeError, RuntimeError("label \x1b[2J"), None)
+    said = capsys.readouterr().err
+    assert "label ␛]0;x␇" in said
+    assert "RuntimeError: label ␛[2J" in said
+    assert "\x1b" not in said

@@ -226,7 +226,7 @@ class ErcConfigLoader(OmegaConfigLoader):
             return {}
 
     def _experiment(self, experiments: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
-        check_name(name, "experiment", _NO_EXPERIMENT)
+        name = check_name(name, "experiment", _NO_EXPERIMENT)
         if name not in experiments:
             raise ConfigError(
                 f"experiment: {name!r} is not known; there are {', '.join(sorted(experiments)) or 'none'}. "

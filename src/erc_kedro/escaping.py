@@ -138,7 +138,7 @@ def _cell(value: Any) -> Any:
 
 
 def _passed_over(char: str) -> bool:
-    return char.isspace() or unicodedata.category(char) in ("Cf", "Mn", "Cc") or "\u2400" <= char <= "\u2421"
+    return char.isspace() or unicodedata.category(char) in ("Cf", "Mn", "Cc")
 
 
 class Visible(logging.Formatter):

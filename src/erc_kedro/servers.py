@@ -69,9 +69,9 @@ def main() -> None:
     commands.choices["viz"].add_argument("--env", default="local")
     commands.choices["studies"].add_argument("storage")
     chosen = vars(parser.parse_args())
-    serve = {"viz": viz, "studies": studies}[chosen.pop("command")]
+    serve: dict[str, Callable[..., None]] = {"viz": viz, "studies": studies}
     try:
-        serve(**chosen)
+        serve[chosen.pop("command")](**chosen)
     except KeyboardInterrupt:
         return
 

@@ -13,7 +13,7 @@ import pandas as pd
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from erc_kedro.escaping import markdown
+from erc_kedro.escaping import LONGEST, line, markdown
 from erc_kedro.figures.anchors import ANCHORS
 from erc_kedro.figures.page import embedded, inline, shown, template
 from erc_kedro.figures.scores import comparison_figure
@@ -126,7 +126,11 @@ def _view(section: CorpusSection, number: int, headline: pd.DataFrame) -> dict[s
         "scaling_note": section.scaling_note,
         "test_dialogues": _test_dialogues(section.utterances),
         "caution": section.caution,
-        "card": {**dict.fromkeys(("protocol", "labels", "notes", "fingerprint")), **section.card},
+        "card": {
+            **dict.fromkeys(("protocol", "notes", "fingerprint")),
+            **section.card,
+            "labels": [line(name, LONGEST) for name in section.card.get("labels") or []],
+        },
         "synthetic": section.synthetic,
         "scores": _headline(section, headline),
         "seeds": section.predictions["seed"].nunique() if section.predictions is not None else 0,

@@ -92,8 +92,9 @@ def tables_of_runs(runs: Sequence[TrackedRun], table: pd.DataFrame) -> dict[str,
         differing = _differences([runs[int(index)] for index in rows.index])
         if len(differing.frame):
             # The store may be others', too, and the name becomes a file's.
-            named = corpus if str(corpus).isidentifier() and len(str(corpus)) <= LONGEST_NAME else number
-            made[f"parameters_{named}"] = differing
+            named = str(corpus)
+            proper = named.isidentifier() and len(named) <= LONGEST_NAME
+            made[f"parameters_{named if proper else number}"] = differing
     return made
 
 

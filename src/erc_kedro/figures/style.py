@@ -16,7 +16,7 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 # Signs of a label.
-_LONGEST = 100
+_LONGEST = 40
 
 _AXIS = {
     "gridcolor": RULE,
