@@ -56,11 +56,11 @@ STORE ?= $(or $(filter sqlite:%,$(MLFLOW_TRACKING_URI)),sqlite:///mlflow.db)
 ui: setup  ## MLflow's pages on 127.0.0.1
 	@$(BIN)/python -m erc_kedro.tracking '$(STORE)'
 	@echo "MLflow: http://127.0.0.1:$(PORT_UI)/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=corpora   (Ctrl-C ends it)"
-	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port $(PORT_UI) --workers 1 --backend-store-uri '$(STORE)'
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port $(PORT_UI) --allowed-hosts 'localhost:*,127.0.0.1:*' --workers 1 --backend-store-uri '$(STORE)'
 
 viz: setup  ## Kedro-Viz on 127.0.0.1
 	@echo "Kedro-Viz: http://127.0.0.1:$(PORT_VIZ)   (environment $(ENV); Ctrl-C ends it)"
-	@$(BIN)/kedro viz run --host 127.0.0.1 --port $(PORT_VIZ) --no-browser --env $(ENV)
+	@$(BIN)/python -m erc_kedro.servers viz --port $(PORT_VIZ) --env $(ENV)
 
 # The storage that `kedro run --pipeline=tune` fills, if it is not the journal: STUDIES=sqlite:///tune.db
 STUDIES ?= $(if $(filter demo,$(ENV)),data/demo,data)/06_models/tuning/journal.log
@@ -68,7 +68,7 @@ STUDIES ?= $(if $(filter demo,$(ENV)),data/demo,data)/06_models/tuning/journal.l
 tune-dashboard: setup  ## hyperparameter studies in optuna-dashboard on 127.0.0.1
 	@test -n "$(findstring ://,$(STUDIES))" -o -f "$(STUDIES)" || { echo "$(STUDIES) does not exist yet; kedro run --pipeline=tune makes it (ENV=demo for the embedded corpora)"; exit 1; }
 	@echo "optuna-dashboard: http://127.0.0.1:$(PORT_TUNE)/dashboard   ($(STUDIES); Ctrl-C ends it)"
-	@$(BIN)/optuna-dashboard --host 127.0.0.1 --port $(PORT_TUNE) $(STUDIES)
+	@$(BIN)/python -m erc_kedro.servers studies --port $(PORT_TUNE) "$(STUDIES)"
 
 clean-demo:  ## removes what the demo wrote
 	@rm -rf data/demo

@@ -88,13 +88,17 @@ def test_errors_that_say_the_mend_are_printed_without_a_traceback(error, capsys)
 
 
 def test_other_errors_keep_their_traceback_and_so_do_all_where_it_is_asked_for(capsys, monkeypatch):
-    shown = []
-    monkeypatch.setattr("erc_kedro.cli._otherwise", lambda *error: shown.append(error[0]))
-    print_plainly(KeyError, KeyError("what"), None)
+    def raised(error):
+        try:
+            raise error
+        except type(error) as caught:
+            print_plainly(type(caught), caught, caught.__traceback__)
+        return capsys.readouterr().err
+
+    assert "in raised" in raised(KeyError("what"))
+    assert "in raised" not in raised(ConfigError("what"))
     monkeypatch.setenv("ERC_TRACEBACK", "1")
-    print_plainly(ConfigError, ConfigError("what"), None)
-    assert shown == [KeyError, ConfigError]
-    assert capsys.readouterr().err == ""
+    assert "in raised" in raised(ConfigError("what"))
 
 
 def test_a_wrong_parameter_is_named_without_pydantic_s_pages(capsys):
@@ -108,3 +112,12 @@ def test_a_wrong_parameter_is_named_without_pydantic_s_pages(capsys):
     for part in ("input_value", "errors.pydantic.dev"):
         assert part in str(error)
         assert part not in said
+
+
+def test_errors_that_quote_data_command_no_terminal(capsys):
+    print_plainly(ConfigError, ConfigError("label \x1b]0;x\x07"), None)
+    print_plainly(RuntimeError, RuntimeError("label \x1b[2J"), None)
+    said = capsys.readouterr().err
+    assert "label ␛]0;x␇" in said
+    assert "RuntimeError: label ␛[2J" in said
+    assert "\x1b" not in said

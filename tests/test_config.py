@@ -1,5 +1,6 @@
 """Configuration reaches each corpus in the promised order."""
 
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -90,6 +91,41 @@ def test_the_environment_s_corpora_replace_the_base_s(tmp_path):
             assert active_corpora() == expected
         (tmp_path / "local" / "globals.yml").write_text("corpora: meld\n")
         with pytest.raises(ConfigError, match=r"globals\.yml: corpora must be a list"):
+            active_corpora()
+    finally:
+        ErcConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="local")
+
+
+def test_names_become_folders_and_are_refused_where_they_cannot(configured):
+    names = ["../../out", "/tmp/x", "a/b", "a\x1b[2J", "x" * 300, "", ".hidden", "CON.a", 7, "comparison"]
+    refused = configured("", experiments=names)["meld"]["compare"]["refused"]
+    assert list(refused) == names
+    for why in refused.values():
+        assert re.match(r"experiment: '.*' is (no name for a folder|the name of something else)", why)
+        assert "\x1b" not in why
+        assert len(why) < 300
+    with pytest.raises(ConfigError, match=r"experiment: '\.\./out' is no name for a folder"):
+        configured("", experiment="../out")
+
+
+def test_an_experiment_s_file_cannot_name_a_folder_elsewhere(configured, tmp_path):
+    folder = tmp_path / "conf/local/experiments"
+    folder.mkdir(parents=True)
+    (folder / "odd.yml").write_text('"../../../out": {train: {epochs: 1}}\n')
+    with pytest.raises(ConfigError, match="is no name for a folder"):
+        configured("", experiment="../../../out")
+
+
+@pytest.mark.parametrize(
+    "corpora", ["[train]", "[cache]", "[nul]", f"[{'x' * 300}]", "[meld, meld]", '["../x"]']
+)
+def test_corpora_have_names_of_folders_of_their_own(tmp_path, corpora):
+    for env in ("base", "local"):
+        (tmp_path / env).mkdir()
+    (tmp_path / "local" / "globals.yml").write_text(f"corpora: {corpora}\n")
+    try:
+        ErcConfigLoader(str(tmp_path), base_env="base", default_run_env="local")
+        with pytest.raises(ConfigError, match=r"globals\.yml: corpora"):
             active_corpora()
     finally:
         ErcConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="local")

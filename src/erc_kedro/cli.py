@@ -8,6 +8,7 @@ without the page of calls in between.
 import os
 import re
 import sys
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from kedro.framework.cli import project, utils
 from kedro.utils import find_kedro_project
 
 from erc_kedro.errors import PlainError
+from erc_kedro.escaping import visible
 
 
 @click.group(name="erc-kedro")
@@ -73,7 +75,8 @@ def print_plainly(kind: type[BaseException], error: BaseException, trace: Traceb
 
     plain = (PlainError, DatasetError, ParameterValidationError, ValidationError)
     if os.environ.get("ERC_TRACEBACK") or not isinstance(error, plain):
-        _otherwise(kind, error, trace)
+        # Messages quote names and texts of data, which may hold what commands a terminal.
+        print(visible("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
         return
     # Pydantic adds what it was given, whole, and a link to its own pages.
     said = re.sub(
@@ -83,11 +86,9 @@ def print_plainly(kind: type[BaseException], error: BaseException, trace: Traceb
         flags=re.M,
     )
     name = "Error" if kind is PlainError else kind.__name__
-    print(f"\n{name}: {said}\n(ERC_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
+    print(f"\n{name}: {visible(said)}\n(ERC_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
 
 
-# Rich's, where Kedro's own logging is in use.
-_otherwise = sys.excepthook
 sys.excepthook = print_plainly
 
 run = project.run

@@ -6,7 +6,8 @@ A stage's parameters are written once (``train:``) and refined, in this order, b
 """
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,24 @@ from typing import Any
 from kedro.config import MissingConfigException, OmegaConfigLoader
 
 from erc_kedro.errors import PlainError
+from erc_kedro.escaping import line
 
 STAGES = ("ingestion", "finetune", "features", "train", "compare", "tune")
+# Folders beside those of corpora and experiments, and keys beside theirs in parameters.
+_NO_CORPUS = {*STAGES, "cache", "encoders", "tuning", "experiment", "experiments", "runs", "seeds", "demo"}
+_NO_EXPERIMENT = {"audit", "comparison", "encoders", "encoder_alone", "runs", "tuning"}
+_NAME = re.compile(r"\w[\w.-]*")
+# What Windows takes for devices, whatever follows.
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
+_LONGEST_NAME = 100
+# What Kedro gives the loader.
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "config_patterns": {"experiments": ["experiments/*.yml"]},
+    # An environment overrides single keys instead of whole blocks.
+    "merge_strategy": {"parameters": "soft", "globals": "soft", "experiments": "soft"},
+}
 
 
 class ConfigError(PlainError, ValueError):
@@ -31,8 +48,6 @@ def active_corpora() -> list[str]:
     loader = _loader
     # Not by its truth: a loader is a mapping, empty at first.
     if loader is None:
-        from erc_kedro.settings import CONFIG_LOADER_ARGS
-
         conf = Path(__file__).resolve().parents[2] / "conf"
         loader = ErcConfigLoader(str(conf), env=os.environ.get("KEDRO_ENV"), **CONFIG_LOADER_ARGS)
     corpora = loader["globals"].get("corpora")
@@ -44,7 +59,34 @@ def active_corpora() -> list[str]:
         raise ConfigError(
             f"{loader.conf_source}: globals.yml: corpora must be a list of names such as [meld, iemocap]"
         )
+    for at, corpus in enumerate(corpora):
+        check_name(corpus, f"{loader.conf_source}: globals.yml: corpora", _NO_CORPUS)
+        if corpus in corpora[:at]:
+            raise ConfigError(
+                f"{loader.conf_source}: globals.yml: corpora: {corpus} is there twice; name each once"
+            )
     return corpora
+
+
+def check_name(name: Any, where: str, taken: Collection[str] = ()) -> str:
+    """The name, if folders and files may be called so, and none of the project's own is.
+
+    Args:
+        where: what is named, for the message.
+        taken: names that the project needs for itself.
+
+    Raises:
+        ConfigError: it is no such name.
+    """
+    shown = line(name, 60)
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name.encode()) > _LONGEST_NAME:
+        raise ConfigError(
+            f"{where}: {shown!r} is no name for a folder; write letters, digits, _, - and full stops, a "
+            f"letter, digit or _ first, up to {_LONGEST_NAME} bytes"
+        )
+    if name.lower() in taken or _DEVICE.fullmatch(name):
+        raise ConfigError(f"{where}: {shown!r} is the name of something else; choose another")
+    return name
 
 
 def chosen_env() -> str:
@@ -204,7 +246,8 @@ class ErcConfigLoader(OmegaConfigLoader):
             return {}
 
     def _experiment(self, experiments: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
-        if name is None or name not in experiments:
+        name = check_name(name, "experiment", _NO_EXPERIMENT)
+        if name not in experiments:
             raise ConfigError(
                 f"experiment: {name!r} is not known; there are {', '.join(sorted(experiments)) or 'none'}. "
                 f"Write {self.conf_source}/{self.chosen_env}/experiments/{name}.yml, "

@@ -1,6 +1,7 @@
 """Kedro's hooks: every ``kedro run`` is an MLflow run that ends as what it was."""
 
 import atexit
+import logging
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,10 +16,21 @@ from kedro.pipeline import Node, Pipeline
 from erc_kedro import processes
 from erc_kedro.config import ConfigError
 from erc_kedro.errors import PlainError
+from erc_kedro.escaping import Visible
 from erc_kedro.surroundings import unwritable
 
 # A node with this tag gets None for an input that was never made; any other node gets an error.
 ACCEPTS_MISSING = "accepts_missing"
+
+
+class LoggingHooks:
+    """Messages quote names and texts of data, which may hold what commands a terminal: it is made visible."""
+
+    @hook_impl
+    def after_context_created(self) -> None:
+        for handler in logging.getLogger().handlers:
+            if not isinstance(handler.formatter, Visible):
+                handler.setFormatter(Visible(handler.formatter))
 
 
 class RefusalHooks:

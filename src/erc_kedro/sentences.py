@@ -3,8 +3,15 @@
 from collections.abc import Iterable
 from typing import Any
 
+from erc_kedro.escaping import line
+
+# Signs of a name.
+_LONGEST = 80
+
 
 def few(values: Iterable[Any], most: int = 5) -> str:
-    """The first of some values, and how many more there are."""
-    names = [str(value) for value in values]
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    """The first of some values, and how many more there are; each in one line, cut where it is long."""
+    names = [*values]
+    return ", ".join(line(name, _LONGEST) for name in names[:most]) + (
+        f" and {len(names) - most} more" if len(names) > most else ""
+    )

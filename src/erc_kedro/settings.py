@@ -2,10 +2,11 @@
 
 import warnings
 
-from erc_kedro.config import ErcConfigLoader
+from erc_kedro.config import CONFIG_LOADER_ARGS, ErcConfigLoader
 from erc_kedro.hooks import (
     InterruptionHooks,
     LockHooks,
+    LoggingHooks,
     MissingInputHooks,
     RefusalHooks,
     TrackingHooks,
@@ -16,13 +17,15 @@ from erc_kedro.session import ProjectSession
 warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
 
 # The last one is called first: what is refused leaves no run behind.
-HOOKS = (TrackingHooks(), LockHooks(), MissingInputHooks(), InterruptionHooks(), RefusalHooks())
+HOOKS = (
+    TrackingHooks(),
+    LockHooks(),
+    MissingInputHooks(),
+    LoggingHooks(),
+    InterruptionHooks(),
+    RefusalHooks(),
+)
 SESSION_CLASS = ProjectSession
 CONFIG_LOADER_CLASS = ErcConfigLoader
-CONFIG_LOADER_ARGS = {
-    "base_env": "base",
-    "default_run_env": "local",
-    "config_patterns": {"experiments": ["experiments/*.yml"]},
-    # An environment overrides single keys instead of whole blocks.
-    "merge_strategy": {"parameters": "soft", "globals": "soft", "experiments": "soft"},
-}
+
+__all__ = ["CONFIG_LOADER_ARGS", "CONFIG_LOADER_CLASS", "HOOKS", "SESSION_CLASS"]

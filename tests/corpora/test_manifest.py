@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -6,6 +7,7 @@ from releases import touch
 
 from erc_kedro import schemas
 from erc_kedro.corpora import CorpusError, manifest
+from erc_kedro.corpora.tables import irregularity_table
 
 HEADER = "dialogue_id,position,speaker,text,clip,label,split"
 
@@ -206,3 +208,41 @@ def test_speakers_have_groups_and_one_in_two_is_in_none(tmp_path: Path) -> None:
     assert found["where"] == "bob"
     assert "old, young" in found["detail"]
     schemas.utterances.validate(corpus.utterances)
+
+
+def test_names_that_no_file_has_are_listed_as_missing(tmp_path: Path) -> None:
+    touch(tmp_path / "a.wav")
+    names = ["a.wav", "a\0b.wav", "x" * 5000, "y/" * 3000]
+    table = pd.DataFrame(
+        {"dialogue_id": list("abcd"), "position": 0, "speaker": "s", "text": "t", "wav": names}
+    )
+    table.to_parquet(tmp_path / "own.parquet")
+    corpus = manifest.read(tmp_path / "own.parquet")
+    assert corpus.irregularities["kind"].tolist() == ["missing_media"] * 3
+    assert corpus.irregularities["detail"].str.len().max() < 400
+    corpus.irregularities.to_parquet(tmp_path / "kept.parquet")
+
+
+@pytest.mark.parametrize("name", ["a\0b.csv", "x" * 400 + ".csv"])
+def test_a_manifest_that_no_file_can_be_is_refused(name: str) -> None:
+    with pytest.raises(CorpusError, match=r"cannot be read .*; name a text file"):
+        manifest.read(Path(name))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "own.csv")
+    with pytest.raises(CorpusError, match="a pipe or a device"):
+        manifest.read(tmp_path / "own.csv")
+
+
+def test_halves_of_characters_are_refused_with_their_row(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_bytes(HEADER.encode() + b"\nd,0,a,+2AA-,,l,train\n")
+    with pytest.raises(CorpusError, match="row 2: control characters"):
+        manifest.read(path, "utf-7")
+
+
+def test_names_of_files_that_are_not_utf_8_are_listed(tmp_path: Path) -> None:
+    odd = b"caf\xe9.mp4".decode("utf-8", "surrogateescape")
+    listed = irregularity_table([("clip_unplaced", odd, "")])
+    assert listed["where"].tolist() == ["caf[U+DCE9].mp4"]

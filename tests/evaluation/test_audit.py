@@ -505,3 +505,19 @@ def test_labels_that_many_splits_lack_are_one_warning() -> None:
     assert warnings == [
         "9 labels do not occur in val, or in test: rare 0, rare 1, rare 2, rare 3, rare 4 and 4 more."
     ]
+
+
+def test_a_page_shows_names_of_data_and_obeys_none():
+    name = "[a](http://x.example)\n\n# <b> \x1b[2J\u202e|`c`"
+    table = corpus()
+    table["label"] = name
+    card = {**CARD, "name": name, "notes": [name]}
+    odd = pd.DataFrame([("names_alike", name, name)], columns=["kind", "where", "detail"])
+    page = audit.page(audit.audit_corpus(table, card, odd), None)
+    shown = r"\[a\](http\://x.example) \# &lt;b> ␛\[2J\[U+202E\]\|\`c\`"
+    assert f"# Audit of {shown}" in page
+    assert f"\n{shown}\n" in page
+    assert f"| {shown} | {shown} |" in page
+    assert f"of train are {shown}: there is nothing to tell apart" in page
+    for part in ("](http:", "<b>", "\x1b", "\u202e", "\n# <"):
+        assert part not in page

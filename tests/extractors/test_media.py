@@ -1,6 +1,7 @@
 """What decoding promises: each utterance's own sound and frames, and a reason where there is none."""
 
 import os
+import time
 from pathlib import Path
 
 import av
@@ -455,3 +456,64 @@ def test_a_streamed_wav_that_knows_no_length_is_whole(tmp_path, size):
         content[place : place + 4] = size.to_bytes(4, "little")
     path.write_bytes(content)
     assert len(play(path, WHOLE)[1][0].sound) == 2 * RATE
+
+
+def test_a_file_that_takes_too_much_work_is_left(tmp_path, monkeypatch):
+    path = clips.wav(tmp_path / "a.wav", clips.voice(1.0))
+    assert reasons(path) == ("ok", "no_video")
+    # To FFmpeg a header of nothing every eight bytes; whole minutes for some hundred megabytes.
+    with path.open("ab") as file:
+        file.write(bytes(4_000_000))
+    monkeypatch.setattr(media, "_OPENING_S", 0.1)
+    assert reasons(path) == ("too_slow", "too_slow")
+    with pytest.raises(media.Unusable, match="of processor time"):
+        play(path, WHOLE)
+
+
+def test_what_is_done_with_a_file_s_pictures_is_no_work_on_the_file(tmp_path, monkeypatch):
+    path = clips.clip(tmp_path / "a.mp4", 1.0)
+    monkeypatch.setattr(media, "_MOST_WORK", 0.0)
+    monkeypatch.setattr(media, "_OPENING_S", 1.0)
+    until = time.thread_time() + 1.2
+    for _ in media.play(path, [WHOLE], 3.0, 60.0):
+        while time.thread_time() < until:
+            pass
+    monkeypatch.setattr(media, "_OPENING_S", 0.0)
+    assert reasons(path) == ("too_slow", "too_slow")
+
+
+@pytest.mark.parametrize("channels", [8, 9, 64])
+def test_sound_of_many_channels(tmp_path, channels):
+    """PyAV took the memory behind the eighth for channels, too, and died of it."""
+    voice = clips.voice(0.5)
+    path = clips.wav(tmp_path / "a.wav", np.tile(voice[:, None], channels), channels=channels)
+    _, ends = play(path, WHOLE)
+    np.testing.assert_allclose(ends[0].sound, voice, atol=1e-4)
+
+
+def test_sound_that_would_become_hours_or_that_nobody_can_mix_is_refused(tmp_path):
+    noise = np.random.default_rng(0).normal(scale=0.1, size=20_000).astype(np.float32)
+    assert reasons(clips.wav(tmp_path / "a.wav", noise, rate=10)) == ("unreadable", "no_video")
+    many = np.tile(noise[:2000, None], 100)
+    assert reasons(clips.wav(tmp_path / "b.wav", many, channels=100))[0] == "unreadable"
+
+
+def test_pictures_larger_than_any_video_s_are_refused(tmp_path, monkeypatch):
+    path = clips.clip(tmp_path / "a.mp4", 1.0)
+    monkeypatch.setattr(media, "_MOST_PIXELS", 10_000)
+    assert reasons(path) == ("ok", "unreadable")
+
+
+@pytest.mark.parametrize("name", ["a\0b.wav", "x" * 5000, "x/" * 3000])
+def test_names_that_no_file_has(tmp_path, name):
+    with pytest.raises(media.Unusable) as error:
+        media.check(tmp_path / name)
+    assert error.value.reason in ("no_media", "unreadable")
+
+
+def test_a_file_of_nothing_but_headers_of_an_mp3_is_done_soon(tmp_path):
+    path = tmp_path / "a.mp3"
+    path.write_bytes(b"ID3\4\0\0\0\0\0\0" * 200_000)
+    assert media._mp3_frames(path) == 0
+    whole = clips.write(tmp_path / "b.mp3", None, clips.voice(1.0), audio_codec="libmp3lame")
+    assert reasons(whole)[0] == "ok"

@@ -236,6 +236,32 @@ def test_adapters_of_a_model_that_lies_elsewhere_are_refused(folder, tmp_path):
         extractor(tmp_path)
 
 
+def test_code_that_a_model_brings_is_never_run(folder, tmp_path, caplog, monkeypatch):
+    """Nor is anybody asked whether it may: a run in the background would wait for an answer."""
+    witness = tmp_path / "it_ran"
+    brought = tmp_path / "brought"
+    shutil.copytree(folder, brought)
+    (brought / "own.py").write_text(
+        f"open({str(witness)!r}, 'w').close()\n"
+        "from transformers import BertConfig as Config, BertModel as Model, BertTokenizerFast as Tokenizer\n"
+    )
+    config = json.loads((brought / "config.json").read_text())
+    config["auto_map"] = {"AutoConfig": "own.Config", "AutoModel": "own.Model"}
+    (brought / "config.json").write_text(json.dumps(config))
+    words = spoken("oh what is this i love it")
+    vectors = extractor(brought)([*words])
+    np.testing.assert_array_equal(vectors, extractor(folder)([*words]))
+    assert "brings code of its own (auto_map), which was not run" in caplog.text
+    # A kind of model that the library does not know cannot do without its code.
+    (brought / "config.json").write_text(json.dumps(config | {"model_type": "own"}))
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(
+        ExtractionError, match=r"features.text.encoder: .* own \(auto_map\), which is never run"
+    ):
+        extractor(brought)
+    assert not witness.exists()
+
+
 def test_a_description_beside_a_model_does_not_make_it_another(folder, tmp_path):
     other = tmp_path / "described"
     shutil.copytree(folder, other)

@@ -74,6 +74,12 @@ def test_names_cannot_break_the_table():
     assert "## Mine \\| &lt;b>" in comparison_markdown(table(), cards(), "full")
 
 
+def test_cautions_that_quote_data_make_no_link():
+    facts = {**cards(), "meld": {**cards()["meld"], "cautions": ["All are [x](http://y.example) \x1b[2J."]}}
+    page = comparison_markdown(table(), facts, "full")
+    assert r"**All are \[x\](http\://y.example) ␛\[2J.**" in page
+
+
 def test_the_number_of_comparisons_is_said():
     assert "corrected for 1 comparisons" in section(comparison_markdown(table(), cards(), "full"), "MELD")
 

@@ -133,3 +133,14 @@ def test_what_scaling_reads_of_test_is_noted_beside_a_run_s_scores(known, dialog
     assert "scaled" not in notes[3]
     only_text = {"train.scaling.audio": "speaker", "train.model.modalities": "['text']"}
     assert "scaled" not in runs_table([run("d", known.predictions, **only_text)], {})["note"].iloc[0]
+
+
+def test_a_name_from_the_store_is_no_path(known, dialogues):
+    runs = [
+        run("a", None, corpus="../../out", epochs="1"),
+        run("b", None, corpus="../../out", epochs="2"),
+        run("c", None, epochs="3"),
+        run("d", None, epochs="4"),
+    ]
+    made = tables_of_runs(runs, runs_table(runs, dialogues))
+    assert list(made) == ["runs", "parameters_0", "parameters_meld"]

@@ -1,5 +1,6 @@
 """Tables as files: numbers stay numbers, and what is printed says the same."""
 
+import csv
 import io
 import re
 from dataclasses import replace
@@ -158,3 +159,27 @@ def test_long_sentences_wrap_in_latex_and_wide_tables_are_small():
     text = files("x", Table("", wide, "counts"))["x.tex"]
     assert r"\begin{tabular}{rrrrrrrrrp{6cm}}" in text
     assert r"\small" in text
+
+
+def test_data_make_no_formula_link_or_command_in_any_table():
+    name = "=1+1 [a](http://x.example) <b> \x1b[1m \u202e|`c` \\input{x} 😀"
+    table = Table(name, pd.DataFrame({name: [name, "[x] y"], "n": [-0.5, 1.0]}), "weights")
+    made = files("x", table)
+    rows = list(csv.reader(io.StringIO(made["x.csv"])))
+    assert all(cell.startswith("'=1+1") for cell in (rows[0][0], rows[1][0]))
+    assert rows[1][1] == "-0.5"
+    assert r"\[a\](http\://x.example) &lt;b> ␛\[1m \[U+202E\]\|\`c\` \\input{x}" in made["x.md"]
+    assert r"=1+1 {[}a](http://x.example) \textless{}b" in made["x.tex"]
+    assert "\n{[}x] y & " in made["x.tex"]
+    assert r"\ifdefined\Uchar 😀\else U+1F600\fi{}" in made["x.tex"]
+    for text in made.values():
+        assert not set(text) & {"\x1b", "\u202e"}
+
+
+def test_long_names_are_cut_where_they_are_printed_and_whole_as_csv():
+    name = "l" * 10_000
+    made = files("x", Table("", pd.DataFrame({"part": [name], name: [1]}), "counts"))
+    assert name in made["x.csv"]
+    assert max(map(len, made["x.md"].splitlines())) < 1100
+    assert "l" * 400 in made["x.tex"]
+    assert name not in made["x.tex"]

@@ -8,6 +8,7 @@ import codecs
 import csv
 import io
 import itertools
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _STRAY = re.compile("[\udc80-\udcff]")
 # In Western text Windows characters stand singly; so many together are of another script.
 _STRANGE_RUN = re.compile("[\udc80-\udcff]{4}")
 _ISO_2022 = re.compile(r"\x1b[$(]")
+_HALF = re.compile("[\ud800-\udfff]")
 _LINE_END = re.compile(r"\r\n|[\r\n]")
 
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
@@ -86,10 +88,14 @@ def text_lines(
         CorpusError: the file cannot be read, the encoding is unknown, or a line (which is named) is not in
             it or holds control characters that no text has.
     """
+    # A pipe or a device would have no end.
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise CorpusError(f"{path}: cannot be read (a pipe or a device); name a text file")
     try:
         data = path.read_bytes()
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error.strerror}); name a text file") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise CorpusError(f"{path}: cannot be read ({why}); name a text file") from error
     if data.startswith((b"PK\3\4", b"\xd0\xcf\x11\xe0")):
         raise CorpusError(f"{path}: a spreadsheet or an archive, whatever its name; save the table as CSV")
     marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
@@ -105,7 +111,8 @@ def text_lines(
         except UnicodeError as error:
             raise _undecodable(path, error, name, marked, encoding) from error
     for number, line in enumerate(lines, 1):
-        if "\0" in line or (encoding is None and _ISO_2022.search(line)):
+        # Some encodings give halves of characters, too, which no file of ours can hold.
+        if "\0" in line or _HALF.search(line) or (encoding is None and _ISO_2022.search(line)):
             raise CorpusError(
                 f"{path}, row {number}: control characters that no text has, as in UTF-16 without a "
                 "byte-order mark or in ISO-2022. Say in ingestion.encoding which encoding the file has, such "

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow
 
+from erc_kedro import escaping
 from erc_kedro.corpora import Corpus, CorpusError
 from erc_kedro.corpora.delimited import RawTable, csv_rows
 from erc_kedro.corpora.tables import (
@@ -269,16 +271,21 @@ def _hashed_split(dialogue_id: str) -> str:
 def _missing_media(raw: Path, rows: list[dict[str, Any]], found: Found) -> None:
     """Lists the named files that do not exist; where none exists, the folder is wrong, not the files."""
     named = [(row, column) for row in rows for column in ("clip", "wav") if row.get(column)]
-    absent = [(row, column) for row, column in named if not Path(row[column]).is_file()]
+    absent = [(row, column) for row, column in named if not os.path.isfile(row[column])]
     if absent and len(absent) == len(named):
-        first = [f"row {row['line']}, column {column}: {row[column]}" for row, column in absent]
+        first = [
+            f"row {row['line']}, column {column}: {escaping.line(row[column], 300)}" for row, column in absent
+        ]
         more = f"; and {len(first) - _MOST_NAMED} more" if len(first) > _MOST_NAMED else ""
         raise CorpusError(
             f"{raw}: none of the named files exists: {'; '.join(first[:_MOST_NAMED])}{more}. "
             "Correct the paths, which start at the manifest's folder, or leave the cell empty where there is "
             "no file"
         )
-    found += [("missing_media", row["utterance_id"], f"{column}: {row[column]}") for row, column in absent]
+    found += [
+        ("missing_media", row["utterance_id"], f"{column}: {escaping.line(row[column], 300)}")
+        for row, column in absent
+    ]
 
 
 def _refuse_twice(raw: Path, rows: list[dict[str, Any]], column: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from erc_kedro.corpora import UTTERANCE_COLUMNS
+from erc_kedro.escaping import visible
 
 _FLOATS = ("start_s", "end_s", "clip_start_s", "clip_end_s")
 _IRREGULARITY_COLUMNS = ["kind", "where", "detail"]
@@ -119,8 +120,9 @@ def utterance_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def irregularity_table(found: list[tuple[str, str, str]]) -> pd.DataFrame:
-    """(kind, where, detail) triples as a table."""
-    return pd.DataFrame(found, columns=_IRREGULARITY_COLUMNS, dtype="str")
+    """(kind, where, detail) triples as a table; names of files may hold what no file of ours can."""
+    shown = [tuple(map(visible, triple)) for triple in found]
+    return pd.DataFrame(shown, columns=_IRREGULARITY_COLUMNS, dtype="str")
 
 
 def is_synthetic(raw: Path) -> bool:

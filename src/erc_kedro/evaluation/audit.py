@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from erc_kedro.errors import PlainError
+from erc_kedro.escaping import LONGEST, markdown
 from erc_kedro.evaluation.giveaways import THRESHOLD, label_agreement, row_numbers
 from erc_kedro.evaluation.provenance import is_complete, provenance_errors
 from erc_kedro.schemas import SPLITS
@@ -177,7 +178,7 @@ def _not_learnable(labels: Mapping[str, Mapping[str, int]]) -> list[str]:
             "Fill the column label, or run --pipelines=ingestion,features alone."
         ]
     if len(learned) == 1:
-        return [f"All labelled utterances of train are {learned[0]}: there is nothing to tell apart."]
+        return [f"All labelled utterances of train are {few(learned)}: there is nothing to tell apart."]
     return []
 
 
@@ -196,14 +197,15 @@ def _label_warnings(labels: Mapping[str, Mapping[str, int]]) -> list[str]:
         warnings.append(f"{len(lacking)} labels do not occur in val, or in test: {few(lacking)}.")
     else:
         warnings += [
-            f"Label {label} does not occur in {' and '.join(absent)}." for label, absent in lacking.items()
+            f"Label {few([label])} does not occur in {' and '.join(absent)}."
+            for label, absent in lacking.items()
         ]
     for split in ("val", "test"):
         there = [label for label, counts in labels.items() if counts[split]]
         if len(there) == 1 and len(labels) > 1:
             warnings.append(
-                f"All labelled utterances of {split} are {there[0]}: a score on them says nothing of telling "
-                "classes apart."
+                f"All labelled utterances of {split} are {few(there)}: a score on them says nothing of "
+                "telling classes apart."
             )
     return warnings
 
@@ -699,29 +701,26 @@ def clip_cells(facts: Mapping[str, Any]) -> list[str]:
     return cells
 
 
-def _cell(value: Any) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
-
-
 def _markdown_table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[str]:
     names = list(header)
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    return [*lines, *("| " + " | ".join(map(_cell, row)) + " |" for row in rows), ""]
+    cells = ((markdown(cell, LONGEST) for cell in row) for row in rows)
+    return [*lines, *("| " + " | ".join(row) + " |" for row in cells), ""]
 
 
 def _sentences(title: str, sentences: Iterable[str]) -> list[str]:
-    lines = [f"- {sentence}" for sentence in sentences]
+    lines = [f"- {markdown(sentence)}" for sentence in sentences]
     return [f"## {title}", "", *(lines or ["None."]), ""]
 
 
 def page(audit: Mapping[str, Any], features_audit: Mapping[str, Any] | None) -> str:
     """An audit, and that of the features where there is one, as a Markdown page."""
-    title = f"# Audit of {audit['name']}" + (
+    title = f"# Audit of {markdown(audit['name'])}" + (
         " (synthetic: generated, not recorded)" if audit["synthetic"] else ""
     )
     of_features: Mapping[str, Any] = features_audit or {"warnings": [], "errors": [], "modalities": {}}
-    lines = [title, "", f"Protocol: {audit['protocol']}.", ""]
-    lines += [f"{note}\n" for note in audit["notes"]]
+    lines = [title, "", f"Protocol: {markdown(audit['protocol'])}.", ""]
+    lines += [f"{markdown(note)}\n" for note in audit["notes"]]
     lines += _sentences("Errors", [*audit["errors"], *of_features["errors"]])
     warnings = [*audit.get("not_learnable", []), *audit["warnings"], *of_features["warnings"]]
     lines += _sentences("Warnings", warnings)
@@ -782,13 +781,13 @@ def _features_section(audit: Mapping[str, Any]) -> list[str]:
         ),
     )
     for modality, source in audit["sources"].items():
-        lines += [_source_sentence(modality, source), ""]
+        lines += [markdown(_source_sentence(modality, source)), ""]
     for modality, record in audit.get("provenance", {}).items():
         named = modality in audit["sources"] or record.get("encoder") or "extractor" not in record
         if not named and any(modalities[modality]["share"].values()):
-            lines += [f"{modality.capitalize()}: {record['extractor']['name']}.", ""]
+            lines += [markdown(f"{modality.capitalize()}: {record['extractor']['name']}."), ""]
     if audit.get("encoder"):
-        lines += [_encoder_sentence(audit["encoder"]), ""]
+        lines += [markdown(_encoder_sentence(audit["encoder"])), ""]
     names = {
         "not_finite": "not finite",
         "all_zero": "all zeros",
@@ -803,7 +802,7 @@ def _features_section(audit: Mapping[str, Any]) -> list[str]:
     )
     for modality, facts in modalities.items():
         if facts["examples"]:
-            lines += [f"Identical {modality} vectors: {few(facts['examples'], 10)}.", ""]
+            lines += [markdown(f"Identical {modality} vectors: {few(facts['examples'], 10)}."), ""]
     return lines + (_clips_section(audit["clips"]) if audit["clips"] else [])
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import importlib
+import json
+import logging
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -9,6 +11,13 @@ from typing import Any, NamedTuple
 
 from erc_kedro.extractors.base import fingerprint
 from erc_kedro.extractors.finetuned import CARD, FIT, HEAD
+
+logger = logging.getLogger(__name__)
+
+_ADAPTERS = (
+    "{parameter}: {name} holds adapters alone, whose model lies elsewhere and may be another one next time; "
+    "merge them (peft's merge_and_unload), save the whole with its tokenizer, and name its folder"
+)
 
 
 class Packaged(NamedTuple):
@@ -46,11 +55,12 @@ PACKAGED = {
 def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tuple[list[Any], str, str]:
     """Loads what a name stands for, once by each of some ``from_pretrained`` functions.
 
-    Weights are only read from safetensors: a pickle could run code.
+    Weights are only read from safetensors: a pickle could run code. Code that a model brings along
+    (``auto_map``) is never run; a warning says so where the model does without.
 
     Args:
         name: a hub name, a local folder, or one of ``PACKAGED``.
-        kinds: ``AutoTokenizer.from_pretrained`` and the like.
+        kinds: ``AutoTokenizer.from_pretrained`` and the like, which take ``trust_remote_code``.
         parameter: which parameter gave the name, for the message.
 
     Returns:
@@ -59,8 +69,9 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
         licence as far as it is known.
 
     Raises:
-        ValueError: there is no such model, it is adapters of another one, a packaged one's weights are not
-            the ones expected, or which version of a hub's model was loaded cannot be told.
+        ValueError: there is no such model, it needs code of its own, it is adapters of another one, a
+            packaged one's weights are not the ones expected, or which version of a hub's model was loaded
+            cannot be told.
     """
     import torch
     from transformers.utils import logging
@@ -71,26 +82,29 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
     licence = "as the model's card says"
     if name in PACKAGED:
         source, licence = packaged_folder(name, parameter), PACKAGED[name].licence
+    if (Path(source) / "adapter_config.json").is_file():
+        raise ValueError(_ADAPTERS.format(parameter=parameter, name=name))
+    own_code = _has_own_code(Path(source))
     made = []
     for kind in kinds:
         try:
-            made.append(_with_words(kind(source)))
+            made.append(_with_words(kind(source, trust_remote_code=False)))
         # Of weights that are cut off, or of other shapes, each library says it by an error of its own.
         except Exception as error:
             # Foreign messages may run to pages.
             why = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
-            if Path(source).is_dir():
+            if own_code or "trust_remote_code" in str(error):
+                said = f"{name} brings code of its own (auto_map), which is never run, and cannot do without"
+            elif Path(source).is_dir():
                 said = f"the folder {name} holds no such model, with its weights as safetensors"
             else:
                 known = sorted(one for one, made in PACKAGED.items() if made.weights.endswith(".safetensors"))
                 said = f"{name!r} is neither a local folder, nor one of {known}, nor on the hub"
             raise ValueError(f"{parameter}: {said} ({why})") from error
     if any(getattr(thing, "_hf_peft_config_loaded", False) for thing in made):
-        raise ValueError(
-            f"{parameter}: {name} holds adapters alone, whose model lies elsewhere and may be another one "
-            "next time; merge them (peft's merge_and_unload), save the whole with its tokenizer, and name "
-            "its folder"
-        )
+        raise ValueError(_ADAPTERS.format(parameter=parameter, name=name))
+    if own_code:
+        logger.warning("%s: %s brings code of its own (auto_map), which was not run.", parameter, name)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     made = [thing.to(device).eval() if isinstance(thing, torch.nn.Module) else thing for thing in made]
     if Path(source).is_dir():
@@ -105,6 +119,18 @@ def load(name: str, kinds: tuple[Callable[..., Any], ...], parameter: str) -> tu
             )
     libraries = (version(package).split(".")[:2] for package in ("transformers", "tokenizers", "torch"))
     return made, fingerprint(*files, *libraries), licence
+
+
+def _has_own_code(folder: Path) -> bool:
+    """Whether a model's folder names code to be run with it."""
+    for path in folder.glob("*.json") if folder.is_dir() else ():
+        try:
+            content = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(content, dict) and content.get("auto_map"):
+            return True
+    return False
 
 
 def _with_words(thing: Any) -> Any:
@@ -139,8 +165,10 @@ def model(kind: Any) -> Callable[..., Any]:
     """``kind.from_pretrained`` for weights: safetensors only, float32."""
     import torch
 
-    def from_pretrained(source: str | Path) -> Any:
-        return kind.from_pretrained(source, dtype=torch.float32, use_safetensors=True)
+    def from_pretrained(source: str | Path, trust_remote_code: bool = False) -> Any:
+        return kind.from_pretrained(
+            source, dtype=torch.float32, use_safetensors=True, trust_remote_code=trust_remote_code
+        )
 
     return from_pretrained
 

@@ -4,12 +4,14 @@ import itertools
 import math
 import os
 import stat
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import av
 import numpy as np
@@ -38,6 +40,16 @@ _CANCELLED = 0.125
 _UNSTATED = ("aac", "amr", "mpeg", "mpegts")
 # Where files were joined, time begins again: it goes back by more than this, to less than twice as much.
 _RESTART_S = 1.0
+# What opening a file may take of the processor, in seconds: usual ones take some hundredths, but zeros behind
+# a sound are a header every eight bytes. And what each second in it may take besides: pictures of any size
+# that videos have are decoded in fewer.
+_OPENING_S, _MOST_WORK = 5.0, 10.0
+# Larger pictures are no video's: 8K has half of it.
+_MOST_PIXELS = 1 << 26
+# Headers of an MP3's own before its sound.
+_MOST_TAGS = 64
+# Rates that sounds have, in samples a second; of others a few bytes would become hours.
+_RATES = (1000, 1_000_000)
 # Pictures are decoded from so much before the first that is wanted, for codecs reorder them; and no more
 # packets than this wait for that.
 _EARLIER_S, _MOST_WAITING = 1.0, 500
@@ -151,6 +163,8 @@ def check(path: Path) -> os.stat_result:
     """
     try:
         status = path.stat()
+    except ValueError as error:
+        raise Unusable("no_media", f"no file can be called so ({error})") from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Unusable("no_media", "there is no such file") from error
     except OSError as error:
@@ -182,20 +196,62 @@ def play(
         held in memory.
 
     Raises:
-        Unusable: the file cannot be opened.
+        Unusable: the file cannot be opened, or takes so much work that it was made to.
     """
     try:
         # Through a Python file, since FFmpeg would take some names for protocols or patterns.
-        with path.open("rb") as file, _container(file) as container:
-            yield from _Player(path, container, frames_per_second, longest_s).play(spans)
+        with path.open("rb") as file:
+            watched = _Watched(file)
+            with _container(watched) as container:
+                watched.check()
+                for event in _Player(path, watched, container, frames_per_second, longest_s).play(spans):
+                    with watched.paused():
+                        yield event
     except OSError as error:
         raise Unusable("unreadable", _said(error)) from error
 
 
-def _container(file: Any) -> Any:
+class _Watched:
+    """A file that can be read until what is done with it has taken too much of the processor.
+
+    Time on the processor, not on the clock: a slow disk or a busy machine refuses no file.
+
+    Attributes:
+        allowed: seconds.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        # FFmpeg looks at the name's ending, too.
+        self.name, self.seek, self.tell = file.name, file.seek, file.tell
+        self.allowed = _OPENING_S
+        self._begun = time.thread_time()
+
+    def read(self, size: int = -1) -> bytes:
+        # An end, since PyAV loses errors that are raised here.
+        return b"" if self._spent() else self._file.read(size)
+
+    def _spent(self) -> bool:
+        return time.thread_time() - self._begun > self.allowed
+
+    def check(self) -> None:
+        """Raises Unusable where too much was used."""
+        if self._spent():
+            raise Unusable("too_slow", f"more work than {self.allowed:.0f} s of processor time")
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is done meanwhile does not count."""
+        at = time.thread_time()
+        yield
+        self._begun += time.thread_time() - at
+
+
+def _container(file: _Watched) -> Any:
     try:
         return av.open(file, options={"format_whitelist": _FORMATS}, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
+        file.check()
         raise Unusable("unreadable", _said(error)) from error
 
 
@@ -229,10 +285,13 @@ class _Clock:
 
 
 class _Player:
-    def __init__(self, path: Path, container: Any, frames_per_second: float, longest_s: float) -> None:
+    def __init__(
+        self, path: Path, file: _Watched, container: Any, frames_per_second: float, longest_s: float
+    ) -> None:
         if not container.streams:
             raise Unusable("unreadable", "there is no stream in it")
         self._path = path
+        self._file = file
         self._container = container
         self._interval = 1 / frames_per_second
         self._longest = longest_s
@@ -247,6 +306,7 @@ class _Player:
         }
         for stream in filter(None, self._streams.values()):
             stream.codec_context.thread_count = 1
+            stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
         video = self._streams["frames"]
         if video and float(video.average_rate or 0) >= _SKIPPING * frames_per_second:
             # The first frame is always one that others refer to, so that a single one is not lost.
@@ -312,6 +372,10 @@ class _Player:
             time = packet.dts if packet.pts is None else packet.pts
             lasts = float((packet.duration or 0) * packet.time_base)
             at = self._packed[kind].at(None if time is None else float(time * packet.time_base), lasts)
+            # Beyond what is wanted, no claim of a later time buys more.
+            reached = min(at, max(utterance.end for utterance in left)) if left else 0.0
+            self._file.allowed = max(self._file.allowed, _OPENING_S + _MOST_WORK * reached)
+            self._file.check()
             if kind == "frames":
                 first = next((u.start for u in left if u.span.frames), math.inf)
                 if time is not None and at < first - _EARLIER_S and len(waiting) < _MOST_WAITING:
@@ -344,6 +408,7 @@ class _Player:
             try:
                 packet = next(packets)
             except StopIteration:
+                self._file.check()
                 return
             except (av.FFmpegError, ValueError) as error:
                 self._errors[type(error).__name__] += 1
@@ -391,9 +456,15 @@ class _Player:
         self._require("sound")
         if not utterance.heard:
             return np.zeros(0, np.float32), []
+        for rate in {frame.sample_rate for _, frame in utterance.heard}:
+            if not _RATES[0] <= rate <= _RATES[1]:
+                raise Unusable("unreadable", f"a sound of {rate:,} samples a second")
         # Where the number of channels or the rate changes, another sound begins.
         alike = itertools.groupby((frame for _, frame in utterance.heard), _shape)
-        parts, remarks = zip(*(mono(_resampled(frames)) for _, frames in alike), strict=True)
+        try:
+            parts, remarks = zip(*(mono(_resampled(frames)) for _, frames in alike), strict=True)
+        except av.FFmpegError as error:
+            raise Unusable("unreadable", _said(error)) from error
         samples = np.concatenate(parts)
         offset = utterance.heard[0][0]
         first = max(0, round((utterance.start - offset) * RATE))
@@ -511,7 +582,10 @@ def _mp3_frames(path: Path) -> int:
     """How many frames an MP3 says that it has, in its first one (Xing, Info or VBRI); 0 if it does not."""
     with path.open("rb") as file:
         head = file.read(10)
-        while head[:3] == b"ID3" and len(head) == 10:
+        # A file may be nothing but such headers.
+        for _ in range(_MOST_TAGS):
+            if head[:3] != b"ID3" or len(head) != 10:
+                break
             # Four bytes of seven bits; a footer repeats the header.
             size = sum((byte & 127) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
             file.seek(size + (10 if head[5] & 16 else 0), os.SEEK_CUR)
@@ -539,14 +613,16 @@ def _shape(frame: av.AudioFrame) -> tuple[str, str, int]:
 
 def _resampled(frames: Iterable[av.AudioFrame]) -> np.ndarray:
     """Frames of one shape, at ``RATE``, float32 [channels, samples]."""
-    resampler = av.AudioResampler(format="fltp", rate=RATE)
+    # Not a plane a channel: of eight or more, PyAV takes what lies behind their list for planes, too.
+    resampler = av.AudioResampler(format="flt", rate=RATE)
     parts: list[av.AudioFrame] = []
     for frame in frames:
         # The resampler would fill what lies between two spans with silence.
         frame.pts = None
         parts += resampler.resample(frame)
     parts += resampler.resample(None)
-    return np.concatenate([part.to_ndarray() for part in parts], axis=1)
+    samples = np.concatenate([part.to_ndarray().reshape(part.samples, -1) for part in parts])
+    return np.ascontiguousarray(samples.T)
 
 
 def _said(error: Exception) -> str:

@@ -314,7 +314,12 @@ def _work(job: _Job, settings: Settings, tools: _Tools) -> Results:
                 watcher = followers.pop(event.span, None) or _Watcher(tools)
                 results[row, "visual"] = watcher.result(event)
     except media.Unusable as unusable:
-        bad = Result(unusable.reason, unusable.detail)
+        # On another machine, or a less busy one, it may be done in time.
+        lasting = unusable.reason != "too_slow"
+        bad = Result(unusable.reason, unusable.detail, lasting=lasting)
+        results |= {(request.row, m): bad for request in job.requests for m in request.keys}
+    except Exception as error:
+        bad = _failed(error, {})
         results |= {(request.row, m): bad for request in job.requests for m in request.keys}
     try:
         unchanged = status(media.check(job.path)) == job.status

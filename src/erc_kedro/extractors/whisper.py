@@ -105,10 +105,10 @@ def _load(model: str | None) -> tuple[Any, str, str, str]:
     return Encoder(folder / packaged.weights), packaged.sha256, PACKAGED, packaged.licence
 
 
-def _of_transformers(source: str | Path) -> Any:
+def _of_transformers(source: str | Path, trust_remote_code: bool = False) -> Any:
     from transformers import AutoModel, WhisperModel
 
-    model = hub.model(AutoModel)(source)
+    model = hub.model(AutoModel)(source, trust_remote_code)
     if not isinstance(model, WhisperModel):
         raise ValueError(f"a {model.config.model_type} is no Whisper")
     return model.encoder

@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from erc_kedro.escaping import code, markdown
 from erc_kedro.figures.anchors import PUBLISHED
 from erc_kedro.figures.reading import scaling_note
-from erc_kedro.figures.tables import NONE, cell, markdown_cell, probability, score
+from erc_kedro.figures.tables import NONE, cell, probability, score
 from erc_kedro.schemas import MODALITIES
 
 HEADER = (
@@ -42,14 +43,14 @@ def comparison_markdown(table: pd.DataFrame, cards: Mapping[str, Mapping[str, An
     lines = ["# Experiments compared", ""]
     for corpus, rows in table.groupby("corpus", sort=False):
         card = cards[str(corpus)]
-        lines += [f"## {markdown_cell(str(card['title']))}, {markdown_cell(str(card['protocol']))}", ""]
+        lines += [f"## {markdown(card['title'])}, {markdown(card['protocol'])}", ""]
         if card["synthetic"]:
             lines += ["**SYNTHETIC DATA, not a result.**", ""]
         tests = int(rows["p"].notna().sum())
         lines += [
             "Scores × 100 on test, mean ± standard deviation over seeds; interval by bootstrap over "
             "dialogues; epochs chosen by validation weighted F1. Difference in weighted F1 to "
-            f"`{reference}`, with its bootstrap interval, Cohen's d over seeds, the p-value of a paired "
+            f"{code(reference)}, with its bootstrap interval, Cohen's d over seeds, the p-value of a paired "
             f"permutation test over dialogues, and the same corrected for {tests} comparisons (Holm).",
             "",
             "| " + " | ".join(HEADER) + " |",
@@ -58,8 +59,10 @@ def comparison_markdown(table: pd.DataFrame, cards: Mapping[str, Mapping[str, An
         for row in rows.to_dict("records"):
             if card["synthetic"] or card["protocol"] == "manifest":
                 row["corpus"] = None
-            lines.append("| " + " | ".join(markdown_cell(cell) for cell in _cells(row)) + " |")
-        lines += ["", *(line for caution in card.get("cautions") or [] for line in (f"**{caution}**", ""))]
+            lines.append("| " + " | ".join(markdown(cell) for cell in _cells(row)) + " |")
+        lines.append("")
+        for caution in card.get("cautions") or []:
+            lines += [f"**{markdown(caution)}**", ""]
         lines += _scaling_notes(card)
     if table["experiment"].isin({name for name, *_ in PUBLISHED}).any():
         lines += ["Published figures and how they were selected:", ""]
@@ -79,7 +82,7 @@ def _scaling_notes(card: Mapping[str, Any]) -> list[str]:
     for name, facts in experiments.items():
         absent = set(MODALITIES) - set(facts.get("shown", MODALITIES))
         if facts["key"] is not None and (note := scaling_note(facts["parameters"], absent)):
-            said.setdefault(note, []).append(f"`{name}`")
+            said.setdefault(note, []).append(code(name))
     return [
         line
         for note, names in said.items()

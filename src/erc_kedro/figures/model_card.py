@@ -3,10 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from erc_kedro.escaping import code, line, markdown
 from erc_kedro.figures.reading import scaled_modalities
 from erc_kedro.figures.section import CorpusSection, Table
-from erc_kedro.figures.tables import HEADLINE, files, markdown_cell
+from erc_kedro.figures.tables import HEADLINE, files
 from erc_kedro.schemas import MODALITIES
+from erc_kedro.sentences import few
 
 _INTENDED = {
     False: "Research on recognising emotion in conversations, and prototypes in which a person sees the "
@@ -65,10 +67,10 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
     used = [name for name in model.get("modalities") or MODALITIES if name not in unread]
     extractors = training.get("extractors") or {}
     seeds = section.metrics["seed"].nunique() if section.metrics is not None else 0
-    labels = markdown_cell(", ".join(section.card.get("labels") or []) or "its labels")
+    labels = markdown(few(section.card.get("labels") or ["its labels"], 50))
     synthetic = section.synthetic
     lines = [
-        f"# Model card: {facts.get('experiment') or 'an experiment'} on {markdown_cell(section.title)}",
+        f"# Model card: {markdown(facts.get('experiment') or 'an experiment')} on {markdown(section.title)}",
         "",
     ]
     if synthetic:
@@ -78,21 +80,22 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
             "",
         ]
     lines += [
-        f"- Architecture: {model.get('architecture', 'not recorded')}; {seeds} networks, one a seed",
-        f"- Trained on: {markdown_cell(section.title)}, "
-        f"protocol {markdown_cell(section.card.get('protocol') or 'unknown')}; "
-        f"data fingerprint `{training.get('data_fingerprint') or 'not recorded'}`",
+        f"- Architecture: {markdown(model.get('architecture', 'not recorded'))}; {seeds} networks, one a "
+        "seed",
+        f"- Trained on: {markdown(section.title)}, "
+        f"protocol {markdown(section.card.get('protocol') or 'unknown')}; "
+        f"data fingerprint {code(training.get('data_fingerprint') or 'not recorded')}",
         *(
             f"- Features, {name}: "
             + (
                 "none"
                 if name in section.absent
-                else ", ".join(f"{key} `{value}`" for key, value in made.items() if value)
+                else ", ".join(f"{markdown(key)} {code(value)}" for key, value in made.items() if value)
             )
             for name, made in extractors.items()
             if made
         ),
-        f"- Code revision: `{training.get('git_revision') or facts.get('revision') or 'not recorded'}`",
+        f"- Code revision: {code(training.get('git_revision') or facts.get('revision') or 'not recorded')}",
         "",
         "## What they are for",
         "",
@@ -105,15 +108,13 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         "",
         "## What they are not for",
         "",
-        _WARNING.format(
-            corpus=markdown_cell(section.title), known=_KNOWN[synthetic], scope=_SCOPE[synthetic]
-        ),
+        _WARNING.format(corpus=markdown(section.title), known=_KNOWN[synthetic], scope=_SCOPE[synthetic]),
         "",
         "## Limits",
         "",
         f"- {_MADE_UP if synthetic else _LABELS[section.release]}",
         f"- {_MISSING if 'degraded' in tables else _UNTRIED}",
-        *(f"- {markdown_cell(note)}" for note in section.card.get("notes") or []),
+        *(f"- {markdown(note)}" for note in section.card.get("notes") or []),
         *([f"- {section.scaling_note}"] if section.scaling_note else []),
         "",
         "## Scores",
@@ -121,7 +122,7 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         "What had to be chosen was chosen on validation; the test split was scored once per network, "
         "after that.",
         "",
-        *([markdown_cell(section.caution), ""] if section.caution else []),
+        *([markdown(section.caution), ""] if section.caution else []),
     ]
     # Scores first, then where they differ between people and situations.
     for name in ("headline", "classes", "group", "speaker", "shift", "calibration", "degraded"):
@@ -134,11 +135,11 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
     lines += [
         "## How it was made",
         "",
-        f"    {training.get('command') or 'not recorded'}",
+        f"    {line(training.get('command') or 'not recorded')}",
         "",
         "and this card by",
         "",
-        f"    {facts.get('command') or 'not recorded'}",
+        f"    {line(facts.get('command') or 'not recorded')}",
         "",
     ]
     return "\n".join(lines)

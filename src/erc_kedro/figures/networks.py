@@ -103,7 +103,7 @@ def layout_figure(layout: pd.DataFrame, classes: list[str]) -> go.Figure:
                 y=points["y"],
                 mode="markers",
                 name=plain(name),
-                legendgroup=name,
+                legendgroup=plain(name),
                 showlegend=number == 0,
                 marker={
                     "color": PALETTE[index % len(PALETTE)],

@@ -7,6 +7,7 @@ import jinja2
 import plotly.graph_objects as go
 from markupsafe import Markup
 
+from erc_kedro.escaping import visible
 from erc_kedro.figures.section import Table
 from erc_kedro.figures.style import TEMPLATE
 from erc_kedro.figures.tables import printed
@@ -14,11 +15,12 @@ from erc_kedro.figures.tables import printed
 
 @cache
 def template(name: str) -> jinja2.Template:
-    """A page's template; what it does not define is an error, what it is given is escaped."""
+    """A page's template; what it does not define is an error, what it is given is escaped, and visible."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("erc_kedro.figures"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=lambda value: visible(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -33,7 +35,7 @@ def embedded(figure: go.Figure, identity: str) -> dict[str, Any]:
 
 def inline(data: str) -> Markup:
     """JSON as it may stand in a page: a "<" in a label could otherwise close the script that holds it."""
-    return Markup(data.replace("<", "\\u003c"))
+    return Markup(visible(data).replace("<", "\\u003c"))
 
 
 def shown(table: Table) -> dict[str, Any]:

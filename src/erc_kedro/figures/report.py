@@ -13,12 +13,13 @@ import pandas as pd
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from erc_kedro.escaping import LONGEST, line, markdown
 from erc_kedro.figures.anchors import ANCHORS
 from erc_kedro.figures.page import embedded, inline, shown, template
 from erc_kedro.figures.scores import comparison_figure
 from erc_kedro.figures.section import CorpusSection
 from erc_kedro.figures.style import PALETTE
-from erc_kedro.figures.tables import HEADLINE, NONE, cell, headline_table, markdown_cell, score
+from erc_kedro.figures.tables import HEADLINE, NONE, cell, headline_table, score
 from erc_kedro.figures.viewer import conversations
 from erc_kedro.schemas import SPLITS
 
@@ -57,19 +58,19 @@ def headline_markdown(sections: Iterable[CorpusSection]) -> str:
             scores["ece"],
             scores["val_weighted_f1"],
         ]
-        lines.append("| " + " | ".join(map(markdown_cell, cells)) + " |")
+        lines.append("| " + " | ".join(map(markdown, cells)) + " |")
     caption = (
         "Scores × 100 on test, mean ± standard deviation over seeds; interval by bootstrap over dialogues; "
         "epochs chosen by validation weighted F1."
     )
-    made_up = [markdown_cell(section.title) for section in sections if section.synthetic]
+    made_up = [markdown(section.title) for section in sections if section.synthetic]
     if made_up:
         caption = f"**SYNTHETIC DATA, not a result: {', '.join(made_up)}.** " + caption
     for section in sections:
         if section.scaling_note:
-            caption += f" {markdown_cell(section.title)}: {section.scaling_note}"
+            caption += f" {markdown(section.title)}: {section.scaling_note}"
         if section.caution:
-            caption += f" {markdown_cell(f'{section.title}: {section.caution}')}"
+            caption += f" {markdown(f'{section.title}: {section.caution}')}"
     return "\n".join([caption, "", *lines, ""])
 
 
@@ -125,7 +126,11 @@ def _view(section: CorpusSection, number: int, headline: pd.DataFrame) -> dict[s
         "scaling_note": section.scaling_note,
         "test_dialogues": _test_dialogues(section.utterances),
         "caution": section.caution,
-        "card": {**dict.fromkeys(("protocol", "labels", "notes", "fingerprint")), **section.card},
+        "card": {
+            **dict.fromkeys(("protocol", "notes", "fingerprint")),
+            **section.card,
+            "labels": [line(name, LONGEST) for name in section.card.get("labels") or []],
+        },
         "synthetic": section.synthetic,
         "scores": _headline(section, headline),
         "seeds": section.predictions["seed"].nunique() if section.predictions is not None else 0,

@@ -27,8 +27,8 @@ _TITLE = (
     "Scores × 100 on test: means ± standard deviations over seeds; differences to the first run of the "
     "corpus that keeps its predictions, with a paired permutation test over dialogues"
 )
-# Signs of a parameter that are shown.
-LONGEST = 16
+# Signs of a parameter that are shown, and of a corpus that a file is called after.
+LONGEST, LONGEST_NAME = 16, 100
 NO_PREDICTIONS = "keeps no predictions: scores as logged, no test"
 OTHER_DATA = "of other test utterances than the first: no test"
 UNKNOWN_DATA = "of other utterances than those on disk: no interval, no test"
@@ -88,10 +88,13 @@ def runs_table(runs: Sequence[TrackedRun], dialogue_of: Mapping[str, pd.Series])
 def tables_of_runs(runs: Sequence[TrackedRun], table: pd.DataFrame) -> dict[str, Table]:
     """The page's tables by name: ``runs`` of all corpora, and ``parameters_<corpus>`` that differ."""
     made = {"runs": Table(_TITLE, table)}
-    for corpus, rows in table.groupby("corpus", sort=False):
+    for number, (corpus, rows) in enumerate(table.groupby("corpus", sort=False)):
         differing = _differences([runs[int(index)] for index in rows.index])
         if len(differing.frame):
-            made[f"parameters_{corpus}"] = differing
+            # The store may be others', too, and the name becomes a file's.
+            named = str(corpus)
+            proper = named.isidentifier() and len(named) <= LONGEST_NAME
+            made[f"parameters_{named if proper else number}"] = differing
     return made
 
 

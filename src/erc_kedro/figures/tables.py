@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from erc_kedro.escaping import LONGEST, csv_text, latex, line, markdown
 from erc_kedro.evaluation.audit import CLIP_COLUMNS, clip_cells
 from erc_kedro.evaluation.calibration import calibration_table, selective_table
 from erc_kedro.evaluation.intervals import bootstrap_interval
@@ -69,17 +70,10 @@ _HEADINGS = {
     "p_corrected": "p, corrected",
     "effect": "effect size d",
 }
-_LATEX = {
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "–": "--",
-}
+# Without booktabs, its rules are plain ones.
+_RULES = [
+    rf"\expandafter\providecommand\csname {name}rule\endcsname{{\hline}}" for name in ("top", "mid", "bottom")
+]
 # Printed as they are, not × 100.
 _PLAIN = ("temperature", "nll", "nll_tempered", "effect", "amount", "epoch")
 
@@ -139,13 +133,17 @@ def published() -> Table:
 
 
 def printed(table: Table) -> pd.DataFrame:
-    """The table's cells as printed: scores × 100 with one decimal, ``mean ± deviation``, ``low to high``."""
+    """The table's cells as printed: scores × 100 with one decimal, ``mean ± deviation``, ``low to high``.
+
+    A text is one line, cut where it is long.
+    """
     frame = table.frame
     if table.kind != "scores":
         # By place, since the data may call two columns the same.
         columns = [frame.iloc[:, at] for at in range(frame.shape[1])]
         cells = [[_number(value, table.kind) for value in column] for column in columns]
-        return pd.DataFrame(list(zip(*cells, strict=True)), columns=list(frame.columns), dtype=object)
+        headings = [line(name, LONGEST) for name in frame.columns]
+        return pd.DataFrame(list(zip(*cells, strict=True)), columns=headings, dtype=object)
     shown = {}
     for column in _kept(frame):
         other = frame.get(f"{column}_std")
@@ -164,7 +162,7 @@ def files(name: str, table: Table) -> dict[str, str]:
         pd.api.types.is_numeric_dtype(table.frame[at] if isinstance(at, str) else table.frame.iloc[:, at])
         for at in source
     ]
-    lines = ["| " + " | ".join(map(markdown_cell, row)) + " |" for row in [shown.columns, *shown.to_numpy()]]
+    lines = ["| " + " | ".join(map(markdown, row)) + " |" for row in [shown.columns, *shown.to_numpy()]]
     lines.insert(1, "|" + "".join("---:|" if right else "---|" for right in numeric))
     places = [
         "r" if right else "p{6cm}" if shown.iloc[:, at].astype(str).str.len().max() > 40 else "l"
@@ -172,13 +170,14 @@ def files(name: str, table: Table) -> dict[str, str]:
     ]
     rows = [" & ".join(map(latex, row)) + r" \\" for row in [shown.columns, *shown.to_numpy()]]
     return {
-        f"{name}.csv": table.frame.to_csv(index=False),
-        f"{name}.md": "\n".join([markdown_cell(table.title), "", *lines, ""]),
+        f"{name}.csv": csv_text(table.frame),
+        f"{name}.md": "\n".join([markdown(table.title), "", *lines, ""]),
         f"{name}.tex": "\n".join(
             [
                 r"\begin{table}",
                 rf"\caption{{{latex(table.title)}}}",
                 rf"\label{{tab:{name}}}",
+                *_RULES,
                 *([r"\small", r"\setlength{\tabcolsep}{3pt}"] if len(numeric) > 8 else []),
                 rf"\begin{{tabular}}{{{''.join(places)}}}",
                 r"\toprule",
@@ -205,11 +204,6 @@ def files_of(section: CorpusSection) -> dict[str, str]:
     return made
 
 
-def latex(text: str) -> str:
-    """Text as LaTeX prints it as it stands."""
-    return "".join(_LATEX.get(sign, sign) for sign in str(text))
-
-
 def score(mean: float, std: float = float("nan")) -> str:
     """A score in 0 to 1 as printed: × 100, one decimal, with its standard deviation if there is one."""
     if isnan(mean):
@@ -222,11 +216,6 @@ def probability(p: float) -> str:
     if pd.isna(p):
         return NONE
     return "<.001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"
-
-
-def markdown_cell(text: str) -> str:
-    escaped = str(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
-    return " ".join(escaped.split())
 
 
 def _scores(section: CorpusSection) -> dict[str, Table]:
@@ -496,7 +485,7 @@ def cell(column: str, value: Any, other: Any = None) -> str:
     if value is None or pd.isna(value):
         return NONE
     if isinstance(value, str):
-        return value
+        return line(value, LONGEST)
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, int | np.integer):
@@ -524,7 +513,7 @@ def _number(value: Any, kind: str) -> str:
     if value is None or pd.isna(value):
         return NONE
     if isinstance(value, str):
-        return value
+        return line(value, LONGEST)
     return {"counts": f"{value:,}", "shares": f"{100 * value:.1f}", "weights": f"{value:.2f}"}[kind]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from erc_kedro.escaping import line
 from erc_kedro.evaluation.metrics import class_columns, class_names
 from erc_kedro.evaluation.slices import mean_probabilities
 from erc_kedro.figures.section import PREDICTION, CorpusSection
@@ -49,7 +50,7 @@ def conversations(section: CorpusSection) -> dict[str, Any] | None:
         turn = [row.speaker, row.text, int(label[index]), p[index].tolist(), weights[index]]
         dialogues.setdefault(str(row.dialogue_id), []).append(turn)
     return {
-        "classes": classes,
+        "classes": [line(name, 60) for name in classes],
         "heads": heads,
         "weights": names,
         "left_out": len(sizes) - len(kept),

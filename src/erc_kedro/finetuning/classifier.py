@@ -58,7 +58,7 @@ def load(name: str) -> tuple[Any, nn.Module, str, str]:
     class Undropped:
         @staticmethod
         def from_pretrained(source: str | Path, **options: Any) -> Any:
-            config = AutoConfig.from_pretrained(source)
+            config = AutoConfig.from_pretrained(source, trust_remote_code=options["trust_remote_code"])
             for attribute in ATTENTION_DROPOUT:
                 if hasattr(config, attribute):
                     setattr(config, attribute, 0.0)

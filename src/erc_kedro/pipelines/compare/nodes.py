@@ -125,6 +125,7 @@ def write_comparison(parameters: dict[str, Any], *tables_and_cards: Any) -> tupl
     import pandas as pd
 
     from erc_kedro import tracking
+    from erc_kedro.escaping import csv_text
     from erc_kedro.figures.comparison import comparison_markdown
 
     named = {
@@ -136,5 +137,5 @@ def write_comparison(parameters: dict[str, Any], *tables_and_cards: Any) -> tupl
     every = every[["corpus", *(column for column in every if column != "corpus")]].reset_index(drop=True)
     page = comparison_markdown(every, {c: card for c, (_, card) in named.items()}, parameters["reference"])
     tracking.current().text(page, "comparison.md")
-    tracking.current().text(every.to_csv(index=False), "comparison.csv")
+    tracking.current().text(csv_text(every), "comparison.csv")
     return every, page

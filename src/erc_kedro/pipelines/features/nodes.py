@@ -1,6 +1,7 @@
 """Nodes of the features pipeline."""
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -256,7 +257,7 @@ def _published_path(raw: Path, wanted: str | None, modality: str) -> Path | None
     if wanted is None:
         return None
     if wanted != "auto":
-        if not Path(wanted).exists():
+        if not os.path.exists(wanted):
             raise ExtractionError(
                 f"features.{modality}.path: {wanted} does not exist; give an existing file, auto, or null"
             )

@@ -1,6 +1,7 @@
 """Nodes of the ingestion pipeline."""
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,18 @@ def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, A
     from erc_kedro.corpora import CorpusError, iemocap, leaks, manifest, meld
 
     raw = Path(parameters.raw)
-    if not raw.exists():
+    # Unlike Path.exists, it takes any name.
+    if not os.path.exists(raw):
         raise CorpusError(
             f"{raw} does not exist. Give the corpus's folder with --params=<corpus>_raw=PATH or in "
             "conf/local/globals.yml, a manifest in <corpus>.ingestion.raw; run one corpus alone with "
             "--namespaces=<corpus>; or try the embedded corpora with `make demo`"
         )
+    try:
+        parameters.raw.encode()
+    except UnicodeEncodeError as error:
+        # Paths are kept in tables, which hold UTF-8 alone.
+        raise CorpusError(f"{raw}: a name that is not UTF-8; rename the folder or file") from error
     match parameters.reader:
         case "meld":
             corpus = meld.read(raw, parameters.encoding)

@@ -176,13 +176,14 @@ def _final(table: DataFrame) -> dict[str, float]:
 def _log_corpus(run: Any, predictions: DataFrame) -> None:
     import tempfile
 
+    from erc_kedro.escaping import csv_text
     from erc_kedro.evaluation.metrics import confusion
 
     if run.id is None:
         return
     counts = confusion(predictions, "test")
     with tempfile.TemporaryDirectory() as folder:
-        counts.to_csv(Path(folder) / "confusion_test.csv")
+        (Path(folder) / "confusion_test.csv").write_text(csv_text(counts, index=True), "utf-8")
         predictions.to_parquet(Path(folder) / "predictions.parquet", index=False)
         if len(counts):
             from erc_kedro.figures import confusion_figure

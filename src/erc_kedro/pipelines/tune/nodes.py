@@ -36,6 +36,7 @@ def tune_corpus(
         A row a trial; what came of the search; the best trial as an experiment's file; and figures.
     """
     from erc_kedro import tracking
+    from erc_kedro.escaping import csv_text
     from erc_kedro.evaluation.audit import admit
     from erc_kedro.figures import tuning as figures
     from erc_kedro.figures.reading import scaled_briefly
@@ -62,7 +63,7 @@ def tune_corpus(
             | {f"importance.{name}": value for name, value in result["importances"].items()}
         )
         run.parameters({"best": result["values"]})
-        run.text(table.drop(columns="history").to_csv(index=False), "trials.csv")
+        run.text(csv_text(table.drop(columns="history")), "trials.csv")
         for name, figure in drawn.items():
             run.text(figure.to_html(include_plotlyjs=True), f"{name}.html")
     scaled = scaled_briefly(result["train"])
