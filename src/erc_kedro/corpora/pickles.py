@@ -37,7 +37,7 @@ _FLOAT = np.dtype([("code", "u1"), ("value", ">f8")])
 
 _ATOMS = (int, float, bool, type(None))
 _TEXTS = (str, bytes)
-_CONTAINERS = (dict, list, tuple, set, frozenset)
+_CONTAINERS = (dict, list, tuple, set)
 _LEAVES = frozenset((*_ATOMS, *_TEXTS, np.ndarray, range))
 
 
@@ -97,10 +97,7 @@ def array(kind: str, shape: Sequence[int], data: bytes, order: str = "C") -> np.
         raise BrokenError(f"an array of {kind} and the shape {str(shape)[:80]} has {len(data)} bytes")
     if not count:
         return np.zeros((0, *(min(n, 2**20) for n in shape[1:2])), dtype)
-    if dtype.kind == "b":
-        flat = np.frombuffer(data, np.uint8) != 0
-    else:
-        flat = np.frombuffer(data, dtype)
+    flat = np.frombuffer(data, np.uint8) != 0 if dtype.kind == "b" else np.frombuffer(data, dtype)
     if dtype.kind == "U" and np.frombuffer(data, f"{dtype.byteorder}u4").max() > sys.maxunicode:
         raise BrokenError("an array of text that is no Unicode")
     flat.flags.writeable = False
@@ -307,7 +304,9 @@ class _Machine:
             self.left -= sys.getsizeof(text)
             return text
         if kind not in _ATOMS:
-            raise BrokenError(f"a key is neither text nor a number, but of the kind {kind.__name__.lstrip('_')}")
+            raise BrokenError(
+                f"a key is neither text nor a number, but of the kind {kind.__name__.lstrip('_')}"
+            )
         if others >= _MOST_NUMBERS_AS_KEYS:
             raise TooLargeError(f"a dict or set has more than {_MOST_NUMBERS_AS_KEYS:,} numbers as keys")
         return value
@@ -564,9 +563,7 @@ def _text(machine: _Machine, given: tuple[Any, ...]) -> str:
     return given[0] if given else ""
 
 
-_NDARRAY = _Name("numpy.ndarray")
-_NAMES: dict[tuple[str, str], _Name] = {("numpy", "ndarray"): _NDARRAY}
-for _module, _calls in {
+_CALLS: dict[str, dict[str, Callable[[_Machine, tuple[Any, ...]], Any]]] = {
     "numpy": {"dtype": _dtype},
     "numpy.core.multiarray": {"_reconstruct": _unfilled, "scalar": _scalar},
     "numpy.core.numeric": {"_frombuffer": _frombuffer},
@@ -589,9 +586,13 @@ for _module, _calls in {
         "float": _number(float),
         "bool": _number(bool),
     },
-}.items():
-    for _called, _call in _calls.items():
-        _NAMES[_module, _called] = _Name(f"{_module}.{_called}", _call)
+}
+_NDARRAY = _Name("numpy.ndarray")
+_NAMES = {("numpy", "ndarray"): _NDARRAY} | {
+    (module, name): _Name(f"{module}.{name}", call)
+    for module, calls in _CALLS.items()
+    for name, call in calls.items()
+}
 
 _INSTRUCTIONS: dict[int, Callable[[_Machine], None]] = {
     ord(code): instruction
