@@ -41,15 +41,15 @@ _CONTAINERS = (dict, list, tuple, set)
 _LEAVES = frozenset((*_ATOMS, *_TEXTS, np.ndarray, range))
 
 
-class BrokenError(ValueError):
+class BrokenError(Exception):
     """No pickle, or none that ends; the message says what is wrong with it."""
 
 
-class ForbiddenError(ValueError):
+class ForbiddenError(Exception):
     """The pickle asks for something that is neither a plain value nor an array; the message names it."""
 
 
-class TooLargeError(ValueError):
+class TooLargeError(Exception):
     """What the pickle builds is beyond the bytes allowed; the message says in what way."""
 
 
@@ -368,7 +368,7 @@ class _Machine:
             raise BrokenError(f"what is called before byte {self.at} is no function, or has no arguments")
         try:
             self.push(function.call(self, given))
-        except (TypeError, LookupError) as error:
+        except (TypeError, LookupError, ValueError) as error:
             raise BrokenError(f"{function.text} is called in another way than known ({error})") from error
 
     def state(self) -> None:

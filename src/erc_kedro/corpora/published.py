@@ -98,6 +98,8 @@ _MOST_BYTES = 2**32
 _MOST_BYTES_OF_A_SMALL_FILE, _MOST_PACKED = 2**28, 32
 # What else than the content takes memory; and how long it may take, beside what so many bytes do.
 _MEMORY, _SECONDS, _BYTES_A_SECOND = 2**29, 120.0, 2**20
+# Arrow, the C library and OpenBLAS reserve by far more than they use, a thread or a core each.
+_FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1"}
 _MOST_ARRAYS = 200_000
 _LONGEST_ID = 1000
 _LONGEST_HEADER = 10_000
@@ -179,7 +181,9 @@ def read_apart(path: Path, utterances: pd.DataFrame, modality: str, field: Field
     context = get_context("loky")  # which does not import the main module
     ours, theirs = context.Pipe(duplex=False)
     memory = _MEMORY + 2 * _allowed(path) if size else _MEMORY
-    reader = context.Process(target=_send, args=(theirs, memory, path, needed, modality, field), daemon=True)
+    reader = context.Process(
+        target=_send, args=(theirs, memory, path, needed, modality, field), env=_FRUGAL, daemon=True
+    )
     reader.start()
     theirs.close()
     try:
@@ -204,6 +208,7 @@ def _send(answer: Any, memory: int, path: Path, *arguments: Any) -> None:
     """Read, and send the table or why not."""
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever waits for the answer ends this process
+    pyarrow.set_cpu_count(1)
     with contextlib.suppress(ImportError, ValueError, OSError):  # where there is no such limit
         import resource
 
@@ -490,6 +495,8 @@ def _read_npz(path: Path, utterances: pd.DataFrame, modality: str, field: Field)
         OSError,
         EOFError,
         ValueError,
+        pickles.BrokenError,
+        pickles.ForbiddenError,
         NotImplementedError,
         RuntimeError,
         zipfile.BadZipFile,
