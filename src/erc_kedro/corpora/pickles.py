@@ -70,7 +70,7 @@ def loads(data: bytes, allowed: int) -> Any:
     """
     try:
         value = _Machine(data, allowed).run()
-    except (IndexError, struct.error, UnicodeError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError, struct.error) as error:
         raise BrokenError(f"it ends too early, or is no pickle ({error})") from error
     _weigh(value, allowed)
     return value
@@ -91,10 +91,10 @@ def array(kind: str, shape: Sequence[int], data: bytes, order: str = "C") -> np.
     """
     dtype = _admitted(kind)
     if len(shape) > _MOST_NESTED or not all(type(n) is int and 0 <= n < 2**40 for n in shape):
-        raise BrokenError(f"an array of the shape {str(shape)[:80]}")
+        raise BrokenError(f"an array of the shape {_shown(shape)}")
     count = math.prod(shape)
     if count * dtype.itemsize != len(data) or (count == 0 and shape[0]):
-        raise BrokenError(f"an array of {kind} and the shape {str(shape)[:80]} has {len(data)} bytes")
+        raise BrokenError(f"an array of {kind} and the shape {_shown(shape)} has {len(data)} bytes")
     if not count:
         return np.zeros((0, *(min(n, 2**20) for n in shape[1:2])), dtype)
     flat = np.frombuffer(data, np.uint8) != 0 if dtype.kind == "b" else np.frombuffer(data, dtype)
@@ -102,6 +102,12 @@ def array(kind: str, shape: Sequence[int], data: bytes, order: str = "C") -> np.
         raise BrokenError("an array of text that is no Unicode")
     flat.flags.writeable = False
     return flat.reshape(shape, order="F" if order == "F" else "C")
+
+
+def _shown(shape: Sequence[Any]) -> str:
+    """A shape, for a message; what is none can be of any depth."""
+    lengths = [str(n) if type(n) is int else type(n).__name__ for n in shape[:8]]
+    return f"({', '.join(lengths)}{', …' if len(shape) > 8 else ''})"
 
 
 @lru_cache(maxsize=100)
@@ -366,10 +372,7 @@ class _Machine:
         given, function = self.stack.pop(), self.stack.pop()
         if type(function) is not _Name or function.call is None or type(given) is not tuple:
             raise BrokenError(f"what is called before byte {self.at} is no function, or has no arguments")
-        try:
-            self.push(function.call(self, given))
-        except (TypeError, LookupError, ValueError) as error:
-            raise BrokenError(f"{function.text} is called in another way than known ({error})") from error
+        self.push(function.call(self, given))
 
     def state(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
@@ -392,7 +395,7 @@ class _Machine:
             raise BrokenError("the state of an array has no type, or no shape")
         if _OBJECTS.fullmatch(kind.name):
             return self.nested(shape, data)
-        return self.array(kind, shape, data, "F" if fortran else "C")
+        return self.array(kind, shape, data, "F" if type(fortran) in (int, bool) and fortran else "C")
 
     def array(self, kind: Any, shape: Any, data: Any, order: Any, axes: Any = None) -> np.ndarray:
         if type(data) is str:  # of Python 2
@@ -401,24 +404,27 @@ class _Machine:
         if type(kind) is not _Type or type(data) is not bytes:
             raise BrokenError("an array has no type, or no bytes")
         shape = (shape,) if type(shape) is int else shape
-        if type(shape) is not tuple or order not in ("C", "F", "A", "K"):
+        if type(shape) is not tuple or type(order) is not str or order not in ("C", "F", "A", "K"):
             raise BrokenError("an array has no shape, or no order")
         self.left -= _ARRAY + (len(data) if kind.name == "b1" else 0)
         made = array(kind.order + kind.name, shape, data, order)
         if axes is None:
             return made
-        if type(axes) is not tuple or sorted(axes) != [*range(made.ndim)]:
+        # What is compared is of one kind first: two values of some depth are compared without end.
+        if (
+            type(axes) is not tuple
+            or not all(type(axis) is int for axis in axes)
+            or sorted(axes) != [*range(made.ndim)]
+        ):
             raise BrokenError("the axes of an array are not those that it has")
         return made.transpose(axes)
 
     def nested(self, shape: tuple[Any, ...], items: Any) -> list[Any]:
         """An array of objects, as lists."""
-        lengths = 0 < len(shape) <= _MOST_NESTED and all(type(n) is int and n > 0 for n in shape)
-        if shape == (0,) and items == []:
-            return []
+        lengths = 0 < len(shape) <= _MOST_NESTED and all(type(n) is int and n >= 0 for n in shape)
         if type(items) is not list or not lengths or math.prod(shape) != len(items):
-            raise BrokenError(f"an array of objects has not as many as its shape {str(shape)[:80]} says")
-        for length in reversed(shape[1:]):
+            raise BrokenError(f"an array of objects has not as many as its shape {_shown(shape)} says")
+        for length in reversed(shape[1:] if items else ()):
             self.left -= (_CONTAINER + _POINTER * length) * (len(items) // length)
             if self.left < 0:
                 break
@@ -465,7 +471,7 @@ def _dtype(machine: _Machine, given: tuple[Any, ...]) -> _Type:
 
 def _set_order(kind: _Type, state: Any) -> None:
     """A type's byte order; its other parts belong to types with fields, which are refused."""
-    if type(state) is not tuple or len(state) < 5 or state[1] not in ("<", ">", "|", "="):
+    if type(state) is not tuple or len(state) < 5 or type(state[1]) is not str:
         raise BrokenError("a type of numbers has no byte order")
     if any(part is not None for part in state[2:5]) or not all(type(part) is int for part in state[5:8]):
         raise ForbiddenError("an array of a type with fields")
@@ -490,7 +496,7 @@ def _frombuffer(machine: _Machine, given: tuple[Any, ...]) -> np.ndarray:
 def _encode(machine: _Machine, given: tuple[Any, ...]) -> bytes:
     """``_codecs.encode``, which bytes of Python 3 are to protocols that have no bytes."""
     text, encoding = given if len(given) == 2 else (*given, "latin1")
-    if type(text) is not str or encoding not in ("latin1", "latin-1"):
+    if type(text) is not str or type(encoding) is not str or encoding not in ("latin1", "latin-1"):
         raise BrokenError("text that is not of Latin-1 is made bytes")
     machine.left -= len(text)
     return text.encode("latin1")

@@ -674,7 +674,8 @@ def _describe(value: Any) -> str:
     if isinstance(value, Mapping) and value:
         inner = next(iter(value.values()))
         return f"dict of {len(value)} {type(inner).__name__}"
-    return f"{type(value).__name__} of {len(value)}" if hasattr(value, "__len__") else type(value).__name__
+    counted = hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0
+    return f"{type(value).__name__} of {len(value)}" if counted else type(value).__name__
 
 
 def _list(content: Any) -> str:
