@@ -1,10 +1,16 @@
 import pickle
+import threading
+import time
+import zipfile
 from collections import OrderedDict, defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -192,6 +198,82 @@ def test_a_pickle_that_could_run_code_is_refused_by_name(
         published.read(dump(tmp_path / "f.pkl", {0: danger}), talk, "text")
 
 
+def array(dtype: bytes, shape: bytes = b"(I1\nt", content: bytes = bytes(4)) -> bytes:
+    """The instructions that ask for an array with a state of one's own."""
+    empty = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntC\x01btR"
+    return empty + b"(I1\n" + shape + dtype + b"I00\nB" + len(content).to_bytes(4, "little") + content + b"tb"
+
+
+def dtype(name: bytes, state: bytes) -> bytes:
+    return b"cnumpy\ndtype\n(V" + name + b"\nI00\nI01\ntR(I3\n" + state + b"tb"
+
+
+PLAIN = b"V<\nNNNI-1\nI-1\nI0\n"
+# A field that begins so many bytes behind its element.
+BEHIND = b"V|\nN(Va\nt}Va\n(cnumpy\ndtype\n(Vf4\nI00\nI01\ntRI%d\ntsI4\nI1\nI16\n"
+DOUBLING = b"2\x86" * 64
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (array(dtype(b"V4", BEHIND % 64)), "asks for an array of a type with fields"),
+        (array(dtype(b"V4", BEHIND % 2**30)), "asks for an array of a type with fields"),
+        (array(dtype(b"O8", b"V|\nNNNI-1\nI-1\nI63\n"), content=b"A" * 8), "an array of objects has not"),
+        (array(dtype(b"f4", PLAIN), content=bytes(5)), r"an array of <f4 and the shape \(1\) has 5 bytes"),
+        (array(dtype(b"f4", PLAIN), b"(I1000000000\nI0\nt", b""), r"shape \(1000000000, 0\) has 0 bytes"),
+        (array(dtype(b"U1", PLAIN), content=b"\xff" * 4), "text that is no Unicode"),
+        (b"})" + b"\x85" * 300_000 + b"Ns", "a key is neither text nor a number"),
+        (b"})" + DOUBLING + b"Ns", "a key is neither text nor a number"),
+        (b"](K\x01K\x01e" + DOUBLING, "with what is shared in it, it is more than"),
+        (b"cbuiltins\nrange\n(L999999999999L\ntR", "it builds more than"),
+        (b"\x8b" + (10**6).to_bytes(4, "little") + b"\x7f" * 10**6, "an integer of 1,000,000 bytes"),
+        (b"Nr\xff\xff\xff\x7f", "value 2,147,483,647 is remembered"),
+        (b"]2a", "a value holds itself"),
+        (array(dtype(b"f4", PLAIN), b"K\x01" + DOUBLING), r"an array of the shape \(tuple, tuple\)"),
+        (array(dtype(b"f4", PLAIN), b")" + b"\x85" * 300_000), r"an array of the shape \(tuple\)"),
+        (
+            b"cnumpy.core.numeric\n_frombuffer\n(B\4\0\0\0\0\0\0\0"
+            + dtype(b"f4", PLAIN)
+            + b"K\1K\1\x86\x8c\1KN"
+            + DOUBLING
+            + b"N"
+            + DOUBLING
+            + b"\x86tR",
+            "the axes of an array are not those",
+        ),
+        (b"ccollections\nOrderedDict\n}\x81", "corrupt or truncated pickle"),
+        (b"itorch._utils\n_rebuild_tensor_v2\n", r"asks for torch\._utils\._rebuild_tensor_v2"),
+        (b"Ptorch\n.", "refers to values outside of it"),
+    ],
+)
+def test_a_hostile_pickle_is_refused(tmp_path: Path, talk: pd.DataFrame, value: bytes, message: str) -> None:
+    """Without this, these read foreign memory, crash, hang, or fill the memory."""
+    path = tmp_path / "f.pkl"
+    path.write_bytes(b"\x80\x03}(Vtrain_dia0_utt0\n" + value + b"u.")
+    with pytest.raises(CorpusError, match=rf"f\.pkl: .*{message}"):
+        published.read(path, talk, "text")
+
+
+def test_a_field_of_odd_kinds_is_refused(tmp_path: Path, talk: pd.DataFrame) -> None:
+    ids = {key: [f"train_dia0_utt{n}" for n in range(len(turns))] for key, turns in BY_NUMBER.items()}
+    for content, message in (
+        ({0: {"a": [1], 1: [2]}}, "dialogue 0 has positions of several kinds"),
+        ({0: np.array(5.0)}, "0 is a ndarray"),
+        ([ids, {0: [[1, 1]], 2: 7}], "2 is a int, not a dialogue's vectors"),
+        ([ids | {0: 3}, BY_NUMBER], "dialogue 0 has 2 utterances in it and 0 in its list of ids"),
+    ):
+        field = 1 if isinstance(content, list) else None
+        with pytest.raises(CorpusError, match=message):
+            published.read(dump(tmp_path / "f.pkl", content), talk, "text", field)
+    # By position beside a list of ids: the vectors are taken, not the positions.
+    ids = {key: [f"{key} {n}" for n in range(len(turns))] for key, turns in BY_NUMBER.items()}
+    ids[0] = ["train_dia0_utt0", "train_dia0_utt3"]
+    by_position = {key: dict(enumerate(turns)) for key, turns in BY_NUMBER.items()}
+    read = published.read(dump(tmp_path / "f.pkl", [ids, by_position]), talk, "text", 1)
+    assert vectors(read) == {"train_dia0_utt0": [1, 1], "train_dia0_utt3": [2, 2]}
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_do_anything_but_fail(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "noise.pkl"
@@ -354,6 +436,128 @@ def test_npz_of_both_kinds(tmp_path: Path, talk: pd.DataFrame) -> None:
     np.savez(tmp_path / "c.npz", **{**arrays, "vectors": arrays["vectors"].astype(object)})
     with pytest.raises(CorpusError, match="cannot be read as an npz of plain arrays"):
         published.read(tmp_path / "c.npz", talk, "visual")
+
+
+def npy(shape: str, content: bytes, kind: str = "<f8") -> bytes:
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + content
+
+
+TOO_MUCH = r"it says that it holds [\d,]+ bytes, and [\d,]+ are allowed for a file of [\d,]+\. Write it again"
+
+
+@pytest.mark.parametrize(
+    ("array", "packed", "message"),
+    [
+        (npy("(10000000000,)", b"abc"), zipfile.ZIP_STORED, r"shape \(10000000000\) has 3 bytes"),
+        (npy("(1000000000, 0)", b""), zipfile.ZIP_STORED, r"shape \(1000000000, 0\) has 0 bytes"),
+        (npy("(-1,)", bytes(8)), zipfile.ZIP_STORED, "is not an array of numbers"),
+        (npy("(1,)", bytes(8), "|O"), zipfile.ZIP_STORED, "an array of the type"),
+        (npy("(1,)", bytes(8), "<c8"), zipfile.ZIP_STORED, "an array of the type"),
+        (npy("(1,)", bytes(8)), zipfile.ZIP_LZMA, "packed in a way that NumPy does not write"),
+        (pickle.dumps([1.0]), zipfile.ZIP_STORED, "is not an array of numbers"),
+    ],
+)
+def test_a_hostile_npz_is_refused(
+    tmp_path: Path, talk: pd.DataFrame, array: bytes, packed: int, message: str
+) -> None:
+    with zipfile.ZipFile(tmp_path / "f.npz", "w", packed) as archive:
+        archive.writestr("train_dia0_utt0.npy", array)
+    with pytest.raises(CorpusError, match=rf"f\.npz: .*{message}"):
+        published.read(tmp_path / "f.npz", talk, "audio")
+
+
+def test_an_npz_that_says_that_it_is_large_is_refused(tmp_path: Path, talk: pd.DataFrame) -> None:
+    with zipfile.ZipFile(tmp_path / "f.npz", "w") as archive:
+        archive.writestr("train_dia0_utt0.npy", npy("(1,)", bytes(8)))
+        archive.infolist()[0].file_size = 2**40
+    with pytest.raises(CorpusError, match=rf"f\.npz: {TOO_MUCH}"):
+        published.read(tmp_path / "f.npz", talk, "audio")
+
+
+def test_names_in_an_npz_are_names_only(tmp_path: Path, talk: pd.DataFrame) -> None:
+    with zipfile.ZipFile(tmp_path / "f.npz", "w") as archive:
+        for name in ("../train_dia0_utt0", "/train_dia0_utt0", "train_dia0_utt3"):
+            archive.writestr(f"{name}.npy", npy("(1,)", bytes(8)))
+    assert vectors(published.read(tmp_path / "f.npz", talk, "audio")) == {"train_dia0_utt3": [0]}
+    assert [*tmp_path.parent.glob("*.npy")] == []
+    with zipfile.ZipFile(tmp_path / "f.npz", "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("train_dia0_utt3.npy", npy("(1,)", bytes(8)))
+    with pytest.raises(CorpusError, match=r"train_dia0_utt3\.npy is there twice"):
+        published.read(tmp_path / "f.npz", talk, "audio")
+
+
+MANY = 2**20
+
+
+def repeated(text: str, times: int) -> pyarrow.DictionaryArray:
+    return pyarrow.DictionaryArray.from_arrays(np.zeros(times, "i4"), [text])
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"utterance_id": repeated("a", 2**17)} | {f"m{n}": np.zeros(2**17) for n in range(9)}, TOO_MUCH),
+        (
+            {"utterance_id": ["a"], "vector": pyarrow.ListArray.from_arrays([0, MANY], np.zeros(MANY, "i1"))},
+            TOO_MUCH,
+        ),
+        (
+            {"utterance_id": repeated("a" * 2**20, 1000), "m": np.zeros(1000)},
+            "utterance_id has a value of 1,048,576 bytes, and 1,000 are allowed",
+        ),
+        ({"utterance_id": [b"a"], "m": [1.0]}, "utterance_id is neither text nor a number, but binary"),
+        ({"utterance_id": ["a"], "vector": [{"a": 1}]}, "the column vector is not a vector of numbers"),
+    ],
+)
+def test_a_hostile_parquet_is_refused(
+    tmp_path: Path, talk: pd.DataFrame, columns: dict, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published, "_MOST_BYTES_OF_A_SMALL_FILE", 2**20)
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "f.parquet", compression="zstd")
+    with pytest.raises(CorpusError, match=rf"f\.parquet: .*{message}"):
+        published.read(tmp_path / "f.parquet", talk, "audio")
+
+
+def test_a_process_of_its_own_reads_alike(tmp_path: Path, talk: pd.DataFrame) -> None:
+    path = dump(tmp_path / "f.pkl", BY_NUMBER)
+    read = published.read_apart(path, talk, "text")
+    assert vectors(read) == EXPECTED
+    assert read.attrs == published.read(path, talk, "text").attrs
+    with pytest.raises(CorpusError, match="no field 'bert'"):
+        published.read_apart(path, talk, "text", "bert")
+
+
+def test_what_stops_the_process_that_reads_is_said(
+    tmp_path: Path, talk: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = dump(
+        tmp_path / "f.pkl", {key: [*np.zeros((len(turns), 1_000_000))] for key, turns in BY_NUMBER.items()}
+    )
+    monkeypatch.setattr(published, "_MEMORY", 2**20 - 2 * published._allowed(path))
+    with pytest.raises(CorpusError, match=r"f\.pkl: reading it takes more than 1,048,576 bytes of memory"):
+        published.read_apart(path, talk, "audio")
+    # As the kernel, or a library that crashes, would end it.
+    others = {child.pid for child in psutil.Process().children()}
+
+    def kill() -> None:
+        while not (new := [one for one in psutil.Process().children() if one.pid not in others]):
+            time.sleep(0.01)
+        for one in new:
+            one.kill()
+
+    monkeypatch.setattr(published, "_MEMORY", 2**29)
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(
+        CorpusError, match=r"f\.pkl: the process that read it crashed \(exit code -9\); fetch"
+    ):
+        published.read_apart(path, talk, "audio")
+    killer.join()
+    monkeypatch.setattr(published, "_SECONDS", 0)
+    monkeypatch.setattr(published, "_BYTES_A_SECOND", 2**50)
+    with pytest.raises(CorpusError, match=r"f\.pkl: not read within [\d.]+ s; convert it"):
+        published.read_apart(path, talk, "audio")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import torch
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
+from erc_kedro.corpora import published
 from erc_kedro.corpora.tables import utterance_table
 from erc_kedro.models.architectures import ARCHITECTURES, build
 from erc_kedro.parameters import FeatureParameters, ModelParameters, TrainParameters
@@ -33,6 +34,14 @@ repeatable = settings(
 scalings = st.dictionaries(
     st.sampled_from(MODALITIES), st.sampled_from(["train", "speaker", "speaker_past", "none"])
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reads_here():
+    """Hundreds of corpora are read in this process: one of its own a file would take most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(published, "read_apart", published.read)
+        yield
 
 
 @pytest.fixture(scope="module")

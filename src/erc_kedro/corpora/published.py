@@ -22,14 +22,19 @@ names. MELD's go by numbers that run through the three splits: training d is d (
 release), dev d is 1039 + d, test d is 1153 + d; within a dialogue the utterances come in the order of the
 release's rows.
 
-A pickle can run any code when it is loaded. Here it is read by an unpickler that admits containers, numbers
-and NumPy arrays, and refuses anything else by name.
+A pickle can run any code when it is loaded. Here it is read by a machine of our own (``pickles``) that makes
+containers, numbers and arrays, and refuses anything else by name. Of all kinds of files, what they say that
+they hold is compared with what is allowed before it is read.
 """
 
+import contextlib
 import hashlib
-import pickle
+import math
 import re
-from collections import OrderedDict, defaultdict
+import signal
+import zipfile
+import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -37,11 +42,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import psutil
 import pyarrow
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
+import pyarrow.compute
+import pyarrow.parquet
+from pyarrow import types
 
-from erc_kedro.corpora import CorpusError
+from erc_kedro.corpora import CorpusError, pickles
 from erc_kedro.corpora.iemocap import community
+from erc_kedro.processes import end_with_parent
 from erc_kedro.sentences import few
 
 _MELD_OFFSETS = {"train": 0, "dev": 1039, "test": 1153}
@@ -83,8 +92,25 @@ _FILLER = re.compile(
     "|int|numeric|ground|majority|perceived|intended|confidence|file|wav"
 )
 
+# The most that a file may hold once read: 14,000 utterances with 75,000 numbers each.
+_MOST_BYTES = 2**32
+# And what a smaller file may: no features are so much smaller packed than they are.
+_MOST_BYTES_OF_A_SMALL_FILE, _MOST_PACKED = 2**28, 32
+# What else than the content takes memory; and how long it may take, beside what so many bytes do.
+_MEMORY, _SECONDS, _BYTES_A_SECOND = 2**29, 120.0, 2**20
+# Arrow, the C library and OpenBLAS reserve by far more than they use, a thread or a core each.
+_FRUGAL = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1"}
+_MOST_ARRAYS = 200_000
+_LONGEST_ID = 1000
+_LONGEST_HEADER = 10_000
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 8}
+_HEADER = re.compile(
+    r"\{'descr': '([<>=|]\w+)', 'fortran_order': (True|False), 'shape': \(((?:\d{1,12}L?,? ?){0,9})\), ?\}\s*"
+)
+
 # Columns that a message names.
 _MOST_NAMES = 20
+_LONGEST_NAME = 100
 
 Vectors = dict[str, Any]
 Field = str | int | Sequence[str] | None
@@ -131,10 +157,70 @@ def read(path: Path, utterances: pd.DataFrame, modality: str, field: Field = Non
         readers[suffix] = _read_pickle
     if suffix not in readers:
         raise CorpusError(f"{path}: {suffix or 'no suffix'} is not .parquet, .npz or .pkl; {_MEND}")
+    _allow(path, path.stat().st_size, "has")
     found = readers[suffix](path, utterances, modality, field)
     table = _align(path, found.vectors, utterances)
     table.attrs |= {"part": found.part, "columns": [*found.columns], "left_out": [*found.left_out]}
     return table
+
+
+def read_apart(path: Path, utterances: pd.DataFrame, modality: str, field: Field = None) -> pd.DataFrame:
+    """``read`` in a process of its own, which is limited in memory and time.
+
+    What a file does to whoever reads it, it does to that process: what a footer does not declare, and faults
+    of the libraries that read it.
+
+    Raises:
+        CorpusError: as ``read``; or the process ran out of memory or time, or crashed.
+    """
+    from joblib.externals.loky.backend import get_context
+
+    needed = utterances[["utterance_id", "dialogue_id", "position", "label"]]
+    size = path.stat().st_size if path.is_file() else 0
+    seconds = _SECONDS + size / _BYTES_A_SECOND
+    context = get_context("loky")  # which does not import the main module
+    ours, theirs = context.Pipe(duplex=False)
+    memory = _MEMORY + 2 * _allowed(path) if size else _MEMORY
+    reader = context.Process(
+        target=_send, args=(theirs, memory, path, needed, modality, field), env=_FRUGAL, daemon=True
+    )
+    reader.start()
+    theirs.close()
+    try:
+        if not ours.poll(seconds):
+            raise CorpusError(f"{path}: not read within {seconds:.0f} s; {_MEND}")
+        table, refusal = ours.recv()
+    except (EOFError, OSError):
+        reader.join()
+        raise CorpusError(
+            f"{path}: the process that read it crashed (exit code {reader.exitcode}); fetch "
+            f"it again, or {_MEND}"
+        ) from None
+    finally:
+        reader.terminate()
+        reader.join()
+    if refusal:
+        raise CorpusError(refusal)
+    return table
+
+
+def _send(answer: Any, memory: int, path: Path, *arguments: Any) -> None:
+    """Read, and send the table or why not."""
+    end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever waits for the answer ends this process
+    pyarrow.set_cpu_count(1)
+    with contextlib.suppress(ImportError, ValueError, OSError):  # where there is no such limit
+        import resource
+
+        used = psutil.Process().memory_info().vms
+        resource.setrlimit(resource.RLIMIT_AS, (used + memory, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    try:
+        answer.send((read(path, *arguments), ""))
+    except CorpusError as error:
+        answer.send((None, str(error)))
+    except MemoryError:
+        short = f"{path}: reading it takes more than {memory:,} bytes of memory, or than there are; {_MEND}"
+        answer.send((None, short))
 
 
 def fingerprint(path: Path) -> str:
@@ -143,11 +229,25 @@ def fingerprint(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
+def _allowed(path: Path) -> int:
+    """The bytes that a file's content may take; ones that are refused are more than features are."""
+    return min(_MOST_BYTES, _MOST_BYTES_OF_A_SMALL_FILE + _MOST_PACKED * path.stat().st_size)
+
+
+def _allow(path: Path, declared: int, verb: str = "says that it holds") -> None:
+    if declared > _allowed(path):
+        raise CorpusError(
+            f"{path}: it {verb} {declared:,} bytes, and {_allowed(path):,} are allowed for a file of "
+            f"{path.stat().st_size:,}. Write it again with one vector an utterance, unpacked, and without "
+            "what is no feature of this modality"
+        )
+
+
 def _align(path: Path, vectors: Vectors, utterances: pd.DataFrame) -> pd.DataFrame:
     ids = utterances["utterance_id"].tolist()
     joined = {name: _vector(path, name, vectors[name]) for name in ids if name in vectors}
     if not joined:
-        example = ", ".join(map(repr, list(vectors)[:3]))
+        example = ", ".join(map(_short, list(vectors)[:3]))
         raise CorpusError(
             f"{path}: none of the {len(ids)} utterances is in it; it has {example or 'nothing'}, "
             f"the corpus has {ids[0]!r}. Name the file that belongs to this corpus"
@@ -178,7 +278,7 @@ def _vector(path: Path, name: str, value: Any) -> np.ndarray:
         # A float64 beyond float32 becomes infinite here, and counts as not finite.
         with np.errstate(over="ignore"):
             vector = np.atleast_1d(np.asarray(value, dtype=np.float32).squeeze())
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise CorpusError(f"{path}: {name} is not a vector of numbers ({error}); {_MEND}") from error
     if vector.ndim != 1:
         raise CorpusError(
@@ -199,42 +299,127 @@ def _names(path: Path, names: list[str]) -> list[str]:
 
 def _read_parquet(path: Path, utterances: pd.DataFrame, modality: str, field: Field) -> _Found:
     try:
-        table = pd.read_parquet(path)
-    except (OSError, pyarrow.ArrowException) as error:
+        return _of_parquet(path, utterances, modality, field)
+    except (CorpusError, MemoryError):
+        raise
+    except Exception as error:  # a broken footer can fail in any way
         raise CorpusError(f"{path}: cannot be read as Parquet ({error}); fetch it again") from error
-    if any(table.index.names):
-        table = table.reset_index()
-    table.columns = table.columns.map(str)
-    there = f"it has the columns {few(table.columns, _MOST_NAMES)}"
-    keys = [name for name in ("utterance_id", "dialogue_id", "position") if name in table.columns]
-    numeric = [name for name in table.columns.drop(keys) if is_numeric_dtype(table[name])]
+
+
+def _of_parquet(path: Path, utterances: pd.DataFrame, modality: str, field: Field) -> _Found:
+    with pyarrow.parquet.ParquetFile(path) as file:
+        schema, metadata = file.schema_arrow, file.metadata
+    _allow(path, _declared(schema, metadata))
+    if len(set(schema.names)) < len(schema.names):
+        raise CorpusError(f"{path}: two of its columns have one name; {few(schema.names, _MOST_NAMES)}")
+    unnamed = {str(name) for name in (schema.pandas_metadata or {}).get("index_columns", [])}
+    kinds = {
+        name: kind
+        for name, kind in zip(schema.names, schema.types, strict=True)
+        if not (name in unnamed and re.fullmatch(r"__index_level_\d+__", name))
+    }
+    keys = [name for name in ("utterance_id", "dialogue_id", "position") if name in kinds]
+    numeric = [name for name, kind in kinds.items() if name not in keys and _is_number(kind)]
     column = "vector" if field is None else str(field)
     chosen: list[str] = []
-    if column in table.columns and column not in numeric:
-        part, values = f"the column {column}", table[column].tolist()
+    if column in kinds and column not in numeric:
+        leaf = _within(kinds[column])[-1]
+        if not (_is_number(leaf) or types.is_decimal(leaf) or types.is_null(leaf)):
+            raise CorpusError(
+                f"{path}: the column {column} is not a vector of numbers, but {kinds[column]}; {_MEND}"
+            )
     else:
-        chosen = _chosen(path, table, numeric, modality, field, utterances["label"])
-        part, values = f"{len(chosen)} columns", list(table[chosen].to_numpy())
-    taken = {*keys, *(chosen or [column])}
-    found = _Found({}, part, chosen, [name for name in table.columns if name not in taken])
+        chosen = _chosen(path, kinds, numeric, modality, field, utterances["label"])
+    # Text that is there once and repeated a million times is so in memory only if it is decoded.
+    texts = [name for name in keys if _is_text(kinds[name])]
+    taken = [*keys, *(chosen or [column])]
+    with pyarrow.parquet.ParquetFile(path, read_dictionary=texts) as file:
+        table = file.read(columns=taken, use_pandas_metadata=False)
+    ids = pd.DataFrame({name: _keys(path, name, table.column(name)) for name in keys})
+    if chosen:
+        part = f"{len(chosen)} columns"
+        values = list(table.select(chosen).to_pandas(ignore_metadata=True).to_numpy())
+    else:
+        part = f"the column {column}"
+        values = table.column(column).to_pandas(ignore_metadata=True).tolist()
+    found = _Found({}, part, chosen, [name for name in kinds if name not in taken])
     if "utterance_id" in keys:
-        names = _names(path, table["utterance_id"].astype(str).tolist())
+        names = _names(path, ids["utterance_id"].astype(str).tolist())
         return found._replace(vectors=dict(zip(names, values, strict=True)))
     if len(keys) < 2:
+        there = f"it has the columns {few(kinds, _MOST_NAMES)}"
         raise CorpusError(f"{path}: no utterance_id, nor dialogue_id and position; {there}. {_MEND}")
     dialogues: dict[Any, list[Any]] = defaultdict(list)
-    rows = table[keys].assign(value=pd.Series(values, index=table.index, dtype=object))
-    for row in rows.sort_values(keys).itertuples():
+    for row in ids.assign(value=pd.Series(values, dtype=object)).sort_values(keys).itertuples():
         dialogues[row.dialogue_id].append(row.value)
     return found._replace(vectors=_by_position(path, dialogues, utterances, {}))
 
 
+def _within(kind: pyarrow.DataType) -> list[pyarrow.DataType]:
+    """A kind of column, what it is a list of, what that is a list of, and so on."""
+    kinds = [kind]
+    while True:
+        kind = kinds[-1]
+        if isinstance(kind, pyarrow.BaseExtensionType):
+            kinds.append(kind.storage_type)
+        elif types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+            kinds.append(kind.value_type)
+        else:
+            return kinds
+
+
+def _declared(schema: pyarrow.Schema, metadata: pyarrow.parquet.FileMetaData) -> int:
+    """The bytes that a Parquet file's columns will take, as its footer says."""
+    total = 0
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for place in range(group.num_columns):
+            chunk = group.column(place)
+            width = _WIDTHS.get(chunk.physical_type) or max(1, metadata.schema.column(place).length)
+            total += max(width * max(chunk.num_values, group.num_rows), chunk.total_uncompressed_size, 0)
+    for kind in schema.types:
+        # Of lists of one length, an absent one takes as much.
+        sizes = [inner.list_size for inner in _within(kind) if types.is_fixed_size_list(inner)]
+        total = max(total, metadata.num_rows * math.prod(sizes))
+    return max(total, 8 * metadata.num_rows * len(schema.names))
+
+
+def _is_number(kind: pyarrow.DataType) -> bool:
+    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+
+
+def _is_text(kind: pyarrow.DataType) -> bool:
+    return types.is_string(kind) or types.is_large_string(kind)
+
+
+def _keys(path: Path, name: str, column: pyarrow.ChunkedArray) -> pd.Series:
+    """A column of ids or positions."""
+    if types.is_dictionary(column.type):
+        for chunk in column.chunks:
+            texts = chunk.dictionary
+            longest = pyarrow.compute.max(pyarrow.compute.binary_length(texts)).as_py() if len(texts) else 0
+            if _is_text(texts.type) and (longest or 0) > _LONGEST_ID:
+                raise CorpusError(
+                    f"{path}: {name} has a value of {longest:,} bytes, and {_LONGEST_ID:,} are allowed; "
+                    "name the utterances as the corpus does"
+                )
+        column = column.cast(column.type.value_type)
+    if not (_is_text(column.type) or types.is_primitive(column.type) or types.is_null(column.type)):
+        raise CorpusError(f"{path}: {name} is neither text nor a number, but {column.type}; {_MEND}")
+    return column.to_pandas(ignore_metadata=True)
+
+
 def _chosen(
-    path: Path, table: pd.DataFrame, numeric: list[str], modality: str, field: Field, labels: pd.Series
+    path: Path,
+    kinds: Mapping[str, pyarrow.DataType],
+    numeric: list[str],
+    modality: str,
+    field: Field,
+    labels: pd.Series,
 ) -> list[str]:
     """The numeric columns that are features: those asked for, or all, but none that is something else."""
     mend = f"features.{modality}.field"
-    there = f"it has the columns {few(table.columns, _MOST_NAMES)}"
+    there = f"it has the columns {few(kinds, _MOST_NAMES)}"
     patterns = [str(name) for name in ([field] if isinstance(field, str | int) else field or ())]
     for pattern in patterns:
         if not any(_matches(name, [pattern]) for name in numeric):
@@ -243,13 +428,12 @@ def _chosen(
                 "several, or patterns such as mfcc*"
             )
     if field is None:
-        firsts = {name: next(iter(table[name]), None) for name in table.columns}
-        lists = [name for name, first in firsts.items() if isinstance(first, list | tuple | np.ndarray)]
+        lists = [name for name, kind in kinds.items() if len(_within(kind)) > 1]
         if lists:
             raise CorpusError(
                 f"{path}: no column vector, but lists in {few(lists, _MOST_NAMES)}; name it in {mend}"
             )
-        chosen = [name for name in numeric if not is_bool_dtype(table[name])]
+        chosen = [name for name in numeric if not types.is_boolean(kinds[name])]
     else:
         chosen = [name for name in numeric if _matches(name, patterns)]
     if not chosen:
@@ -290,107 +474,94 @@ def _words(name: str) -> list[str]:
 
 
 def _read_npz(path: Path, utterances: pd.DataFrame, modality: str, field: Field) -> _Found:
-    del utterances, modality  # an npz names its utterances
+    del modality  # an npz names its utterances
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if "utterance_id" not in archive:
-                vectors = {name: archive[name] for name in archive.files}
+        with zipfile.ZipFile(path) as archive:
+            members = _members(path, archive)
+            if "utterance_id" not in members:
+                wanted = set(utterances["utterance_id"])
+                # Of the others, only the names are told.
+                vectors = {
+                    name: _member(archive, member) if name in wanted else None
+                    for name, member in members.items()
+                }
                 return _Found(vectors, "arrays named by utterances")
             column = "vectors" if field is None else str(field)
-            if column not in archive:
-                raise CorpusError(f"{path}: no array {column!r}; it has {', '.join(archive.files)}")
-            names, values = archive["utterance_id"].astype(str).tolist(), archive[column]
-            left_out = [name for name in archive.files if name not in ("utterance_id", column)]
-    except CorpusError:
-        raise
-    except Exception as error:  # zip, zlib, header and object-array errors are of many kinds
+            if column not in members:
+                raise CorpusError(f"{path}: no array {column!r}; it has {few(members, _MOST_NAMES)}")
+            names = _member(archive, members["utterance_id"]).astype(str).tolist()
+            values = _member(archive, members[column])
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        pickles.BrokenError,
+        pickles.ForbiddenError,
+        NotImplementedError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        if isinstance(error, CorpusError):
+            raise
         raise CorpusError(
             f"{path}: cannot be read as an npz of plain arrays ({error}); write it with np.savez "
             "from arrays of numbers and strings"
         ) from error
-    if len(names) != len(values):
+    if not isinstance(names, list) or values.ndim < 1 or len(names) != len(values):
         raise CorpusError(
-            f"{path}: {len(names)} utterance ids and {len(values)} vectors; write the file again"
+            f"{path}: utterance ids of the shape {np.shape(names)} and vectors of {values.shape}; write the "
+            "file again with one vector an id"
         )
     vectors = dict(zip(_names(path, names), values, strict=True))
+    left_out = [name for name in members if name not in ("utterance_id", column)]
     return _Found(vectors, f"the array {column}", (), left_out)
+
+
+def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """An archive's arrays by their names, which are names only and no paths."""
+    members = archive.infolist()
+    _allow(path, sum(member.file_size for member in members))
+    if len(members) > _MOST_ARRAYS:
+        raise CorpusError(
+            f"{path}: it has {len(members):,} arrays, and {_MOST_ARRAYS:,} are allowed; {_MEND}"
+        )
+    for member in members:
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{member.filename!r} is packed in a way that NumPy does not write")
+    _names(path, [member.filename for member in members])
+    return {member.filename.removesuffix(".npy"): member for member in members}
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """One array, of exactly as many bytes as follow its header."""
+    with archive.open(member) as file:
+        magic = file.read(8)
+        length = int.from_bytes(file.read(2 if magic[6:7] == b"\x01" else 4), "little")
+        header = _HEADER.fullmatch(file.read(min(length, _LONGEST_HEADER)).decode("latin1"))
+        if not magic.startswith(b"\x93NUMPY") or header is None:
+            raise ValueError(f"{member.filename!r} is not an array of numbers or text")
+        data = file.read()
+    shape = [int(number) for number in re.findall(r"\d+", header[3])]
+    return pickles.array(header[1], shape, data, "F" if header[2] == "True" else "C")
 
 
 # Community pickles
 
 
-def _encode(text: str, encoding: str = "latin1") -> bytes:
-    """``_codecs.encode`` as old pickles of bytes call it, for the encoding that they name."""
-    if encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"encoding {encoding!r}")
-    return text.encode("latin1")
-
-
-def _admitted() -> dict[tuple[str, str], Any]:
-    multiarray = np._core.multiarray  # type: ignore[attr-defined]
-    numeric = np._core.numeric  # type: ignore[attr-defined]
-    plain = (
-        set,
-        frozenset,
-        bytearray,
-        complex,
-        slice,
-        range,
-        list,
-        dict,
-        tuple,
-        int,
-        float,
-        bool,
-        str,
-        bytes,
-    )
-    admitted: dict[tuple[str, str], Any] = {
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        ("collections", "OrderedDict"): OrderedDict,
-        ("collections", "defaultdict"): defaultdict,
-        ("_codecs", "encode"): _encode,
-        ("__builtin__", "unicode"): str,
-        ("__builtin__", "long"): int,
-        ("__builtin__", "xrange"): range,
-    }
-    for module in ("builtins", "__builtin__"):
-        admitted |= {(module, kind.__name__): kind for kind in plain}
-    for package in ("numpy.core", "numpy._core"):
-        admitted[f"{package}.multiarray", "_reconstruct"] = multiarray._reconstruct
-        admitted[f"{package}.multiarray", "scalar"] = multiarray.scalar
-        admitted[f"{package}.numeric", "_frombuffer"] = numeric._frombuffer
-    return admitted
-
-
-class _Unpickler(pickle.Unpickler):
-    """An unpickler that hands out what a fixed list names, and imports nothing."""
-
-    admitted = _admitted()
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return self.admitted[module, name]
-        except KeyError:
-            raise _ForbiddenError(f"{module}.{name}") from None
-
-
-class _ForbiddenError(pickle.UnpicklingError):
-    pass
-
-
 def _unpickle(path: Path) -> Any:
     try:
-        with path.open("rb") as file:
-            return _Unpickler(file, encoding="latin1").load()
-    except _ForbiddenError as error:
+        return pickles.loads(path.read_bytes(), _allowed(path))
+    except pickles.ForbiddenError as error:
         raise CorpusError(
-            f"{path}: the pickle asks for {error}, which is neither a plain container nor a NumPy array, "
-            "and could "
-            f"run code. If you trust where it comes from, {_MEND} yourself"
+            f"{path}: the pickle asks for {error}, which is neither a plain container nor an array of "
+            f"numbers or text, and could run code. If you trust where it comes from, {_MEND} yourself"
         ) from error
-    except Exception as error:  # a broken pickle can fail in any way
+    except pickles.TooLargeError as error:
+        raise CorpusError(
+            f"{path}: {error}, more than features are. If you trust where it comes from, {_MEND}"
+        ) from error
+    except pickles.BrokenError as error:
         raise CorpusError(f"{path}: corrupt or truncated pickle ({error}); fetch it again") from error
 
 
@@ -418,22 +589,37 @@ def _of_pickle(path: Path, utterances: pd.DataFrame, content: Any, part: Any, fi
     if any(key in known for key in inner):
         return {str(key): value for key, value in inner.items()}
     for key, turns in part.items():
-        if not isinstance(turns, Mapping | list | tuple | np.ndarray):
-            raise CorpusError(f"{path}: {key!r} is a {_describe(turns)}, not a dialogue's vectors; {_MEND}")
+        if not (isinstance(turns, Mapping) or _is_sequence(turns)):
+            raise CorpusError(
+                f"{path}: {_short(key)} is a {_describe(turns)}, not a dialogue's vectors; {_MEND}"
+            )
+    # A dialogue may be a dict from position to vector.
+    dialogues = {key: _in_order(path, key, turns) for key, turns in part.items()}
     vectors: Vectors = {}
     ids = content[0] if isinstance(content, list | tuple) and content else None
     if isinstance(ids, Mapping) and ids.keys() >= part.keys() and _speak_of(ids, known):
-        for dialogue, values in part.items():
-            _same_length(path, dialogue, len(values), len(ids[dialogue]), "its list of ids")
-            vectors.update(zip(map(str, ids[dialogue]), values, strict=True))
+        for dialogue, values in dialogues.items():
+            names = ids[dialogue] if _is_sequence(ids[dialogue]) else []
+            _same_length(path, dialogue, len(values), len(names), "its list of ids")
+            vectors.update(zip(map(str, names), values, strict=True))
         return vectors
-    # A dialogue as a dict from position to vector.
-    dialogues = {
-        key: [turns[position] for position in sorted(turns)] if isinstance(turns, Mapping) else turns
-        for key, turns in part.items()
-    }
     # IEMOCAP's feature files do not keep the order of start times everywhere, but one of their own.
     return _by_position(path, dialogues, utterances, community()["order"])
+
+
+def _in_order(path: Path, dialogue: Any, turns: Any) -> Any:
+    if not isinstance(turns, Mapping):
+        return turns
+    try:
+        return [turns[position] for position in sorted(turns)]
+    except TypeError as error:
+        raise CorpusError(
+            f"{path}: dialogue {_short(dialogue)} has positions of several kinds ({error}); {_MEND}"
+        ) from error
+
+
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 def _speak_of(ids: Mapping[Any, Any], known: set[str]) -> bool:
@@ -473,17 +659,23 @@ def _part(path: Path, content: Any, modality: str, field: Field) -> tuple[str, A
 def _first_value(field: Any, kind: type | None) -> bool:
     """Whether a field's first utterance has a value of a kind, or, for None, a vector of numbers."""
     values = next(iter(field.values()), ()) if isinstance(field, Mapping) else ()
-    first = next(iter(values), None) if isinstance(values, list | tuple | np.ndarray) else None
+    first = next(iter(values), None) if _is_sequence(values) else None
     if kind is not None:
         return isinstance(first, kind)
-    return isinstance(first, list | tuple | np.ndarray) and np.ndim(first) == 1 and np.size(first) > 1
+    return first is not None and _is_sequence(first) and len(first) > 1 and not any(map(_is_sequence, first))
+
+
+def _short(key: Any) -> str:
+    """A name that a file gives, for a message."""
+    return repr(key if not isinstance(key, str | bytes) else key[:_LONGEST_NAME])
 
 
 def _describe(value: Any) -> str:
     if isinstance(value, Mapping) and value:
         inner = next(iter(value.values()))
         return f"dict of {len(value)} {type(inner).__name__}"
-    return f"{type(value).__name__} of {len(value)}" if hasattr(value, "__len__") else type(value).__name__
+    counted = hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0
+    return f"{type(value).__name__} of {len(value)}" if counted else type(value).__name__
 
 
 def _list(content: Any) -> str:
@@ -495,7 +687,7 @@ def _list(content: Any) -> str:
     else:
         return f"a {type(content).__name__}"
     more = f", and {len(items) - 15} more" if len(items) > 15 else ""
-    return ", ".join(f"{key!r}: {_describe(value)}" for key, value in items[:15]) + more
+    return ", ".join(f"{_short(key)}: {_describe(value)}" for key, value in items[:15]) + more
 
 
 # The join by dialogue and position
@@ -504,9 +696,9 @@ def _list(content: Any) -> str:
 def _same_length(path: Path, dialogue: Any, there: int, here: int, whose: str) -> None:
     if there != here:
         raise CorpusError(
-            f"{path}: dialogue {dialogue} has {there} utterances in it and {here} in {whose}; a join by "
-            "position "
-            "would mix them up. Use the protocol the file was made for, or a file with utterance ids"
+            f"{path}: dialogue {str(dialogue)[:_LONGEST_NAME]} has {there} utterances in it and {here} in "
+            f"{whose}; a join by position would mix them up. Use the protocol the file was "
+            "made for, or a file with utterance ids"
         )
 
 

@@ -203,7 +203,7 @@ def _published(
 
     # What others published counts positions as the release does, with what was dropped here.
     released = leaks.as_released(utterances, card.get("dropped", []))
-    read = published.read(file, released, modality, parameters.field)
+    read = published.read_apart(file, released, modality, parameters.field)
     table = read.set_index("utterance_id").loc[utterances["utterance_id"]].reset_index()
     extractor = {
         "name": f"published:{file.name}",
