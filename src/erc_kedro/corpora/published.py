@@ -30,6 +30,7 @@ they hold is compared with what is allowed before it is read.
 import contextlib
 import hashlib
 import math
+import os
 import re
 import signal
 import zipfile
@@ -50,7 +51,7 @@ from pyarrow import types
 
 from erc_kedro.corpora import CorpusError, pickles
 from erc_kedro.corpora.iemocap import community
-from erc_kedro.processes import end_with_parent
+from erc_kedro.processes import end_with
 from erc_kedro.sentences import few
 
 _MELD_OFFSETS = {"train": 0, "dev": 1039, "test": 1153}
@@ -182,7 +183,10 @@ def read_apart(path: Path, utterances: pd.DataFrame, modality: str, field: Field
     ours, theirs = context.Pipe(duplex=False)
     memory = _MEMORY + 2 * _allowed(path) if size else _MEMORY
     reader = context.Process(
-        target=_send, args=(theirs, memory, path, needed, modality, field), env=_FRUGAL, daemon=True
+        target=_send,
+        args=(theirs, os.getpid(), memory, path, needed, modality, field),
+        env=_FRUGAL,
+        daemon=True,
     )
     reader.start()
     theirs.close()
@@ -204,9 +208,9 @@ def read_apart(path: Path, utterances: pd.DataFrame, modality: str, field: Field
     return table
 
 
-def _send(answer: Any, memory: int, path: Path, *arguments: Any) -> None:
+def _send(answer: Any, parent: int, memory: int, path: Path, *arguments: Any) -> None:
     """Read, and send the table or why not."""
-    end_with_parent()
+    end_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever waits for the answer ends this process
     pyarrow.set_cpu_count(1)
     with contextlib.suppress(ImportError, ValueError, OSError):  # where there is no such limit
