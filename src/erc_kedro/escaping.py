@@ -7,9 +7,10 @@ import csv
 import logging
 import re
 import unicodedata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Signs that nobody sees and that do something: controls (but tab and line feed), line and paragraph
 # separators, those that turn the direction of writing, byte-order marks, and halves of characters, which no
@@ -111,13 +112,15 @@ def latex(text: object) -> str:
     )
 
 
-def csv_text(table: pd.DataFrame, index: bool = False) -> str:
+def csv_text(table: "pd.DataFrame", index: bool = False) -> str:
     """The table as CSV that a spreadsheet may open: no cell of text is a formula to it.
 
     A cell of text, or a heading, whose first visible sign is one of ``= + - @`` (or one of their wide forms)
     gets an apostrophe before it, unless it is a number. Control characters but line ends are made visible.
     Columns of numbers stay as they are.
     """
+    import pandas as pd
+
     if index:
         table = table.reset_index()
     columns = [table.iloc[:, at] for at in range(table.shape[1])]
