@@ -66,7 +66,7 @@ viz: setup  ## Kedro-Viz on 127.0.0.1
 STUDIES ?= $(if $(filter demo,$(ENV)),data/demo,data)/06_models/tuning/journal.log
 
 tune-dashboard: setup  ## hyperparameter studies in optuna-dashboard on 127.0.0.1
-	@test -n "$(findstring ://,$(STUDIES))" -o -f "$(STUDIES)" || { echo "$(STUDIES) does not exist yet; kedro run --pipeline=tune makes it (ENV=demo for the embedded corpora)"; exit 1; }
+	@test -n "$(findstring ://,$(STUDIES))" -o -f "$(STUDIES)" || { echo "$(STUDIES) does not exist yet; kedro run --env=$(ENV) --pipeline=tune makes it"; exit 1; }
 	@echo "optuna-dashboard: http://127.0.0.1:$(PORT_TUNE)/dashboard   ($(STUDIES); Ctrl-C ends it)"
 	@$(BIN)/python -m erc_kedro.servers studies --port $(PORT_TUNE) "$(STUDIES)"
 
