@@ -147,7 +147,7 @@ def test_a_second_writer_waits_and_says_for_whom(tmp_path, caplog):
     # Killed outright, it holds nothing any more.
     with held([target, tmp_path / "other"]):
         assert holder.wait() == -signal.SIGKILL
-    assert f"held by `kedro run --pipeline=train` (process {holder.pid}" in caplog.text
+    assert f"being written by `kedro run --pipeline=train` (process {holder.pid}" in caplog.text
     assert str(target) in caplog.text
     with held([target]):
         caplog.clear()

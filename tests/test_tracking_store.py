@@ -162,9 +162,16 @@ def test_a_server_that_is_down_is_said_in_one_sentence(hangs, monkeypatch):
     said = str(down.value)
     assert f"127.0.0.1:{address.rpartition(':')[2]}: " in said
     assert "start that server" in said
-    assert "leave mlflow.uri empty" in said
+    assert "--params=mlflow.uri=" in said
     assert "secret" not in said
     assert "\n" not in said
+
+
+def test_an_address_of_no_kind_of_store_is_said():
+    with pytest.raises(
+        TrackingError, match=r"foo://bar: no store that MLflow knows; write sqlite:///mlflow\.db"
+    ):
+        tracking.start("foo://bar", "e", "root", {}, {})
 
 
 def test_a_server_keeps_artifacts_and_a_file_has_them_beside(tmp_path):

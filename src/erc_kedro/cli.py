@@ -15,7 +15,9 @@ from types import TracebackType
 from typing import Any
 
 import click
+import yaml
 from kedro.framework.cli import project, utils
+from kedro.framework.project import LOGGING
 from kedro.utils import find_kedro_project
 
 from erc_kedro.errors import PlainError
@@ -91,6 +93,17 @@ def print_plainly(kind: type[BaseException], error: BaseException, trace: Traceb
 
 sys.excepthook = print_plainly
 
+
+def _log_as_in_the_project() -> None:
+    """Kedro looks for logging.yml in the folder that a run starts in alone."""
+    here = Path.cwd()
+    root = find_kedro_project(here)
+    own = root / "conf" / "logging.yml" if root else None
+    if root != here and own and own.exists() and "KEDRO_LOGGING_CONFIG" not in os.environ:
+        LOGGING.configure(yaml.safe_load(own.read_text("utf-8")))
+
+
+_log_as_in_the_project()
 run = project.run
 for _option in run.params:
     if _option.name == "params":

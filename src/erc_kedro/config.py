@@ -196,6 +196,11 @@ class ErcConfigLoader(OmegaConfigLoader):
                 f"{self.conf_source}: no configuration is there; run inside the project, or say where it is "
                 "with --conf-source=FOLDER, or the archive that `kedro package` makes of it"
             )
+        if self._protocol == "file" and self.env and not (Path(self.conf_source) / self.env).is_dir():
+            there = sorted(path.name for path in Path(self.conf_source).iterdir() if path.is_dir())
+            raise ConfigError(
+                f"--env={self.env}: {self.conf_source} has {', '.join(there)}; name one of them"
+            )
 
     @property
     def chosen_env(self) -> str:

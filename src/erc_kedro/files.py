@@ -98,8 +98,13 @@ def held(paths: list[Path]) -> Iterator[None]:
                 try:
                     locks.enter_context(lock.acquire(timeout=0))
                 except Timeout:
-                    logger.warning("%s is held by %s; waiting for it (Ctrl-C ends)", path, _by(lock_path))
+                    logger.warning(
+                        "%s is being written by %s; waiting until that is done (Ctrl-C ends this run alone)",
+                        path,
+                        _by(lock_path),
+                    )
                     locks.enter_context(lock.acquire(poll_interval=0.2))
+                    logger.info("%s is free, going on", path)
         yield
 
 

@@ -306,9 +306,9 @@ def test_of_two_trainings_of_one_experiment_the_second_waits_and_takes_up(demo_c
     running = [demo_copy.start(*words) for _ in range(2)]
     said = [process.communicate(timeout=300)[0] for process in running]
     assert [process.returncode for process in running] == [0, 0], "\n".join(said)
-    [waited] = [number for number, text in enumerate(said) if "waiting for it" in text]
+    [waited] = [number for number, text in enumerate(said) if "waiting until that is done" in text]
     holder = running[1 - waited].pid
-    assert f"is held by `kedro {' '.join(words)}` (process {holder}, since " in said[waited]
+    assert f"is being written by `kedro {' '.join(words)}` (process {holder}, since " in said[waited]
     seeds = [run for run in demo_copy.runs() if run.data.tags["level"] == "seed"]
     assert sorted(run.data.tags["taken_up"] for run in seeds) == ["done", "done", "no", "no"]
     # Another experiment is another output: nobody waits for it.
@@ -317,4 +317,4 @@ def test_of_two_trainings_of_one_experiment_the_second_waits_and_takes_up(demo_c
     for process in (other, third):
         text, _ = process.communicate(timeout=300)
         assert process.returncode == 0, text
-        assert "waiting for it" not in text
+        assert "waiting until that is done" not in text

@@ -39,12 +39,26 @@ IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOU
 # They announce each step of a migration, print what is said better here, and tell of every retry.
 LOUD = {"alembic": logging.WARNING, "mlflow.store.db.utils": logging.CRITICAL, "urllib3": logging.ERROR}
 
-WITHOUT = "leave mlflow.uri empty in conf/local/globals.yml to run without tracking"
+WITHOUT = "run without tracking (--params=mlflow.uri= or an empty mlflow.uri in globals.yml)"
 MENDS = {
     "locked": "another program is writing to it: end that (`fuser -v` with the file's name says which)",
     "readonly|unable to open|denied|Read-only|No such": "its file and folder must be writable by you",
     "disk is full|No space": "make room on its disk",
     "not a database|malformed": "move the file away, and the next run makes a new one",
+}
+
+SCHEMES = {
+    "sqlite",
+    "postgresql",
+    "mysql",
+    "mssql",
+    "http",
+    "https",
+    "databricks",
+    "databricks-uc",
+    "uc",
+    "file",
+    "",
 }
 
 _clients: dict[str, "MlflowClient"] = {}
@@ -63,6 +77,11 @@ def connect(uri: str) -> "MlflowClient":
     if uri not in _clients:
         for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
+        if urlsplit(uri).scheme.partition("+")[0] not in SCHEMES:
+            raise TrackingError(
+                f"{shown(uri)}: no store that MLflow knows; write sqlite:///mlflow.db or the address of a "
+                f"server, such as http://127.0.0.1:5000, or {WITHOUT}"
+            )
         # Asked before MLflow is imported, which takes seconds.
         _refuse_silent(uri)
         prepare(uri)
