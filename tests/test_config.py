@@ -83,7 +83,7 @@ def test_an_unknown_experiment_is_refused_with_the_known_ones():
 
 def test_an_environment_that_is_not_there_is_refused_with_those_that_are():
     try:
-        with pytest.raises(ConfigError, match="--env=nope: .* has base, demo, local"):
+        with pytest.raises(ConfigError, match=r"--env=nope: .* has base, demo, local"):
             ErcConfigLoader(str(ROOT / "conf"), env="nope", base_env="base", default_run_env="local")
     finally:
         ErcConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="local")
