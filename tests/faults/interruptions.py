@@ -136,6 +136,8 @@ class Project:
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # A shell that starts this in the background has its children ignore Ctrl-C.
+                preexec_fn=_heed_interruptions,
             )
 
     def run(self, words: list[str]) -> bool:
@@ -146,6 +148,10 @@ class Project:
         """The last lines that runs printed."""
         lines = (self.folder / "said.log").read_text("utf-8", errors="replace").splitlines()
         return " | ".join(line for line in lines[-4:] if line.strip())[-500:]
+
+
+def _heed_interruptions() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def contents(project: Project) -> dict[str, str]:
@@ -370,6 +376,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=50)
     parser.add_argument("--together", type=int, default=20)
     parser.add_argument("--pipelines", default=",".join(RUNS))
+    parser.add_argument("--minutes", type=float, default=600)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     draw = random.Random(asked.seed)
@@ -382,16 +389,24 @@ def main() -> None:
         kills, signals, pairs = (
             _shares(total, lasting) for total in (asked.kills, asked.signals, asked.pairs)
         )
-        for name, trials in every.items():
+        todo: list[tuple[str, list[str]]] = []
+        for name in names:
             ways = ["SIGKILL"] * (kills[name] if asked.kills else 0)
             for _ in range(signals[name] if asked.signals else 0):
                 ways.append(f"{draw.choice(['SIGINT', 'SIGTERM'])} {draw.choice(['alone', 'group'])}")
             draw.shuffle(ways)
-            for first in range(0, len(ways), CHAIN):
-                trials.interrupted(ways[first : first + CHAIN])
-            for _ in range(pairs[name] if asked.pairs else 0):
-                trials.paired()
-            print(_table({name: trials.count}).splitlines()[2], flush=True)
+            todo += [(name, ways[first : first + CHAIN]) for first in range(0, len(ways), CHAIN)]
+            todo += [(name, [])] * (pairs[name] if asked.pairs else 0)
+        draw.shuffle(todo)
+        until = time.monotonic() + 60 * asked.minutes
+        for name, ways in todo:
+            if time.monotonic() > until:
+                print(f"{asked.minutes} minutes are over")
+                break
+            if ways:
+                every[name].interrupted(ways)
+            else:
+                every[name].paired()
         print(_table({name: trials.count for name, trials in every.items()}))
         if asked.together:
             statuses = together(
