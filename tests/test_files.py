@@ -128,6 +128,17 @@ def test_another_error_stays_what_it_was(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("takes", [held, replacing], ids=["lock", "file"])
+def test_what_lies_in_the_way_is_said_in_a_sentence(tmp_path, takes):
+    (tmp_path / "folder").mkdir()
+    for blocked in (tmp_path / "folder" / LOCKS, tmp_path / "file"):
+        blocked.write_text("in the way")
+    target = tmp_path / "folder/x" if takes is held else tmp_path / "file/x"
+    said = f"{re.escape(str(target))} cannot be written: .*Move away"
+    with pytest.raises(PlainError, match=said), takes([target] if takes is held else target):
+        pass
+
+
 HOLD = """
 import sys, time
 from pathlib import Path
