@@ -57,6 +57,10 @@ def test_an_interrupted_run_ends_in_mlflow_while_its_store_can_be_found(run, mon
     assert Path.cwd() == tmp_path
 
 
+def _nothing():
+    return {}
+
+
 @pytest.mark.parametrize("ends", [KeyboardInterrupt, SystemExit, PlainError("refused by a later hook")])
 def test_however_a_run_ends_its_outputs_are_free(run, tmp_path, ends):
     """A notebook whose run was stopped kept every other run waiting for as long as it was open."""
@@ -66,7 +70,8 @@ def test_however_a_run_ends_its_outputs_are_free(run, tmp_path, ends):
         for hooks in session._hook_manager.get_plugins():
             if isinstance(hooks, LockHooks):
                 hooks.before_pipeline_run(
-                    pipeline=Pipeline([node(lambda: {}, None, "table")]), catalog=DataCatalog({"table": table})
+                    pipeline=Pipeline([node(_nothing, None, "table")]),
+                    catalog=DataCatalog({"table": table}),
                 )
         with pytest.raises(Timeout):
             FileLock(tmp_path / LOCKS / "table.json", timeout=0).acquire()
