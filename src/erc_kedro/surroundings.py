@@ -88,7 +88,7 @@ def explained(error: BaseException, writes: Path | None = None) -> str | None:
             )
         if number in (errno.EROFS, errno.EACCES, errno.EPERM) and path is not None:
             return f"{path}: {os.strerror(number)}. {_OPEN_UP}"
-        if number in _IN_THE_WAY and writes is not None:
+        if isinstance(one, OSError) and number in _IN_THE_WAY and writes is not None:
             return (
                 f"{writes} cannot be written: {one.filename or writes}: {os.strerror(number)}. "
                 "Move away what lies there, and run again"
