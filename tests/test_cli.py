@@ -33,6 +33,7 @@ def context():
         ("runs=[056e8697, 12345678],seeds=2", {"runs": ["056e8697", "12345678"], "seeds": 2}),
         ("seeds=2,runs=056e8697", {"runs": ["056e8697"], "seeds": 2}),
         ("runs=[meld full]", {"runs": ["meld full"]}),
+        ("runs=[it's mine]", {"runs": ["it's mine"]}),
         ("runs=[]", {"runs": []}),
         ("a=1,b=x=y", {"a": 1, "b": "x=y"}),
     ],
@@ -46,6 +47,12 @@ def test_an_item_without_a_value_is_named(context):
     option = click.Option(["--params"])
     with pytest.raises(click.UsageError, match="`no_gates` must be `key=value`"):
         split_parameters(context, option, "experiments=[full],no_gates")
+
+
+@pytest.mark.parametrize("typed", ["experiments=[full", "experiments=[full}", "x=[a,b]]", "x=[\0]"])
+def test_a_list_that_cannot_be_read_is_a_sentence(context, typed):
+    with pytest.raises(click.UsageError, match="Invalid format of `params` option"):
+        split_parameters(context, click.Option(["--params"]), typed)
 
 
 def test_paths_typed_in_a_subfolder_are_of_that_folder(context, tmp_path, monkeypatch):

@@ -125,7 +125,17 @@ def test_an_experiment_s_file_cannot_name_a_folder_elsewhere(configured, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "corpora", ["[train]", "[cache]", "[nul]", f"[{'x' * 300}]", "[meld, meld]", '["../x"]']
+    "corpora",
+    [
+        "[train]",
+        "[cache]",
+        "[nul]",
+        f"[{'x' * 300}]",
+        "[meld, meld]",
+        '["../x"]',
+        "[comparison]",
+        "[meld_features, meld]",
+    ],
 )
 def test_corpora_have_names_of_folders_of_their_own(tmp_path, corpora):
     for env in ("base", "local"):

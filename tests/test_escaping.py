@@ -3,6 +3,7 @@
 import csv
 import io
 import logging
+import re
 
 import pandas as pd
 import pytest
@@ -19,6 +20,15 @@ def test_no_cell_of_text_is_a_formula(text):
     assert rows[0][0].startswith("'")
     assert rows[1] == [rows[0][0], "-0.5"]
     assert rows[2] == ["plain", "2.0"]
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "\n", "; "])
+def test_no_cell_becomes_a_formula_where_cells_are_parted_elsewhere(separator):
+    """Many spreadsheets part cells at semicolons and tabs, within a comma's quotes, too."""
+    made = csv_text(pd.DataFrame({"n": [1], "text": [f"a{separator}=1+1{separator}-b"]}))
+    for cell in re.split(r"[,;\t\n]", made):
+        assert not cell.lstrip().startswith(("=", "+", "-", "@")), cell
+    assert csv_text(pd.DataFrame({"text": ["a; b-c; d"]})).splitlines()[1] == "a; b-c; d"
 
 
 def test_numbers_and_gaps_stay_what_they_are_and_the_index_is_made_safe_too():

@@ -38,7 +38,8 @@ def _write_and_read(folder, number):
 def test_what_many_write_at_once_is_never_torn(tmp_path):
     with ThreadPoolExecutor(2) as threads:
         beside = [threads.submit(_write_and_read, tmp_path, number) for number in (1, 2)]
-        with get_context("fork").Pool(2) as pool:
+        # Forked beside threads that write, a process may inherit a lock that nobody opens again.
+        with get_context("spawn").Pool(2) as pool:
             torn = pool.starmap(_write_and_read, [(tmp_path, number) for number in (3, 4)])
         torn += [one.result() for one in beside]
     assert sum(torn) == 0
@@ -126,6 +127,51 @@ def test_another_error_stays_what_it_was(tmp_path):
     with pytest.raises(FileNotFoundError, match="of the writer"), replacing(tmp_path / "x"):
         raise FileNotFoundError(errno.ENOENT, "of the writer")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_replaced_whole_wherever_its_writer_is_killed(tmp_path):
+    """Killed while it removed the earlier one, the demo left a part of it, and then took that for foreign."""
+    script = """
+import os, shutil, signal, sys
+from pathlib import Path
+from erc_kedro.files import replacing_folder
+def killed(event, arguments):
+    # The audit events of what replaces and removes.
+    if event in ("os.rename", "os.rmdir", "os.remove", "shutil.rmtree"):
+        killed.left -= 1
+        if killed.left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+killed.left = int(sys.argv[2])
+with replacing_folder(Path(sys.argv[1])) as beside:
+    for name in "ab":
+        (beside / name).write_text(sys.argv[2])
+    sys.addaudithook(killed)
+"""
+    target = tmp_path / "corpora"
+    ends = []
+    for steps in range(20):
+        ran = subprocess.run([sys.executable, "-c", script, str(target), str(steps)], check=False)
+        ends.append(ran.returncode)
+        if target.exists():
+            texts = [(target / name).read_text() for name in "ab"]
+            assert texts[0] == texts[1]
+            assert len(list(target.iterdir())) == 2
+        if ran.returncode == 0:
+            break
+    assert set(ends[:-1]) == {-signal.SIGKILL}
+    assert ends[-1] == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"corpora", LOCKS}
+
+
+@pytest.mark.parametrize("takes", [held, replacing], ids=["lock", "file"])
+def test_what_lies_in_the_way_is_said_in_a_sentence(tmp_path, takes):
+    (tmp_path / "folder").mkdir()
+    for blocked in (tmp_path / "folder" / LOCKS, tmp_path / "file"):
+        blocked.write_text("in the way")
+    target = tmp_path / "folder/x" if takes is held else tmp_path / "file/x"
+    said = f"{re.escape(str(target))} cannot be written: .*Move away"
+    with pytest.raises(PlainError, match=said), takes([target] if takes is held else target):
+        pass
 
 
 HOLD = """

@@ -105,3 +105,24 @@ except KeyboardInterrupt:
 """
     ran = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, timeout=20)
     assert ran.returncode == status, ran.stderr
+
+
+@SIGNALS
+def test_an_interruption_ends_the_run_it_was_for_and_nothing_later(number, status):
+    """A notebook goes on after a run that was stopped in it; what it does next was ended at once."""
+    script = f"""
+import signal
+from erc_kedro import processes, progress
+processes.hear_interruptions()
+try:
+    signal.raise_signal({int(number)})
+except BaseException:
+    processes.hear_no_more()
+with progress.bar(2, "Working", "step") as bar:
+    bar.update()
+signal.raise_signal({int(number)})
+"""
+    ran = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, timeout=20)
+    assert b"1/2" in ran.stderr, ran.stderr
+    # Python's own handling is back.
+    assert ran.returncode == -number

@@ -4,13 +4,19 @@ import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 from kedro.framework import project
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline, node
+from kedro_datasets.json import JSONDataset
 
 from erc_kedro import tracking
 from erc_kedro.config import ConfigError, ErcConfigLoader
 from erc_kedro.errors import PlainError
+from erc_kedro.files import LOCKS
+from erc_kedro.hooks import LockHooks
 from erc_kedro.session import ProjectSession
 from erc_kedro.settings import CONFIG_LOADER_ARGS
 
@@ -49,6 +55,31 @@ def test_an_interrupted_run_ends_in_mlflow_while_its_store_can_be_found(run, mon
         run(interrupted)
     assert ended == [("KILLED", ROOT)]
     assert Path.cwd() == tmp_path
+
+
+def _nothing():
+    return {}
+
+
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, SystemExit, PlainError("refused by a later hook")])
+def test_however_a_run_ends_its_outputs_are_free(run, tmp_path, ends):
+    """A notebook whose run was stopped kept every other run waiting for as long as it was open."""
+    table = JSONDataset(filepath=str(tmp_path / "table.json"))
+
+    def stopped(session, **asked):
+        for hooks in session._hook_manager.get_plugins():
+            if isinstance(hooks, LockHooks):
+                hooks.before_pipeline_run(
+                    pipeline=Pipeline([node(_nothing, None, "table")]),
+                    catalog=DataCatalog({"table": table}),
+                )
+        with pytest.raises(Timeout):
+            FileLock(tmp_path / LOCKS / "table.json", timeout=0).acquire()
+        raise ends
+
+    with pytest.raises(ends if isinstance(ends, type) else PlainError):
+        run(stopped)
+    FileLock(tmp_path / LOCKS / "table.json", timeout=0).acquire().lock.release()
 
 
 def test_a_second_session_has_the_pipelines_of_its_own_corpora(run, tmp_path):

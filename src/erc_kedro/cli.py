@@ -21,7 +21,7 @@ from kedro.framework.project import LOGGING
 from kedro.utils import find_kedro_project
 
 from erc_kedro.errors import PlainError
-from erc_kedro.escaping import visible
+from erc_kedro.escaping import line, visible
 
 
 @click.group(name="erc-kedro")
@@ -44,12 +44,17 @@ def _split(context: click.Context, option: Any, value: Any) -> Any:
     if not isinstance(value, str) or not re.search(r"\[|\bruns=", value):
         return utils._split_params(context, option, value)
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     items = [item.strip() for item in re.split(r",(?![^\[]*\])", value) if item.strip()]
     for item in items:
         if not re.match(r"[^=\s]+\s*=", item):
             context.fail(f"Invalid format of `{option.name}` option: Item `{item}` must be `key=value`.")
-    return OmegaConf.to_container(OmegaConf.from_dotlist([_quoted(item) for item in items]))
+    try:
+        return OmegaConf.to_container(OmegaConf.from_dotlist([_quoted(item) for item in items]))
+    except (YAMLError, OmegaConfBaseException) as error:
+        context.fail(f"Invalid format of `{option.name}` option: {visible(value)!r} ({line(error, 200)}).")
 
 
 def _quoted(item: str) -> str:
@@ -57,7 +62,11 @@ def _quoted(item: str) -> str:
     key, _, names = item.partition("=")
     if key.strip() != "runs":
         return item
-    quoted = (f"'{name.strip()}'" for name in names.strip(" []").split(",") if name.strip())
+    quoted = (
+        "'{}'".format(name.strip().replace("'", "''"))
+        for name in names.strip(" []").split(",")
+        if name.strip()
+    )
     return f"runs=[{','.join(quoted)}]"
 
 

@@ -19,7 +19,20 @@ from erc_kedro.escaping import line
 
 STAGES = ("ingestion", "finetune", "features", "train", "compare", "tune")
 # Folders beside those of corpora and experiments, and keys beside theirs in parameters.
-_NO_CORPUS = {*STAGES, "cache", "encoders", "tuning", "experiment", "experiments", "runs", "seeds", "demo"}
+_NO_CORPUS = {
+    *STAGES,
+    "cache",
+    "encoders",
+    "tuning",
+    "experiment",
+    "experiments",
+    "runs",
+    "seeds",
+    "demo",
+    "comparison",
+}
+# How files of one corpus end that lie beside those of others: `meld_features.json` is of `meld`.
+_ENDINGS = ("features", "with_features", "history", "importances", "parallel", "slices", "front")
 _NO_EXPERIMENT = {"audit", "comparison", "encoders", "encoder_alone", "runs", "tuning"}
 _NAME = re.compile(r"\w[\w.-]*")
 # What Windows takes for devices, whatever follows.
@@ -65,6 +78,12 @@ def active_corpora() -> list[str]:
             raise ConfigError(
                 f"{loader.conf_source}: globals.yml: corpora: {corpus} is there twice; name each once"
             )
+        for other in corpora:
+            if corpus in {f"{other}_{ending}" for ending in _ENDINGS}:
+                raise ConfigError(
+                    f"{loader.conf_source}: globals.yml: corpora: files of {corpus} would be called as some "
+                    f"of {other}; choose another name"
+                )
     return corpora
 
 

@@ -53,6 +53,8 @@ _LATEX = {
 _SET = re.compile("(?:[\x20-\x7e‘’“”–—…•†‡€]|(?![«»ÐÞðþĄąĐđĘęĮįĦħŊŋŦŧŲųĸŉĿŀ\xa0\xad])[\xa1-\u017e])")
 
 _FORMULAS = ("=", "+", "-", "@")
+# The beginning of another cell to a spreadsheet that parts them at semicolons or tabs, quotes or not.
+_PARTED = re.compile(r"(?<=[;\t\n])(?=[^\S\t\n]*[=+\-@＝＋－＠﹢﹣﹦﹫])")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
@@ -116,8 +118,9 @@ def csv_text(table: "pd.DataFrame", index: bool = False) -> str:
     """The table as CSV that a spreadsheet may open: no cell of text is a formula to it.
 
     A cell of text, or a heading, whose first visible sign is one of ``= + - @`` (or one of their wide forms)
-    gets an apostrophe before it, unless it is a number. Control characters but line ends are made visible.
-    Columns of numbers stay as they are.
+    gets an apostrophe before it, unless it is a number; and so does such a sign within it, after what some
+    spreadsheets take for the end of a cell (a semicolon, a tab, a line end). Control characters but line ends
+    are made visible. Columns of numbers stay as they are.
     """
     import pandas as pd
 
@@ -137,6 +140,7 @@ def _cell(value: Any) -> Any:
     first = next((char for char in text if not _passed_over(char)), "")
     formula = unicodedata.normalize("NFKC", first)[:1] in _FORMULAS and not _NUMBER.fullmatch(text)
     # Some programs strip a tab or a line end at the beginning, and then take what follows.
+    text = _PARTED.sub("'", text)
     return f"'{text}" if formula or text[:1] in ("\t", "\n") else text
 
 

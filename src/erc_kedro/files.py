@@ -10,9 +10,10 @@ import json
 import logging
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path)
-        beside = path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{next(_count)}.part")
+        beside = _beside(path)
         try:
             yield beside
             _to_disk(beside)
@@ -46,6 +47,35 @@ def replacing(path: Path) -> Iterator[Path]:
             _to_disk(path.parent)
         finally:
             beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """An empty folder beside ``path`` to fill, which takes its place if all goes well, and else is removed.
+
+    Killed in between, a run leaves the earlier folder, none, or the new one; never a part of one.
+
+    Raises:
+        PlainError: there is no space, or no permission.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        beside, before = _beside(path), _beside(path)
+        beside.mkdir()
+    try:
+        yield beside
+        with held([path]):
+            with suppress(FileNotFoundError):
+                path.rename(before)
+            beside.rename(path)
+    finally:
+        for left in (beside, before):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{next(_count)}.part")
 
 
 def _to_disk(path: Path) -> None:
@@ -71,7 +101,9 @@ def _sweep(path: Path) -> None:
                 gone = not processes.exists(int(pid))
             else:
                 gone = time.time() - entry.stat().st_mtime > _FORGOTTEN_S
-            if gone:
+            if gone and entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            elif gone:
                 os.unlink(entry.path)
         except FileNotFoundError:
             # Another process was faster.

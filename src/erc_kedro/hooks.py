@@ -136,8 +136,6 @@ class LockHooks:
     def before_pipeline_run(self, pipeline: Pipeline, catalog: Any) -> None:
         from erc_kedro import files
 
-        # A run of this process that was interrupted, as in a notebook, told nobody.
-        self._held.close()
         outputs = [catalog.get(name) for name in sorted(pipeline.all_outputs())]
         paths = [
             Path(path)
@@ -149,10 +147,14 @@ class LockHooks:
 
     @hook_impl
     def after_pipeline_run(self) -> None:
-        self._held.close()
+        self.release()
 
     @hook_impl
     def on_pipeline_error(self) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Gives back what the run held, however it ended; a second call does nothing."""
         self._held.close()
 
 

@@ -117,6 +117,19 @@ def hear_interruptions() -> None:
         sys.unraisablehook = _raise_again
 
 
+def hear_no_more() -> None:
+    """From now on signals do what they did before :func:`hear_interruptions`, and the last one is over.
+
+    Where a run ends and its process goes on, as in a notebook, it must not end what is done there later.
+    """
+    global _interruption
+    _interruption = None
+    if threading.current_thread() is threading.main_thread():
+        for number, before in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+            if signal.getsignal(number) is _interrupt:
+                signal.signal(number, before)
+
+
 def heed() -> None:
     """Ends a process that was told to end and went on, since a library caught the exception."""
     if _interruption is not None and threading.current_thread() is threading.main_thread():

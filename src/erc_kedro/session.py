@@ -8,9 +8,10 @@ from typing import Any
 from kedro.framework import project
 from kedro.framework.session import KedroSession
 
-from erc_kedro import pipelines, surroundings
+from erc_kedro import pipelines, processes, surroundings
 from erc_kedro.config import ConfigError
 from erc_kedro.errors import PlainError
+from erc_kedro.hooks import LockHooks
 
 # Where Kedro refuses a name that was typed wrongly.
 _REFUSING = ("kedro.framework.session.session", "kedro.pipeline.pipeline")
@@ -40,6 +41,15 @@ class ProjectSession(KedroSession):
 
                 tracking.finish("KILLED")
                 raise
+            finally:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        # Kedro tells hooks neither of an interruption nor of what another hook refused.
+        for hooks in self._hook_manager.get_plugins():
+            if isinstance(hooks, LockHooks):
+                hooks.release()
+        processes.hear_no_more()
 
 
 def _check_names(names: list[str]) -> None:

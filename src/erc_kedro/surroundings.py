@@ -25,6 +25,8 @@ LOWER = {
     "tune": ("tune.workers", "train.batch_utterances", "train.model.hidden"),
     "reporting": ("train.threads",),
 }
+# Something else lies where a file or folder is to be.
+_IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 _NO_SPACE = ("no space left on device", "disk is full", "disk full", "disk quota exceeded")
 _NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory", "bad_alloc")
 # PyTorch's writer keeps no error number.
@@ -86,6 +88,11 @@ def explained(error: BaseException, writes: Path | None = None) -> str | None:
             )
         if number in (errno.EROFS, errno.EACCES, errno.EPERM) and path is not None:
             return f"{path}: {os.strerror(number)}. {_OPEN_UP}"
+        if isinstance(one, OSError) and number in _IN_THE_WAY and writes is not None:
+            return (
+                f"{writes} cannot be written: {one.filename or writes}: {os.strerror(number)}. "
+                "Move away what lies there, and run again"
+            )
         if (
             isinstance(one, MemoryError)
             or number == errno.ENOMEM

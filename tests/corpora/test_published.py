@@ -303,6 +303,16 @@ def test_parquet_by_id_with_absent_and_broken_rows(tmp_path: Path, talk: pd.Data
     assert all((vector == 0).all() for vector in read.loc[~read["present"], "vector"])
 
 
+def test_a_row_without_a_vector_is_an_absent_one(tmp_path: Path, talk: pd.DataFrame) -> None:
+    """An utterance that shows no face is often written so; it ended the corpus as of another length."""
+    table = pd.DataFrame({"utterance_id": list(EXPECTED), "vector": list(EXPECTED.values())})
+    table.at[0, "vector"] = None
+    table.to_parquet(tmp_path / "f.parquet")
+    read = published.read(tmp_path / "f.parquet", talk, "audio")
+    assert read["reason"].tolist() == ["not_in_file", *["ok"] * (len(talk) - 1)]
+    assert vectors(read) == dict(list(EXPECTED.items())[1:])
+
+
 def test_parquet_of_columns_by_dialogue_and_position(tmp_path: Path, talk: pd.DataFrame) -> None:
     table = talk[["dialogue_id", "position"]].assign(a=range(7), b=0.5).sample(frac=1, random_state=1)
     table.to_parquet(tmp_path / "f.parquet")

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -199,6 +200,28 @@ def test_a_file_that_kills_its_worker_is_named_and_the_rest_is_done(sounds, tmp_
     results = found["audio"][1]
     assert [r.reason for r in results] == ["ok", "ok", "unreadable", "ok"]
     assert "died" in results[2].detail
+
+
+def test_an_interruption_does_not_wait_for_a_file_that_is_read_apart(tmp_path, monkeypatch):
+    """After a worker died, files are read one by one; a kill waited for the whole of one."""
+    begun, over = tmp_path / "begun", tmp_path / "over"
+
+    def slow(*job):
+        begun.touch()
+        time.sleep(10)
+        over.touch()
+
+    def interrupt():
+        while not begun.exists():
+            time.sleep(0.05)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    monkeypatch.setattr(runner, "_numbered", slow)
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        runner._alone(None, None)
+    assert begun.exists()
+    assert not over.exists()
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_kept(sounds, tmp_path, monkeypatch, notes):

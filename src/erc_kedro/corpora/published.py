@@ -249,7 +249,7 @@ def _allow(path: Path, declared: int, verb: str = "says that it holds") -> None:
 
 def _align(path: Path, vectors: Vectors, utterances: pd.DataFrame) -> pd.DataFrame:
     ids = utterances["utterance_id"].tolist()
-    joined = {name: _vector(path, name, vectors[name]) for name in ids if name in vectors}
+    joined = {name: _vector(path, name, vectors[name]) for name in ids if vectors.get(name) is not None}
     if not joined:
         example = ", ".join(map(_short, list(vectors)[:3]))
         raise CorpusError(

@@ -9,8 +9,6 @@ three for more than four fifths (``erc_kedro.corpora.synthesis.emotions``).
 import csv
 import io
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -117,21 +115,14 @@ def write(
         raise CorpusError(
             f"{folder}: exists and has no SYNTHETIC.md; name another folder, or remove this one"
         )
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with files.replacing_folder(folder) as partial:
         for name in (".", "meld", "iemocap"):
-            (partial / name).mkdir(parents=True, exist_ok=True)
+            (partial / name).mkdir(exist_ok=True)
             (partial / name / "SYNTHETIC.md").write_text(_NOTICE, "utf-8", newline="\n")
         with parallel_config(backend="loky", **processes.tied()):
             broken = _write_meld(partial / "meld", seed, meld_dialogues, n_jobs)
             broken |= _write_iemocap(partial / "iemocap", seed, iemocap_dialogues_per_session, n_jobs)
         (partial / "broken.json").write_text(json.dumps(broken, indent=1) + "\n", "utf-8", newline="\n")
-        with files.held([folder]):
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _labels(

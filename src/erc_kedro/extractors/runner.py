@@ -272,12 +272,15 @@ def _workers(runner: RunnerParameters) -> int:
 
 def _alone(job: _Job, settings: Settings) -> Results:
     """A job in a process of its own, so that it can only end itself."""
-    with ProcessPoolExecutor(max_workers=1, **processes.tied()) as pool:
-        try:
-            return pool.submit(_numbered, 0, job, settings).result()[1]
-        except BrokenProcessPool:
-            ended = Result("unreadable", "the process that decoded it died", lasting=False)
-            return {(request.row, m): ended for request in job.requests for m in request.keys}
+    pool = ProcessPoolExecutor(max_workers=1, **processes.tied())
+    try:
+        return pool.submit(_numbered, 0, job, settings).result()[1]
+    except BrokenProcessPool:
+        ended = Result("unreadable", "the process that decoded it died", lasting=False)
+        return {(request.row, m): ended for request in job.requests for m in request.keys}
+    finally:
+        # An interruption must not wait for the rest of the file.
+        pool.shutdown(kill_workers=True)
 
 
 def _numbered(number: int, job: _Job, settings: Settings) -> tuple[int, Results]:
