@@ -81,6 +81,26 @@ def test_an_unknown_experiment_is_refused_with_the_known_ones():
         parameters(experiment="nonesuch")
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (
+            {"train": 5},
+            r"^train is '5', but has keys .* write train\.KEY, such as train\.seeds=VALUE",
+        ),
+        ({"meld": 5}, "^meld is '5'"),
+        ({"meld": {"finetune": [1]}}, r"^meld\.finetune is '\[1\]'"),
+        ({"compare": 3}, "^compare is '3'"),
+        ({"experiments": 5}, "^experiments is 5; write names of experiments"),
+        ({"experiments": [["full"]]}, "^experiments is"),
+        ({"compare": {"reference": ["full"]}}, r"^compare\.reference is"),
+    ],
+)
+def test_one_value_where_many_belong_is_refused_by_its_key(typed, said):
+    with pytest.raises(ConfigError, match=said):
+        parameters(**typed)
+
+
 def test_an_environment_that_is_not_there_is_refused_with_those_that_are():
     try:
         with pytest.raises(ConfigError, match=r"--env=nope: .* has base, demo, local"):

@@ -7,7 +7,7 @@ A stage's parameters are written once (``train:``) and refined, in this order, b
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,15 @@ from erc_kedro.errors import PlainError
 from erc_kedro.escaping import line
 
 STAGES = ("ingestion", "finetune", "features", "train", "compare", "tune")
+# A key of each, for messages.
+EXAMPLES = {
+    "ingestion": "raw",
+    "finetune": "epochs",
+    "features": "text",
+    "train": "seeds",
+    "compare": "draws",
+    "tune": "trials",
+}
 # Folders beside those of corpora and experiments, and keys beside theirs in parameters.
 _NO_CORPUS = {
     *STAGES,
@@ -173,16 +182,42 @@ def spelled_out(typed: Mapping[str, Any], corpora: list[str]) -> dict[str, Any]:
 def compared_experiments(parameters: Mapping[str, Any]) -> list[str]:
     """The experiments to compare, the reference first if it was not named."""
     named = parameters.get("experiments") or []
-    names = [named] if isinstance(named, str) else list(named)
+    names = [named] if isinstance(named, str) else named
     reference = (parameters.get("compare") or {}).get("reference")
+    for key, value in (("experiments", names), ("compare.reference", [reference or ""])):
+        if not isinstance(value, list) or any(isinstance(name, list | dict) for name in value):
+            raise ConfigError(f"{key} is {line(value, 60)}; write names of experiments")
+    names = [*names]
     if reference is not None and reference not in names:
         names.insert(0, reference)
     return list(dict.fromkeys(names))
 
 
 def _section(layer: Any, stage: str) -> Mapping[str, Any] | None:
-    section = layer.get(stage) if isinstance(layer, Mapping) else None
-    return section if isinstance(section, Mapping) else None
+    return (layer or {}).get(stage)
+
+
+def _check_kinds(layer: Any, where: str, corpora: Sequence[str]) -> None:
+    """Refuses one value where a mapping of many belongs.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+
+    def check(value: Any, key: str) -> None:
+        if value is not None and not isinstance(value, Mapping):
+            raise ConfigError(
+                f"{key} is {line(value, 60)!r}, but has keys of its own; write {key}.KEY, such as "
+                f"{key}.{EXAMPLES.get(key.rpartition('.')[2], 'train')}=VALUE"
+            )
+
+    check(layer, where)
+    prefix = f"{where}." if where != "parameters" else ""
+    for name in (*STAGES, *corpora):
+        check((layer or {}).get(name), f"{prefix}{name}")
+    for corpus in corpora:
+        for stage in STAGES:
+            check(((layer or {}).get(corpus) or {}).get(stage), f"{prefix}{corpus}.{stage}")
 
 
 def _same_tables(
@@ -226,10 +261,13 @@ class ErcConfigLoader(OmegaConfigLoader):
         return self.env or self.default_run_env
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        config = super().__getitem__(key)
         if key != "parameters":
-            return config
+            return super().__getitem__(key)
         corpora = active_corpora()
+        # OmegaConf would not say which key it cannot merge.
+        _check_kinds(self.runtime_params, "parameters", corpora)
+        config = super().__getitem__(key)
+        _check_kinds(config, "parameters", corpora)
         typed = spelled_out(self.runtime_params or {}, corpora)
         # Read once: loading resolves every experiment's file.
         known = self._experiments()
@@ -277,4 +315,5 @@ class ErcConfigLoader(OmegaConfigLoader):
                 f"Write {self.conf_source}/{self.chosen_env}/experiments/{name}.yml, "
                 f"whose only key is {name}"
             )
+        _check_kinds(experiments[name], f"experiment {name}", active_corpora())
         return experiments[name] or {}

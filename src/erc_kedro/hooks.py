@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from kedro.pipeline import Node, Pipeline
 from erc_kedro import processes
 from erc_kedro.config import ConfigError
 from erc_kedro.errors import PlainError
-from erc_kedro.escaping import Visible
+from erc_kedro.escaping import Visible, line
 from erc_kedro.surroundings import unwritable
 
 # A node with this tag gets None for an input that was never made; any other node gets an error.
@@ -238,6 +239,8 @@ def _store(context: KedroContext) -> tuple[str, str]:
 
     configured = context.config_loader["globals"].get("mlflow") or {}
     typed = (context.config_loader.runtime_params or {}).get("mlflow") or {}
+    if not isinstance(typed, Mapping):
+        raise ConfigError(f"mlflow is {line(typed, 60)!r}, but has keys of its own; write mlflow.uri=ADDRESS")
     settings = {**configured, **typed}
     if not settings.get("uri"):
         return "", ""
