@@ -44,7 +44,7 @@ MENDS = {
     "locked": "another program is writing to it: end that (`fuser -v` with the file's name says which)",
     "readonly|unable to open|denied|Read-only|No such": "its file and folder must be writable by you",
     "disk is full|No space": "make room on its disk",
-    "No module named": "install its driver, such as psycopg2-binary for PostgreSQL or pymysql for MySQL",
+    "No module named": "install its driver, such as psycopg[binary] for PostgreSQL or mysqlclient for MySQL",
     "not a database|malformed": "move the file away, and the next run makes a new one",
 }
 
