@@ -191,7 +191,7 @@ def test_a_corpus_without_labels_has_features_and_is_not_trained_on(mine):
     assert "AuditError: mine: No utterance has a label: features can be made, but there is nothing" in printed
     assert "Traceback" not in printed
     # Refused before anything was extracted.
-    assert not list(mine.folder.glob("data/04_feature/*/*"))
+    assert not mine.files("data/04_feature/mine")
     mine.kedro("run", "--pipelines=features", "--params=features.text.extractor=tfidf")
     features = pd.read_parquet(mine.folder / "data/04_feature/mine/text.parquet")
     assert features["present"].all()
@@ -313,7 +313,7 @@ def test_of_two_trainings_of_one_experiment_the_second_waits_and_takes_up(demo_c
     assert sorted(run.data.tags["taken_up"] for run in seeds) == ["done", "done", "no", "no"]
     # Another experiment is another output: nobody waits for it.
     other = demo_copy.start(*words, "--params=experiment=no_gates,seeds=1")
-    third = demo_copy.start(*words, "--params=experiment=text_only,seeds=1")
+    third = demo_copy.start(*words, "--params=experiment=only_text,seeds=1")
     for process in (other, third):
         text, _ = process.communicate(timeout=300)
         assert process.returncode == 0, text
