@@ -31,9 +31,9 @@ def status(port, host, **headers):
 
 
 def makefile_line(target):
-    """The command of a target, as make would call it."""
-    lines = (Path(__file__).parents[2] / "Makefile").read_text().partition(f"\n{target}: ")[2].splitlines()
-    return next(line for line in lines if line.startswith(("\t@$(BIN)", "\t@MLFLOW"))).strip("\t@")
+    """The last command of a target, as make would call it."""
+    rules = (Path(__file__).parents[2] / "Makefile").read_text("utf-8").partition(f"\n{target}: ")[2]
+    return rules.partition("\n\n")[0].splitlines()[-1].strip("\t@")
 
 
 @pytest.mark.parametrize("target", ["ui", "viz", "tune-dashboard"])
@@ -45,7 +45,12 @@ def test_only_its_own_name_is_answered(project, target):
     words = makefile_line(target)
     for name in ("PORT_UI", "PORT_VIZ", "PORT_TUNE"):
         words = words.replace(f"$({name})", str(port))
-    words = words.replace("$(BIN)", str(BIN)).replace("$(ENV)", "demo").replace("$(STUDIES)", str(studies))
+    words = (
+        words.replace("$(BIN)", str(BIN))
+        .replace("$(ENV)", "demo")
+        .replace("$(STORE)", "sqlite:///mlflow.db")
+        .replace("$(STUDIES)", str(studies))
+    )
     process = subprocess.Popen(
         words,
         shell=True,
