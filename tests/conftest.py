@@ -1,6 +1,7 @@
 """Small data that tests generate."""
 
 import os
+import signal
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,9 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
+
+# A shell that starts the tests in the background has them, and all that they start, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CLASSES = ("calm", "glad", "cross")
 
