@@ -171,7 +171,7 @@ def _content(path: Path) -> str:
         return str(pd.util.hash_pandas_object(table.astype(str), index=False).sum())
     if path.suffix in (".json", ".html", ".md", ".csv", ".tex", ".yml"):
         text = path.read_text("utf-8", errors="replace")
-        return re.sub(r'"(seconds|run|resumed|git_revision)": [^,}]+', "", text)
+        return re.sub(r'"(seconds|run|resumed|git_revision)": [^,}]+|\d{4}-\d\d-\d\d \d\d:\d\d UTC', "", text)
     return str(hash(path.read_bytes()))
 
 
