@@ -213,6 +213,13 @@ def test_a_process_may_take_what_it_has_and_others_what_it_gave_back(tmp_path):
     assert json.loads((tmp_path / LOCKS / "a").read_text())["command"] == "kedro run --pipeline=train"
 
 
+def test_locks_lie_together_in_the_project_and_not_among_its_outputs(tmp_path):
+    (tmp_path / "pyproject.toml").touch()
+    with held([tmp_path / "data/a/b.c", tmp_path / "data/a.b/c", tmp_path / "data" / ("x" * 200) / "y"]):
+        assert len(list((tmp_path / LOCKS).iterdir())) == 3
+    assert not (tmp_path / "data").exists()
+
+
 def test_locks_of_many_outputs_never_wait_for_each_other(tmp_path):
     """Every run takes them in one order, whatever order it asks in."""
     paths = [tmp_path / name for name in "abcdef"]

@@ -22,7 +22,7 @@ from erc_kedro.surroundings import writing
 
 logger = logging.getLogger(__name__)
 
-# Where the locks of a folder's files lie.
+# The folder of locks.
 LOCKS = ".locks"
 # What lies beside a target for longer was left by a process that was killed, on another machine perhaps.
 _FORGOTTEN_S = 86_400.0
@@ -122,7 +122,7 @@ def held(paths: list[Path]) -> Iterator[None]:
     with ExitStack() as locks:
         # All runs take them in one order, so that none waits for one that waits for it.
         for path in sorted({path.resolve() for path in paths}):
-            lock_path = path.parent / LOCKS / path.name
+            lock_path = _lock_of(path)
             with writing(path):
                 lock_path.parent.mkdir(parents=True, exist_ok=True)
                 # One object a path: a process may take a lock that it has.
@@ -138,6 +138,17 @@ def held(paths: list[Path]) -> Iterator[None]:
                     locks.enter_context(lock.acquire(poll_interval=0.2))
                     logger.info("%s is free, going on", path)
         yield
+
+
+def _lock_of(path: Path) -> Path:
+    """In the project's own folder of locks, if the path lies in a project, and else beside it."""
+    project = next((folder for folder in path.parents if (folder / "pyproject.toml").is_file()), None)
+    if project is None:
+        return path.parent / LOCKS / path.name
+    name = path.relative_to(project).as_posix()
+    # Two paths that read alike with full stops differ in this.
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return project / LOCKS / f"{name.replace('/', '.')[-200:]}.{digest}"
 
 
 def _sign(handle: int) -> None:
