@@ -26,6 +26,7 @@ EXAMPLES = {
     "train": "seeds",
     "compare": "draws",
     "tune": "trials",
+    "mlflow": "uri",
 }
 # Folders beside those of corpora and experiments, and keys beside theirs in parameters.
 _NO_CORPUS = {
@@ -197,27 +198,32 @@ def _section(layer: Any, stage: str) -> Mapping[str, Any] | None:
     return (layer or {}).get(stage)
 
 
+def check_mapping(value: Any, key: str) -> None:
+    """Refuses what is neither nothing nor a mapping.
+
+    Raises:
+        ConfigError: naming the key, and one of those that belong below it.
+    """
+    if value is not None and not isinstance(value, Mapping):
+        raise ConfigError(
+            f"{key} is {line(value, 60)!r}, but has keys of its own; write {key}.KEY, such as "
+            f"{key}.{EXAMPLES.get(key.rpartition('.')[2], 'train')}=VALUE"
+        )
+
+
 def _check_kinds(layer: Any, where: str, corpora: Sequence[str]) -> None:
     """Refuses one value where a mapping of many belongs.
 
     Raises:
         ConfigError: naming the key.
     """
-
-    def check(value: Any, key: str) -> None:
-        if value is not None and not isinstance(value, Mapping):
-            raise ConfigError(
-                f"{key} is {line(value, 60)!r}, but has keys of its own; write {key}.KEY, such as "
-                f"{key}.{EXAMPLES.get(key.rpartition('.')[2], 'train')}=VALUE"
-            )
-
-    check(layer, where)
+    check_mapping(layer, where)
     prefix = f"{where}." if where != "parameters" else ""
     for name in (*STAGES, *corpora):
-        check((layer or {}).get(name), f"{prefix}{name}")
+        check_mapping((layer or {}).get(name), f"{prefix}{name}")
     for corpus in corpora:
         for stage in STAGES:
-            check(((layer or {}).get(corpus) or {}).get(stage), f"{prefix}{corpus}.{stage}")
+            check_mapping(((layer or {}).get(corpus) or {}).get(stage), f"{prefix}{corpus}.{stage}")
 
 
 def _same_tables(
@@ -272,13 +278,13 @@ class ErcConfigLoader(OmegaConfigLoader):
         # Read once: loading resolves every experiment's file.
         known = self._experiments()
         self._one_experiment(config)
-        chosen = self._experiment(known, config.get("experiment"))
+        chosen = self._experiment(known, config.get("experiment"), corpora)
         expanded = for_each_corpus(config, corpora, chosen, typed)
         for corpus in corpora:
             trained, refused = {}, {}
             for name in compared_experiments(config):
                 try:
-                    experiment = self._experiment(known, name)
+                    experiment = self._experiment(known, name, corpora)
                     _same_tables(config, corpus, name, experiment, typed, expanded[corpus])
                 except ConfigError as error:
                     # Only the compare pipeline reads them; no other one is to stop for it.
@@ -307,7 +313,9 @@ class ErcConfigLoader(OmegaConfigLoader):
         except MissingConfigException:
             return {}
 
-    def _experiment(self, experiments: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
+    def _experiment(
+        self, experiments: Mapping[str, Any], name: str | None, corpora: Sequence[str]
+    ) -> Mapping[str, Any]:
         name = check_name(name, "experiment", _NO_EXPERIMENT)
         if name not in experiments:
             raise ConfigError(
@@ -315,5 +323,5 @@ class ErcConfigLoader(OmegaConfigLoader):
                 f"Write {self.conf_source}/{self.chosen_env}/experiments/{name}.yml, "
                 f"whose only key is {name}"
             )
-        _check_kinds(experiments[name], f"experiment {name}", active_corpora())
+        _check_kinds(experiments[name], f"experiment {name}", corpora)
         return experiments[name] or {}

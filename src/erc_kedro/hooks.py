@@ -3,7 +3,6 @@
 import atexit
 import logging
 import os
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from kedro.io import MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
 from erc_kedro import processes
-from erc_kedro.config import ConfigError
+from erc_kedro.config import ConfigError, check_mapping
 from erc_kedro.errors import PlainError
-from erc_kedro.escaping import Visible, line
+from erc_kedro.escaping import Visible
 from erc_kedro.surroundings import unwritable
 
 # A node with this tag gets None for an input that was never made; any other node gets an error.
@@ -100,11 +99,16 @@ def _left_out(node: Node, names: set[str], run_params: dict[str, Any]) -> str:
 def _refuse_unwritable(nodes: list[Node], catalog: Any) -> None:
     for node in nodes:
         for name in node.outputs:
-            dataset = catalog.get(name)
-            path = getattr(dataset, "_filepath", None) or getattr(dataset, "_path", None)
-            why = unwritable(Path(path)) if path else None
+            path = _path_of(catalog.get(name))
+            why = unwritable(path) if path else None
             if why is not None:
                 raise PlainError(f"{name}: {why}")
+
+
+def _path_of(dataset: Any) -> Path | None:
+    """The file or folder that a dataset is kept in; None in memory."""
+    path = getattr(dataset, "_filepath", None) or getattr(dataset, "_path", None)
+    return Path(path) if path else None
 
 
 class InterruptionHooks:
@@ -139,10 +143,9 @@ class LockHooks:
 
         outputs = [catalog.get(name) for name in sorted(pipeline.all_outputs())]
         paths = [
-            Path(path)
+            path
             for dataset in outputs
-            if (path := getattr(dataset, "_filepath", None) or getattr(dataset, "_path", None))
-            and not (dataset.metadata or {}).get("many_writers")
+            if (path := _path_of(dataset)) and not (dataset.metadata or {}).get("many_writers")
         ]
         self._held.enter_context(files.held(paths))
 
@@ -239,8 +242,7 @@ def _store(context: KedroContext) -> tuple[str, str]:
 
     configured = context.config_loader["globals"].get("mlflow") or {}
     typed = (context.config_loader.runtime_params or {}).get("mlflow") or {}
-    if not isinstance(typed, Mapping):
-        raise ConfigError(f"mlflow is {line(typed, 60)!r}, but has keys of its own; write mlflow.uri=ADDRESS")
+    check_mapping(typed, "mlflow")
     settings = {**configured, **typed}
     if not settings.get("uri"):
         return "", ""
