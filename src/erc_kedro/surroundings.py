@@ -29,8 +29,6 @@ LOWER = {
 _IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 _NO_SPACE = ("no space left on device", "disk is full", "disk full", "disk quota exceeded")
 _NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory", "bad_alloc")
-# PyTorch's writer keeps no error number.
-_WRITE_FAILED = ("file write failed", "unexpected pos")
 _DIED = {
     "BrokenExecutor",
     "BrokenProcessPool",
@@ -79,10 +77,7 @@ def explained(error: BaseException, writes: Path | None = None) -> str | None:
         path = str(writes) if writes else getattr(one, "filename", None)
         if number in (errno.ENOSPC, errno.EDQUOT) or any(words in said for words in _NO_SPACE):
             return _no_space(path)
-        failed = any(words in said for words in _WRITE_FAILED)
-        if failed and _free(_disk(path)) < 2**20:
-            return _no_space(path)
-        if failed or number == errno.EFBIG or "file too large" in said:
+        if number == errno.EFBIG or "file too large" in said:
             return (
                 f"{path or 'a file'} outgrew what this account may write; raise it (ulimit -f) and run again"
             )
