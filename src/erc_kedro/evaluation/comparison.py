@@ -89,6 +89,11 @@ def digest(utterances: pd.DataFrame) -> str:
     return hashlib.sha256(columns.to_csv(index=False).encode()).hexdigest()
 
 
+def digest_of_cells(table: pd.DataFrame) -> str:
+    """A SHA-256 over a table's cells in their order, the same when it was saved and loaded."""
+    return hashlib.sha256(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes()).hexdigest()
+
+
 def effect_size(first: np.ndarray, second: np.ndarray, metric: Metric = "weighted_f1") -> float:
     """Cohen's d over seeds: the difference of the means in pooled standard deviations (Cohen 1988).
 

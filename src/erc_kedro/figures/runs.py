@@ -1,6 +1,5 @@
 """MLflow runs beside each other: of several experiments, corpora and dates."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from erc_kedro.evaluation.comparison import comparison_table
+from erc_kedro.evaluation.comparison import comparison_table, digest_of_cells
 from erc_kedro.figures.page import embedded, shown, template
 from erc_kedro.figures.reading import scaled_briefly
 from erc_kedro.figures.scores import experiments_figure
@@ -175,9 +174,7 @@ def _predicted(predictions: pd.DataFrame) -> str:
     """A hash of what was predicted of test, whatever the order of the rows."""
     test = predictions[predictions["split"] == "test"].sort_values(["seed", "utterance_id"])
     columns = ["seed", "utterance_id", *(column for column in test.columns if column.startswith("p_"))]
-    return hashlib.sha256(
-        pd.util.hash_pandas_object(test[columns], index=False).to_numpy().tobytes()
-    ).hexdigest()
+    return digest_of_cells(test[columns])
 
 
 def _differences(runs: Sequence[TrackedRun]) -> Table:

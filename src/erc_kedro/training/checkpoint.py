@@ -131,21 +131,21 @@ def _write_weights(weights: dict[str, Tensor] | Path, path: Path) -> None:
 def load_result(folder: Path, key: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     """Predictions and history of a finished fit with this key, or None."""
     try:
-        if not is_of(folder, key) or not (folder / WEIGHTS).exists():
+        if finished(folder) != key or not (folder / WEIGHTS).exists():
             return None
         found = pd.read_parquet(folder / PREDICTIONS), pd.read_parquet(folder / HISTORY)
         # Another run may have begun to replace them meanwhile.
-        return found if is_of(folder, key) else None
+        return found if finished(folder) == key else None
     except (OSError, ValueError):
         return None
 
 
-def is_of(folder: Path, key: str) -> bool:
-    """Whether the folder holds the finished fit of this key."""
+def finished(folder: Path) -> str | None:
+    """The key of the finished fit that a folder holds, which tells it from every other; None without one."""
     try:
-        return json.loads((folder / CONFIG).read_text("utf-8"))["key"] == key
+        return json.loads((folder / CONFIG).read_text("utf-8"))["key"]
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None
 
 
 def find(root: Path, key: str) -> tuple[Path, pd.DataFrame, pd.DataFrame] | None:

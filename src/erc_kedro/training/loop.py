@@ -90,7 +90,7 @@ def fit(
     if twin is not None:
         made, predictions, table = twin
         checkpoint.save_result(folder, config, made / checkpoint.WEIGHTS, predictions, table)
-        if checkpoint.is_of(made, key):
+        if checkpoint.finished(made) == key:
             return Fit(predictions, table, folder, "done")
         # Another run was replacing it: whose weights these are is not known.
         (folder / checkpoint.CONFIG).unlink()

@@ -248,11 +248,11 @@ def compare_runs(
 
 def _of_one_training(training: dict[str, Any], **tables: DataFrame | None) -> bool:
     """Whether tables are those that this training's card was saved with; older cards do not say."""
-    from erc_kedro.pipelines.train.nodes import digest
+    from erc_kedro.evaluation.comparison import digest_of_cells
 
     known = training.get("tables")
     return known is None or all(
-        table is not None and digest(table) == known[name] for name, table in tables.items()
+        table is not None and digest_of_cells(table) == known[name] for name, table in tables.items()
     )
 
 

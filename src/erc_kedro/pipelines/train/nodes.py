@@ -34,7 +34,9 @@ def train_corpus(
     """Fits every seed; the test split is scored once by each, after its epoch was chosen on validation."""
     from erc_kedro import files
     from erc_kedro.evaluation.audit import admit
+    from erc_kedro.evaluation.comparison import digest_of_cells
     from erc_kedro.training.batches import assemble
+    from erc_kedro.training.checkpoint import finished
     from erc_kedro.training.seeds import fit_seeds
 
     corpus, experiment = models.parent.name, models.name
@@ -48,7 +50,7 @@ def train_corpus(
     with files.held([models]):
         fits = fit_seeds(data, parameters, models, f"{corpus} {experiment}")
         predictions, metrics, history = tracked(corpus, experiment, card, data, parameters, facts, fits)
-        keys = [training_key(models / f"seed{seed}") for seed in range(parameters.seeds)]
+        keys = [finished(models / f"seed{seed}") for seed in range(parameters.seeds)]
     own = {
         "experiment": experiment,
         "parameters": parameters.model_dump(mode="json"),
@@ -56,21 +58,12 @@ def train_corpus(
         "cautions": cautions,
         "keys": keys,
         "tables": {
-            "predictions": digest(predictions),
-            "metrics": digest(metrics),
-            "history": digest(history),
+            "predictions": digest_of_cells(predictions),
+            "metrics": digest_of_cells(metrics),
+            "history": digest_of_cells(history),
         },
     }
     return predictions, metrics, history, {**facts, **own}
-
-
-def digest(table: DataFrame) -> str:
-    """A SHA-256 over a table's cells, the same when it was saved and loaded."""
-    import hashlib
-
-    from pandas.util import hash_pandas_object
-
-    return hashlib.sha256(hash_pandas_object(table, index=False).to_numpy().tobytes()).hexdigest()
 
 
 def facts_of(
@@ -86,15 +79,6 @@ def facts_of(
         "extractors": {name: made["extractor"] for name, made in features_audit["provenance"].items()},
         "git_revision": tracking.git_revision(Path.cwd()),
     }
-
-
-def training_key(folder: Path) -> str:
-    """What tells a fit from every other: a hash of its data, parameters, seed and code."""
-    import json
-
-    from erc_kedro.training.checkpoint import CONFIG
-
-    return json.loads((folder / CONFIG).read_text("utf-8"))["key"]
 
 
 def tracked(
@@ -117,6 +101,7 @@ def tracked(
     from erc_kedro.evaluation.metrics import metrics_table, summary
     from erc_kedro.figures.reading import scaled_briefly
     from erc_kedro.schemas import heads_of
+    from erc_kedro.training.checkpoint import finished
 
     tags = {
         "corpus": corpus,
@@ -138,7 +123,7 @@ def tracked(
             table = table[table["head"].isin(scored)].reset_index(drop=True)
             with tracking.child(f"{corpus} {experiment} seed {seed}", {**tags, "level": "seed"}) as seed_run:
                 seed_run.parameters({"seed": seed, "train": parameters, **facts})
-                seed_run.tags({"taken_up": fit.resumed or "no", "training_key": training_key(fit.folder)})
+                seed_run.tags({"taken_up": fit.resumed or "no", "training_key": finished(fit.folder)})
                 seed_run.curves(fit.history)
                 seed_run.metrics(_final(table.drop(columns="seed")))
                 seed_run.artifact(fit.folder, "model")
