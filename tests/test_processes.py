@@ -21,7 +21,7 @@ def work(folder):
     while time.time() < until:
         sum(range(1000))
 if __name__ == "__main__":
-    Parallel(2, "loky", **processes.tied())(delayed(work)(FOLDER) for _ in range(2))
+    Parallel(2, "loky", **processes.pool_options())(delayed(work)(FOLDER) for _ in range(2))
 """,
     "loky": """
 import os, time
@@ -31,7 +31,7 @@ def work(folder):
     open(f"{folder}/{os.getpid()}", "w").close()
     time.sleep(60)
 if __name__ == "__main__":
-    pool = ProcessPoolExecutor(max_workers=1, **processes.tied())
+    pool = ProcessPoolExecutor(max_workers=1, **processes.pool_options())
     pool.submit(work, FOLDER).result()
 """,
 }
@@ -69,7 +69,7 @@ def test_an_interruption_that_a_library_catches_ends_the_run_at_its_next_step(nu
     script = f"""
 import signal, time
 from erc_kedro import processes, progress
-processes.hear_interruptions()
+processes.handle_signals()
 def library():
     try:
         signal.raise_signal({int(number)})
@@ -92,7 +92,7 @@ def test_an_interruption_that_hits_a_finaliser_is_not_lost(number, status):
     script = f"""
 import signal, time
 from erc_kedro import processes
-processes.hear_interruptions()
+processes.handle_signals()
 class Finalised:
     def __del__(self):
         signal.raise_signal({int(number)})
@@ -113,11 +113,11 @@ def test_an_interruption_ends_the_run_it_was_for_and_nothing_later(number, statu
     script = f"""
 import signal
 from erc_kedro import processes, progress
-processes.hear_interruptions()
+processes.handle_signals()
 try:
     signal.raise_signal({int(number)})
 except BaseException:
-    processes.hear_no_more()
+    processes.restore_signals()
 with progress.bar(2, "Working", "step") as bar:
     bar.update()
 signal.raise_signal({int(number)})

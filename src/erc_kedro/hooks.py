@@ -116,15 +116,15 @@ class InterruptionHooks:
 
     @hook_impl
     def before_pipeline_run(self) -> None:
-        processes.hear_interruptions()
+        processes.handle_signals()
 
     @hook_impl
     def before_dataset_loaded(self) -> None:
-        processes.heed()
+        processes.raise_if_interrupted()
 
     @hook_impl
     def after_node_run(self) -> None:
-        processes.heed()
+        processes.raise_if_interrupted()
 
 
 class LockHooks:

@@ -75,7 +75,7 @@ def command() -> str:
     return " ".join(["kedro", *sys.argv[1:]])
 
 
-def tied() -> dict[str, Any]:
+def pool_options() -> dict[str, Any]:
     """Options for a pool of loky's or joblib's, by which its workers end when this process does.
 
     Killed, a parent cannot tell its workers, which would go on beside the run that takes its place.
@@ -98,11 +98,11 @@ def end_with(parent: int) -> None:
 _interruption: int | None = None
 
 
-def hear_interruptions() -> None:
+def handle_signals() -> None:
     """From now on Ctrl-C and a polite kill unwind this process, wherever they hit it.
 
     What is raised in a finaliser or a callback of C code, Python prints and forgets: there it is raised
-    again. What a library catches is raised by the next :func:`heed`.
+    again. What a library catches is raised by the next :func:`raise_if_interrupted`.
     """
     global _interruption
     _interruption = None
@@ -117,8 +117,8 @@ def hear_interruptions() -> None:
         sys.unraisablehook = _raise_again
 
 
-def hear_no_more() -> None:
-    """From now on signals do what they did before :func:`hear_interruptions`, and the last one is over.
+def restore_signals() -> None:
+    """From now on signals do what they did before :func:`handle_signals`, and the last one is over.
 
     Where a run ends and its process goes on, as in a notebook, it must not end what is done there later.
     """
@@ -130,7 +130,7 @@ def hear_no_more() -> None:
                 signal.signal(number, before)
 
 
-def heed() -> None:
+def raise_if_interrupted() -> None:
     """Ends a process that was told to end and went on, since a library caught the exception."""
     if _interruption is not None and threading.current_thread() is threading.main_thread():
         _interrupt(_interruption, None)

@@ -9,7 +9,7 @@ from erc_kedro import processes
 
 class _Bar(tqdm):
     def update(self, n: float | None = 1) -> bool | None:
-        processes.heed()
+        processes.raise_if_interrupted()
         return super().update(n)
 
 

@@ -49,7 +49,7 @@ class ProjectSession(KedroSession):
         for hooks in self._hook_manager.get_plugins():
             if isinstance(hooks, LockHooks):
                 hooks.release()
-        processes.hear_no_more()
+        processes.restore_signals()
 
 
 def _check_names(names: list[str]) -> None:

@@ -137,7 +137,7 @@ class Project:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 # A shell that starts this in the background has its children ignore Ctrl-C.
-                preexec_fn=_heed_interruptions,
+                preexec_fn=_restore_interruptions,
             )
 
     def run(self, words: list[str]) -> bool:
@@ -150,7 +150,7 @@ class Project:
         return " | ".join(line for line in lines[-4:] if line.strip())[-500:]
 
 
-def _heed_interruptions() -> None:
+def _restore_interruptions() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -119,7 +119,7 @@ def write(
         for name in (".", "meld", "iemocap"):
             (partial / name).mkdir(exist_ok=True)
             (partial / name / "SYNTHETIC.md").write_text(_NOTICE, "utf-8", newline="\n")
-        with parallel_config(backend="loky", **processes.tied()):
+        with parallel_config(backend="loky", **processes.pool_options()):
             broken = _write_meld(partial / "meld", seed, meld_dialogues, n_jobs)
             broken |= _write_iemocap(partial / "iemocap", seed, iemocap_dialogues_per_session, n_jobs)
         (partial / "broken.json").write_text(json.dumps(broken, indent=1) + "\n", "utf-8", newline="\n")

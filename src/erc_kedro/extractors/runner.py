@@ -244,7 +244,7 @@ def _backend(runner: RunnerParameters) -> Iterator[None]:
     if runner.backend == "loky":
         # One works here; loky itself would need semaphores, which not every machine has.
         alone = _workers(runner) == 1
-        options = {"inner_max_num_threads": 1, **processes.tied()}
+        options = {"inner_max_num_threads": 1, **processes.pool_options()}
         with nullcontext() if alone else parallel_config(backend="loky", **options):
             yield
         return
@@ -272,7 +272,7 @@ def _workers(runner: RunnerParameters) -> int:
 
 def _alone(job: _Job, settings: Settings) -> Results:
     """A job in a process of its own, so that it can only end itself."""
-    pool = ProcessPoolExecutor(max_workers=1, **processes.tied())
+    pool = ProcessPoolExecutor(max_workers=1, **processes.pool_options())
     try:
         return pool.submit(_numbered, 0, job, settings).result()[1]
     except BrokenProcessPool:

@@ -189,7 +189,7 @@ def _fit_all(tasks: Mapping[str, Task], parameters: FinetuneParameters) -> None:
             launch(_fit_tied, (task, os.getpid()), num_processes=parameters.processes)
     elif jobs > 1:
         work = (delayed(fit)(task) for task in shared)
-        Parallel(jobs, "loky", inner_max_num_threads=threads, **processes.tied())(work)
+        Parallel(jobs, "loky", inner_max_num_threads=threads, **processes.pool_options())(work)
     else:
         for task in shared:
             fit(task)

@@ -60,7 +60,7 @@ def fit_all(tasks: Sequence[Task], shared: Path, title: str) -> Iterator[Fit]:
                 if jobs > 1:
                     calls = (delayed(fit)(*_arguments(t), shared=shared) for t in together)
                     options = {"return_as": "generator", "inner_max_num_threads": threads}
-                    yield from Parallel(jobs, "loky", **options, **processes.tied())(calls)
+                    yield from Parallel(jobs, "loky", **options, **processes.pool_options())(calls)
                 else:
                     yield from (fit(*_arguments(t), show, shared) for t in together)
 

@@ -170,7 +170,7 @@ class _Worker:
     def __call__(self) -> Future:
         if self._pool is None or self._pool._flags.broken:
             threads = {"OMP_NUM_THREADS": str(self._given.threads)}
-            self._pool = ProcessPoolExecutor(max_workers=1, env=threads, **processes.tied())
+            self._pool = ProcessPoolExecutor(max_workers=1, env=threads, **processes.pool_options())
         return self._pool.submit(run_next, self._given)
 
     def __exit__(self, *error: object) -> None:
