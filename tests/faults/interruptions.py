@@ -155,11 +155,15 @@ def _restore_interruptions() -> None:
 
 
 def contents(project: Project) -> dict[str, str]:
-    """What each file below data says, without times and names of runs."""
+    """What each file below data says, without times and names of runs.
+
+    The page over MLflow's runs is left out: it lists those that were interrupted, too.
+    """
     found = {}
     for path in sorted((project.folder / DATA).rglob("*")):
         name = path.relative_to(project.folder / DATA).as_posix()
-        if path.is_file() and path.parent.name != LOCKS and "04_feature/cache" not in name:
+        left_out = name.startswith(("04_feature/cache", "08_reporting/runs/"))
+        if path.is_file() and path.parent.name != LOCKS and not left_out:
             found[name] = _content(path)
     return found
 
