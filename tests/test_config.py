@@ -4,6 +4,7 @@ import re
 import shutil
 import tarfile
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from kedro.framework.project import configure_project, pipelines
@@ -122,6 +123,17 @@ def test_the_environment_s_corpora_replace_the_base_s(tmp_path):
             active_corpora()
     finally:
         ErcConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="local")
+
+
+def test_configuration_that_is_read_in_another_thread_changes_no_session(tmp_path):
+    for env, corpora in (("base", "[meld]"), ("local", "[mine]")):
+        (tmp_path / env).mkdir()
+        (tmp_path / env / "globals.yml").write_text(f"corpora: {corpora}\n")
+    before = active_corpora()
+    elsewhere = Thread(target=ErcConfigLoader, args=(str(tmp_path),), kwargs=CONFIG_LOADER_ARGS)
+    elsewhere.start()
+    elsewhere.join()
+    assert active_corpora() == before == ["meld", "iemocap"]
 
 
 def test_names_become_folders_and_are_refused_where_they_cannot(configured):
