@@ -3,8 +3,12 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+
+from erc_kedro.config import merge
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -16,6 +20,7 @@ LINK = re.compile(r"(?<!\\)\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^)\s]+)\)")
 TARGET = re.compile(r"(?:^\s*|`|&& )make ([a-z][a-z-]*)", re.MULTILINE)
 PIPELINES = re.compile(r"kedro run\b[^\n`]*?--pipelines?=([\w,]+)")
 MODULE = re.compile(r"python -m ((?:benchmarks|tests)\.[\w.]+)")
+PARAMETERS = re.compile(r"--params=([^\s`]+)")
 
 
 def id_of(page: Path) -> str:
@@ -121,3 +126,27 @@ def test_the_readme_names_every_stage_and_the_two_commands():
     assert {"demo", "test"} <= set(TARGET.findall(text))
     named = {name for names in PIPELINES.findall(text) for name in names.split(",")}
     assert {"ingestion", "features", "train", "reporting", "compare", "tune", "finetune"} <= named
+
+
+def is_parameter(known: dict[str, Any], name: str) -> bool:
+    """Whether a dotted name leads to a default; below a null or an empty mapping anything may stand."""
+    here: Any = known
+    for part in name.split("."):
+        if here in (None, {}):
+            return True
+        if not isinstance(here, dict) or part not in here:
+            return False
+        here = here[part]
+    return True
+
+
+@pytest.mark.parametrize("page", PAGES, ids=id_of)
+def test_parameters_exist(page):
+    files = [ROOT / "conf/base/globals.yml", *(ROOT / "conf/base").glob("parameters*.yml")]
+    # `seeds` is short for train.seeds.
+    known = merge({"seeds": 5}, *(yaml.safe_load(path.read_text("utf-8")) for path in files))
+    for typed in PARAMETERS.findall(page.read_text("utf-8")):
+        for name in re.findall(r"(?:^|,)([\w.]+)=", re.sub(r"\[[^\]]*\]", "", typed)):
+            # A corpus may have any parameter of its own.
+            own = name.partition(".")[2]
+            assert is_parameter(known, name) or (own and is_parameter(known, own)), f"{typed}: {name}"
