@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from releases import MELD_HEADER, found, meld_row, rows_of, write_csv, write_iemocap, write_meld
 
 from erc_kedro import schemas
 from erc_kedro.corpora import Corpus, CorpusError, iemocap, manifest, meld
 from erc_kedro.corpora.delimited import csv_rows
 from erc_kedro.corpora.tables import MISSING, SAID, alike
+from tests.corpora.releases import MELD_HEADER, found, meld_row, rows_of, write_csv, write_iemocap, write_meld
 
 HEADER = "dialogue_id,position,speaker,text,label,split"
 

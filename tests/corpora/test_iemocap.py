@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
-from releases import append, found, iemocap_file, rows_of, touch, write_iemocap
 
 from erc_kedro.corpora import CorpusError, iemocap
+from tests.corpora.releases import append, found, iemocap_file, rows_of, touch, write_iemocap
 
 RELABELLED = iemocap.community()["hap_where_release_says_xxx"][0]
 RELABELLED_DIALOGUE, RELABELLED_TURN = RELABELLED.rsplit("_", 1)

@@ -14,10 +14,10 @@ import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from releases import meld_row, write_iemocap, write_meld
 
 from erc_kedro import schemas
 from erc_kedro.corpora import CorpusError, iemocap, meld, published
+from tests.corpora.releases import meld_row, write_iemocap, write_meld
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from erc_kedro import schemas
+from erc_kedro.audit.corpus import audit_corpus
 from erc_kedro.corpora import Corpus, CorpusError, iemocap, meld, synthetic
 from erc_kedro.corpora.synthesis import emotions, voice
-from erc_kedro.evaluation import audit
 from erc_kedro.extractors import runner, text
 from erc_kedro.extractors.base import Line
 from erc_kedro.extractors.cache import Result
@@ -92,7 +92,7 @@ def test_both_corpora_can_be_trained_on(folder: Path, name: str) -> None:
     corpus = corpus_of(folder, name)
     table = schemas.utterances.validate(corpus.utterances)
     assert corpus.facts["synthetic"] is True
-    assert audit.audit_corpus(table, corpus.facts, corpus.irregularities)["errors"] == []
+    assert audit_corpus(table, corpus.facts, corpus.irregularities)["errors"] == []
     for split in schemas.SPLITS:
         assert set(table.loc[table["split"] == split, "label"]) == set(corpus.labels)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from erc_kedro.evaluation.giveaways import THRESHOLD, label_agreement, row_numbers
+from erc_kedro.audit.giveaways import THRESHOLD, label_agreement, row_numbers
 
 DATA = Path(os.environ.get("ERC_SHARED_DATA") or "absent")
 
