@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from erc_kedro.corpora import Corpus, CorpusError
-from erc_kedro.corpora.delimited import text_lines
+from erc_kedro.corpora.encodings import text_lines
 from erc_kedro.corpora.tables import irregularity_table, is_synthetic, list_lost, repair, utterance_table
 
 LABELS = ("hap", "sad", "neu", "ang", "exc", "fru")
