@@ -68,7 +68,7 @@ def test_an_absent_modality_is_one_warning(matrix: np.ndarray) -> None:
     findings = audited({"visual": features(table, matrix, absent=tuple(range(12)))}, table)
     assert findings["warnings"] == ["No utterance has visual features; the modality is absent."]
     page = audit_page(audit_corpus(table, CARD, NOTHING), findings)
-    # The placeholder of an absent vector has a width, which is no number of features.
+    # The placeholder of an absent vector has a width, which is no count of features.
     assert "| visual | – | train | 0.0% | no_media " in page
 
 
@@ -216,7 +216,7 @@ VECTORS = {"part": "the column vector", "columns": [], "left_out": []}
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["columns", "a column of vectors"])
-def test_a_number_that_tells_the_label_is_refused_by_name(known: bool) -> None:
+def test_a_feature_that_gives_the_label_away_is_refused_by_name(known: bool) -> None:
     draw = np.random.default_rng(0)
     labels = draw.choice(["calm", "cross", "glad"], size=200)
     table = long_corpus(labels.tolist())
@@ -226,7 +226,7 @@ def test_a_number_that_tells_the_label_is_refused_by_name(known: bool) -> None:
     findings = audit_features({"audio": part}, table, {"audio": record})
     name = "code" if known else "vector[1]"
     with pytest.raises(
-        AuditError, match=f"audio that tell the label by themselves: {name} ".replace("[", r"\[")
+        AuditError, match=f"audio that give the label away by themselves: {name} ".replace("[", r"\[")
     ):
         refuse(findings)
     assert len(findings["errors"]) == 1
@@ -239,10 +239,10 @@ def test_a_number_that_tells_the_label_is_refused_by_name(known: bool) -> None:
     assert (source in page) == known
 
 
-def test_what_an_extractor_measures_may_tell_the_label() -> None:
+def test_what_an_extractor_measures_may_give_the_label_away() -> None:
     labels = ["calm", "cross"] * 100
     table = long_corpus(labels)
     part = features(table, np.array([[label == "calm"] for label in labels]))
     findings = audited({"audio": part}, table)
     assert findings["errors"] == []
-    assert [sentence for sentence in findings["warnings"] if "tell the label" in sentence]
+    assert [sentence for sentence in findings["warnings"] if "give the label away" in sentence]

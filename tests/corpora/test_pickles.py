@@ -124,7 +124,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES, st.integers(0, 5))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_any_plain_value_is_read_as_pickle_reads_it(value: Any, protocol: int) -> None:
     file = pickle.dumps(value, protocol)
     assert repr(pickles.loads(file, ALLOWED)) == repr(pickle.loads(file))  # noqa: S301

@@ -107,7 +107,7 @@ def test_meld_dialogues_of_one_recording_are_of_one_fold(real_meld: Corpus) -> N
 
 @pytest.mark.parametrize(("context", "known"), [(False, 559), (True, 980)])
 def test_iemocaps_scripts_are_no_leak(context: bool, known: int) -> None:
-    corpus = leaks.examined(iemocap.read(DATA / "iemocap", unlabelled_as_context=context))
+    corpus = leaks.examined(iemocap.read(DATA / "iemocap", keep_unlabelled=context))
     assert set(corpus.facts["twice"]) == {"same_words"}
     assert corpus.facts["twice"]["same_words"]["test"]["train"] == known
     told = where(corpus, "same_words_across_splits")
@@ -119,7 +119,7 @@ def test_iemocap_counts(real_iemocap: Corpus) -> None:
     table = schemas.utterances.validate(real_iemocap.utterances)
     assert len(table) == 7433
     assert len(iemocap.read(DATA / "iemocap", "release").utterances) == 7380
-    everything = iemocap.read(DATA / "iemocap", unlabelled_as_context=True).utterances
+    everything = iemocap.read(DATA / "iemocap", keep_unlabelled=True).utterances
     assert (len(everything), everything["label"].notna().sum()) == (10_039, 7433)
     assert table["dialogue_id"].nunique() == 151
     test = table[table["split"] == "test"]

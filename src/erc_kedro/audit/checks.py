@@ -18,7 +18,7 @@ def refuse(audit: Mapping[str, Any]) -> None:
     """Raise AuditError with all errors of an audit, of a corpus or of features, if there are any."""
     if audit["errors"]:
         name = audit.get("name", "Features")
-        raise AuditError(f"{name}: {' '.join(audit['errors'])} Mend this, then run again.")
+        raise AuditError(f"{name}: {' '.join(audit['errors'])} Fix this, then run again.")
 
 
 def refuse_training(audit: Mapping[str, Any]) -> None:

@@ -66,8 +66,8 @@ def clip_warnings(clips: pd.DataFrame) -> list[str]:
         f"made an extractor fail, most often so: {_most_common(clips, failed)}": failed,
         f"were used in part, most often so: {_most_common(clips, in_part)}": in_part,
     }
-    numbers = {said: clips.loc[which, "utterance_id"].nunique() for said, which in counts.items()}
-    return [f"{number} clips {said}." for said, number in numbers.items() if number]
+    counted = {said: clips.loc[which, "utterance_id"].nunique() for said, which in counts.items()}
+    return [f"{number} clips {said}." for said, number in counted.items() if number]
 
 
 def _most_common(clips: pd.DataFrame, which: "pd.Series[bool]") -> str:

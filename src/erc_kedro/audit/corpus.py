@@ -28,7 +28,7 @@ def audit_corpus(
         irregularities: the reader's table of kind, where, detail.
 
     Returns:
-        ``name``, ``protocol``, ``synthetic``, ``notes``; ``tables`` (file to the numbers of ``LINES``);
+        ``name``, ``protocol``, ``synthetic``, ``notes``; ``tables`` (file to the counts of ``page.LINES``);
         ``splits`` (split to utterances, dialogues, speakers, labelled, clips, wavs, dialogue_length of min,
         median and max); ``labels`` (label to split to count); ``shared_speakers`` (how many speakers each two
         splits share); ``irregularities`` (a list of kind, count, meaning, and up to 50 examples of where and
@@ -130,17 +130,17 @@ def _no_classes(labels: pd.Series) -> tuple[list[str], list[str]]:
     numeric = numbers.notna().mean() > 0.9
     fractions = (numbers.dropna() % 1 != 0).any()
     rare = (counts <= 2).mean() > 0.5
-    mend = (
+    fix = (
         "Write a few classes (of numbers, ranges such as low, middle, high) into the column label, or name "
         "the column that holds them so."
     )
     if numeric and ((fractions and len(counts) > _MOST_FRACTIONS) or (rare and len(counts) > _MANY)):
-        return [f"The labels are {len(counts)} numbers, such as {few(names, 3)}: no classes. {mend}"], []
+        return [f"The labels are {len(counts)} numbers, such as {few(names, 3)}: no classes. {fix}"], []
     if len(counts) > _MANY and rare:
         said = f"Most of the {len(counts)} labels occur once or twice, such as {few(names[::-1], 3)}"
-        return [f"{said}: no classes. {mend}"], []
+        return [f"{said}: no classes. {fix}"], []
     if numeric and len(counts) > _MANY:
-        return [], [f"The labels are {len(counts)} whole numbers; if they measure something: {mend}"]
+        return [], [f"The labels are {len(counts)} whole numbers; if they measure something: {fix}"]
     return [], []
 
 

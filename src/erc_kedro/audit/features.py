@@ -37,14 +37,15 @@ def audit_features(
     Returns:
         ``counts`` (modality to split to reason to count); ``modalities``: modality to ``dimension``;
         ``share`` (split to the share that is present); over the vectors that are present: ``not_finite``,
-        ``all_zero``, ``constant_dimensions`` (numbers that are the same in all of training),
+        ``all_zero``, ``constant_dimensions`` (features that are the same in all of training),
         ``identical_across_splits`` (utterances of val or test whose vector is bit-identical to one of another
         split, with ``examples``), and of these those ``identical_with_same_text``, which for text is as it
         must be; ``repeated`` (utterances whose vector is that of one with another text in their split);
-        ``tell_label`` and ``row_numbers`` (the numbers, by their columns or as ``vector[8]``, that are the
-        label or a row's number by themselves, up to 50 each) and how many there are, ``tell_label_in_all``
-        and ``row_numbers_in_all``. ``sources``: each modality that was joined from a file to the file's
-        ``name`` and ``version``, the ``part`` that was taken, and its ``columns`` and those ``left_out``.
+        ``gives_label_away`` and ``row_numbers`` (the features, by their columns or as ``vector[8]``, that are
+        the label or a row's number by themselves, up to 50 each) and how many there are,
+        ``gives_label_away_in_all`` and ``row_numbers_in_all``. ``sources``: each modality that was joined
+        from a file to the file's ``name`` and ``version``, the ``part`` that was taken, and its ``columns``
+        and those ``left_out``.
         ``encoder`` (a fine-tuned text encoder's corpus, origin, folds and numbers of dialogues; else None).
         ``clips`` (what ``clips.audit_clips`` counts; empty where nothing was extracted from clips).
         ``provenance`` (the records). ``warnings`` and ``errors`` (sentences).
@@ -129,7 +130,7 @@ def _audit_modality(table: pd.DataFrame, utterances: pd.DataFrame, columns: Sequ
         int((training == training[:1]).all(axis=0).sum()) if len(training) > 1 else 0
     )
     odd = {
-        "tell_label": label_agreement(matrix, kept["label"]) >= THRESHOLD,
+        "gives_label_away": label_agreement(matrix, kept["label"]) >= THRESHOLD,
         "row_numbers": row_numbers(matrix),
     }
     for kind, which in odd.items():
@@ -182,7 +183,7 @@ def _warn(modality: str, facts: Mapping[str, Any], audit: dict[str, Any]) -> Non
         warnings.append(f"{facts['all_zero']} {modality} vectors are all zeros, and yet marked present.")
     if facts["constant_dimensions"]:
         part = f"{facts['constant_dimensions']} of {facts['dimension']}"
-        warnings.append(f"{part} {modality} numbers are the same in all of training.")
+        warnings.append(f"{part} {modality} features are the same in all of training.")
     if facts["constant_dimensions"] == facts["dimension"]:
         warnings.append(f"All {modality} vectors of training are the same: the extractor sees nothing.")
     elif facts["repeated"]:
@@ -204,22 +205,21 @@ def _warn(modality: str, facts: Mapping[str, Any], audit: dict[str, Any]) -> Non
 def _warn_of_giveaways(
     modality: str, facts: Mapping[str, Any], audit: dict[str, Any], columns: bool, extracted: bool
 ) -> None:
-    mend = "Take them out of the file" + (
+    fix = "Take them out of the file" + (
         f", or name the feature columns in features.{modality}.field." if columns else "."
     )
-    if facts["tell_label_in_all"]:
-        sentence = (
-            f"Numbers of {modality} that tell the label by themselves: {_counted(facts, 'tell_label')}."
-        )
+    if facts["gives_label_away_in_all"]:
+        found = _counted(facts, "gives_label_away")
+        sentence = f"Features of {modality} that give the label away by themselves: {found}."
         # No extractor is given labels: in a made-up corpus, what it measures may be as clear as that.
         if extracted:
             audit["warnings"].append(f"{sentence} What was said or recorded may hold it.")
         else:
-            audit["errors"].append(f"{sentence} They are the label, or a copy, and no measurement. {mend}")
+            audit["errors"].append(f"{sentence} They are the label, or a copy, and no measurement. {fix}")
     if facts["row_numbers_in_all"] and not extracted:
         found = _counted(facts, "row_numbers")
         audit["warnings"].append(
-            f"Numbers of {modality} that count utterances, as a row's number or an id does: {found}. {mend}"
+            f"Features of {modality} that count utterances, as a row's number or an id does: {found}. {fix}"
         )
 
 

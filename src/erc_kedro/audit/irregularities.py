@@ -11,7 +11,7 @@ MEANINGS = {
     "clip_without_row": "A clip that no row of the annotations speaks of; it is not used.",
     "row_without_clip": "An utterance without a clip; its voice and face are absent.",
     "no_clips": "No clip was found at all; only text can be used, or features that others published.",
-    "clip_unplaced": "A clip whose split or number its name and folders do not tell; it is not used.",
+    "clip_unplaced": "A clip whose split or number its name and folders do not say; it is not used.",
     "clip_found_twice": "The same clip lies in two places; the first one is used.",
     "twin_clip": "A test clip that exists with and without a prefix; the prefixed one is used.",
     "numbering_gap": "Utterance numbers are missing in a dialogue; positions are counted without the gap.",
@@ -21,7 +21,7 @@ MEANINGS = {
     "mojibake": "Characters that had been decoded wrongly before; they were repaired.",
     "curly_quotes": "Curly quotes; they were made straight.",
     "backslash_quotes": "Backslashes before a quote or another backslash; they were left out.",
-    "lost_characters": "Signs that another program could not read and put U+FFFD for; they are gone.",
+    "lost_characters": "Characters that another program could not read and put U+FFFD for; they are gone.",
     "missing_value": "What programs write for a missing value, such as NA or nan; the cell counts as empty.",
     "missing_value_as_text": "A text that programs write for a missing value; it was kept, as if said.",
     "names_alike": "Names that only case, white space, invisible characters or, of classes, quotes, full "

@@ -72,7 +72,7 @@ def _features_section(audit: Mapping[str, Any]) -> list[str]:
     modalities = audit["modalities"]
     lines = ["## Features", ""]
     lines += _markdown_table(
-        ["modality", "numbers", "split", "share present", "counts"],
+        ["modality", "features", "split", "share present", "counts"],
         (
             [
                 modality,
@@ -96,7 +96,7 @@ def _features_section(audit: Mapping[str, Any]) -> list[str]:
     names = {
         "not_finite": "not finite",
         "all_zero": "all zeros",
-        "constant_dimensions": "constant numbers",
+        "constant_dimensions": "constant features",
         "identical_across_splits": "identical to another split's",
         "identical_with_same_text": "of these with the same text",
         "repeated": "identical in their split, with another text",

@@ -16,7 +16,7 @@ from erc_kedro.corpora.encodings import LINE_END, line_ends, split_lines, text_l
 from erc_kedro.corpora.tables import is_invisible
 
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
-# The first line by which Excel is told the delimiter.
+# The first line that names the delimiter to Excel.
 _SEP = re.compile(r'"?sep=([^\s"]|\t)"?', re.I)
 _BACKSLASH = re.compile(r'\\([\\"]?)')
 _WHOLE = re.compile(r"-?\d+(\.0*)?")
@@ -24,7 +24,7 @@ _QUOTE = (
     ": a double quote opens a cell here and {}; close it, or put the cell in quotes and write each quote "
     'within it twice ("")'
 )
-# Signs of a cell that a message shows.
+# Characters of a cell that a message shows.
 _SHOWN = 40
 
 
@@ -114,7 +114,7 @@ def csv_rows(
     Args:
         path: the file.
         required: names of columns that must be there, in lower case.
-        numbered: the one of them that always holds whole numbers; it tells rows that a quote swallowed.
+        numbered: the one of them that always holds whole numbers; it shows rows that a quote swallowed.
         encoding: see ``text_lines``, as for ``stray_cp1252``.
 
     Raises:
@@ -241,13 +241,13 @@ def _row(record: _Record, layout: _Layout, width: int) -> dict[str, str]:
         wrong += f", the row going on to row {record.start + record.lines - 1}"
     if len(cells) < width:
         which = f"column {header[len(cells)]}" if len(cells) < len(header) else "an empty one at the end"
-        mend = f"{which} is missing. Complete the row, or quote what holds {layout.delimiter_name}"
-        raise _Fault(record.start, f"{wrong}; {mend}")
+        fix = f"{which} is missing. Complete the row, or quote what holds {layout.delimiter_name}"
+        raise _Fault(record.start, f"{wrong}; {fix}")
     beyond = [cell for cell in cells[len(header) :] if cell.strip()]
     if beyond or len(cells) > width:
         what = repr(beyond[0][:_SHOWN]) if beyond else "an empty one"
-        mend = f"{what} is in no column. Put what holds {layout.delimiter_name} in double quotes"
-        raise _Fault(record.start, f"{wrong}; {mend}")
+        fix = f"{what} is in no column. Put what holds {layout.delimiter_name} in double quotes"
+        raise _Fault(record.start, f"{wrong}; {fix}")
     if f'\\"{layout.delimiter}' in text and not layout.backslash:
         other = list(_records(split_lines(text), layout.delimiter, backslash=True))
         if len(other) == 1 and not other[0].amiss and len(other[0].cells) != len(cells):

@@ -31,8 +31,7 @@ def read(raw: Path, encoding: str | None = None) -> Corpus:
 
     Returns:
         the utterances by dialogue and position, recounted from 0. Where several rows share a clip and have
-        times,
-        the times are their spans in it; otherwise the clip is the utterance. Labels are sorted.
+        times, the times are their spans in it; otherwise the clip is the utterance. Labels are sorted.
 
     Raises:
         CorpusError: the file cannot be read (``delimited.csv_rows``) or is empty, a column or a needed cell

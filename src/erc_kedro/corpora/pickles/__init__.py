@@ -6,7 +6,7 @@ that files of plain values need, of protocols 0 to 5, Python 2 and 3, NumPy 1 an
 nothing, and makes an array itself, of exactly as many bytes as its type and shape say.
 
 What it makes is bounded by the bytes allowed, whatever the file asks for: as it grows, and once more with
-each shared part counted wherever it stands, which is what a reader walks.
+each shared part counted wherever it stands, which is what a reader goes through.
 """
 
 import struct

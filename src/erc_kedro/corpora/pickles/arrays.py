@@ -20,7 +20,7 @@ def array(kind: str, shape: Sequence[int], data: bytes, order: str = "C") -> np.
 
     Args:
         kind: NumPy's short name, such as ``<f4``: boolean, integer or float of up to 64 bits, S or U.
-        shape: the lengths; none of 0 after others, since that is walked without end.
+        shape: the lengths; none of 0 after others, since that is read without end.
         data: as many bytes as kind and shape say.
         order: C or F.
 

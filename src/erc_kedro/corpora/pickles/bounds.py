@@ -16,7 +16,7 @@ _LEAVES = frozenset((*ATOMS, *TEXTS, np.ndarray, range))
 
 
 def weigh(value: Any, allowed: int) -> None:
-    """Refuse what is not plain, holds itself, or would be walked without end.
+    """Refuse what is not plain, holds itself, or would be read without end.
 
     A list that holds a list twice, which holds one twice, and so on, is small to build and endless to read.
     """

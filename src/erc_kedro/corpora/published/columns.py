@@ -42,20 +42,20 @@ def chosen_columns(
     labels: pd.Series,
 ) -> list[str]:
     """The numeric columns that are features: those asked for, or all, but none that is something else."""
-    mend = f"features.{modality}.field"
+    option = f"features.{modality}.field"
     there = f"it has the columns {few(kinds, MOST_NAMES)}"
     patterns = [str(name) for name in ([field] if isinstance(field, str | int) else field or ())]
     for pattern in patterns:
         if not any(_matches(name, [pattern]) for name in numeric):
             raise CorpusError(
-                f"{path}: no column {pattern!r} of numbers; {there}. Name one of these in {mend}, or "
+                f"{path}: no column {pattern!r} of numbers; {there}. Name one of these in {option}, or "
                 "several, or patterns such as mfcc*"
             )
     if field is None:
         lists = [name for name, kind in kinds.items() if len(within(kind)) > 1]
         if lists:
             raise CorpusError(
-                f"{path}: no column vector, but lists in {few(lists, MOST_NAMES)}; name it in {mend}"
+                f"{path}: no column vector, but lists in {few(lists, MOST_NAMES)}; name it in {option}"
             )
         chosen = [name for name in numeric if not types.is_boolean(kinds[name])]
     else:
@@ -68,9 +68,9 @@ def chosen_columns(
         others = [name for name in chosen if name not in odd]
         raise CorpusError(
             f"{path}: no features by their names, but of the corpus or its labels: {few(odd, MOST_NAMES)}. "
-            f"Name the columns that are features, or patterns of their names, in {mend}, such as "
+            f"Name the columns that are features, or patterns of their names, in {option}, such as "
             f"[{', '.join(others[:2]) or 'mfcc*'}], or take the others out of the file"
-            + (f". Its other numbers are {few(others, MOST_NAMES)}" if others else "")
+            + (f". Its other columns of numbers are {few(others, MOST_NAMES)}" if others else "")
         )
     return chosen
 

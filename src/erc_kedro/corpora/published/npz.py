@@ -27,7 +27,7 @@ def read_npz(path: Path, utterances: pd.DataFrame, modality: str, field: Field) 
             members = _members(path, archive)
             if "utterance_id" not in members:
                 wanted = set(utterances["utterance_id"])
-                # Of the others, only the names are told.
+                # Of the others, only the names are needed.
                 vectors = {
                     name: _member(archive, member) if name in wanted else None
                     for name, member in members.items()

@@ -30,13 +30,13 @@ def read(path: Path, utterances: pd.DataFrame, modality: str, field: Field = Non
     Returns:
         a row an utterance, in the table's order: ``utterance_id``, ``vector`` (float32, all of one length;
         zeros where absent), ``present``, ``reason`` (ok, not_in_file, not_finite). Its ``attrs`` say in
-        ``part`` what of the file was taken, in ``columns`` the name of each number, where numbers have
+        ``part`` what of the file was taken, in ``columns`` the name of each feature, where features have
         names, and in ``left_out`` a table's other columns.
 
     Raises:
-        CorpusError: the file cannot be read, holds a class that is not admitted or no such field, its vectors
-            differ in length, a dialogue's length differs from the table's, no utterance is in it, or a
-            column of numbers is by its name no feature, and was not asked for by this very name.
+        CorpusError: the file cannot be read, asks for a class that is not allowed or has no such field, its
+            vectors differ in length, a dialogue's length differs from the table's, no utterance is in it, or
+            a column of numbers is by its name no feature, and was not asked for by this very name.
     """
     if not path.is_file():
         raise CorpusError(f"{path}: no such file; correct the path of the published {modality} features")

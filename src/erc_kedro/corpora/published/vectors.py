@@ -41,7 +41,7 @@ def align(path: Path, vectors: Vectors, utterances: pd.DataFrame) -> pd.DataFram
     odd = next((name for name in lengths if lengths[name] != length), None)
     if odd is not None:
         raise CorpusError(
-            f"{path}: {next(iter(lengths))} has {length} numbers and {odd} {lengths[odd]}; "
+            f"{path}: {next(iter(lengths))} has {length} values and {odd} {lengths[odd]}; "
             "all vectors of a modality have one length, write the file again"
         )
     nothing = np.zeros(length, np.float32)

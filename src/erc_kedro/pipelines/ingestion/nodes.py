@@ -38,9 +38,7 @@ def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, A
         case "meld":
             corpus = meld.read(raw, parameters.encoding)
         case "iemocap":
-            corpus = iemocap.read(
-                raw, parameters.protocol, parameters.unlabelled_as_context, parameters.encoding
-            )
+            corpus = iemocap.read(raw, parameters.protocol, parameters.keep_unlabelled, parameters.encoding)
         case "manifest":
             corpus = manifest.read(raw, parameters.encoding)
     corpus = leaks.examined(corpus, parameters.drop_leaks)
