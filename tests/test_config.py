@@ -187,7 +187,7 @@ def test_the_default_pipeline_is_the_walk_without_demo():
     assert names == {
         "read_corpus",
         "audit_corpus",
-        "admit_corpus",
+        "check_corpus",
         "text_features",
         "clip_features",
         "audit_features",

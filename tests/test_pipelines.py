@@ -23,18 +23,18 @@ def test_extraction_waits_until_training_will_not_refuse_the_corpus(learning):
     run = pipeline("ingestion") + pipeline("features") + pipeline(learning)
     order = [node.name for node in run.nodes]
     for corpus in ("meld", "iemocap"):
-        later = {node.name for node in run.from_nodes(f"{corpus}.admit_corpus").nodes}
+        later = {node.name for node in run.from_nodes(f"{corpus}.check_corpus").nodes}
         assert {f"{corpus}.text_features", f"{corpus}.clip_features"} <= later
-        earlier = {node.name for node in run.to_nodes(f"{corpus}.admit_corpus").nodes}
-        assert earlier == {f"{corpus}.{name}" for name in ("read_corpus", "audit_corpus", "admit_corpus")}
+        earlier = {node.name for node in run.to_nodes(f"{corpus}.check_corpus").nodes}
+        assert earlier == {f"{corpus}.{name}" for name in ("read_corpus", "audit_corpus", "check_corpus")}
     # One after the other, no corpus is extracted before another one is refused.
-    assert max(order.index(f"{corpus}.admit_corpus") for corpus in ("meld", "iemocap")) < min(
+    assert max(order.index(f"{corpus}.check_corpus") for corpus in ("meld", "iemocap")) < min(
         order.index(f"{corpus}.{name}_features")
         for corpus in ("meld", "iemocap")
         for name in ("text", "clip")
     )
     alone = pipeline("ingestion") + pipeline("features")
-    assert not [node for node in alone.nodes if "admit" in node.name]
+    assert not [node for node in alone.nodes if "check" in node.name]
 
 
 def test_any_pipelines_run_together_since_every_output_has_one_maker():

@@ -56,7 +56,7 @@ class IngestionParameters(Parameters):
     # IEMOCAP only (protocol.md): 7433 or 7380 utterances.
     protocol: Literal["community", "release"] = "community"
     # IEMOCAP only: keep utterances outside the six classes as unlabelled context.
-    unlabelled_as_context: bool = False
+    keep_unlabelled: bool = False
     # Leave out of train what val or test hold too, of val what test holds: the same recording, not the same
     # script (docs/decisions/0011-repeated-material.md).
     drop_leaks: bool = False

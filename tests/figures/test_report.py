@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, precision_score
 
-from erc_kedro.evaluation.audit import audit_corpus, audit_features
+from erc_kedro.audit.corpus import audit_corpus
+from erc_kedro.audit.features import audit_features
+from erc_kedro.audit.provenance import provenance
 from erc_kedro.evaluation.comparison import comparison_table
 from erc_kedro.evaluation.intervals import bootstrap_interval
 from erc_kedro.evaluation.metrics import class_columns, metrics_table
-from erc_kedro.evaluation.provenance import provenance
 from erc_kedro.figures.model_card import model_card
 from erc_kedro.figures.report import headline_markdown, render_report
 from erc_kedro.figures.section import CorpusSection

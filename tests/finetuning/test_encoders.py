@@ -16,8 +16,10 @@ from safetensors.torch import load_file
 from sklearn.metrics import f1_score
 
 from erc_kedro import schemas
-from erc_kedro.evaluation.audit import _features_section, audit_features, contents, encoder_errors
-from erc_kedro.evaluation.provenance import provenance
+from erc_kedro.audit.encoders import contents, encoder_errors
+from erc_kedro.audit.features import audit_features
+from erc_kedro.audit.page import _features_section
+from erc_kedro.audit.provenance import provenance
 from erc_kedro.extractors import finetuned, text
 from erc_kedro.extractors.base import ExtractionError
 from erc_kedro.finetuning import encoders, loop

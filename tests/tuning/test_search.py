@@ -12,8 +12,8 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
+from erc_kedro.audit.provenance import provenance
 from erc_kedro.config import ConfigError, for_stage
-from erc_kedro.evaluation.provenance import provenance
 from erc_kedro.parameters import TrainParameters, TuneParameters
 from erc_kedro.pipelines.tune.nodes import tune_corpus
 from erc_kedro.training import loop

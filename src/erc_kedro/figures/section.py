@@ -25,8 +25,8 @@ class CorpusSection:
         predictions: seed, utterance_id, split, head, label, ``p_<class>`` (``schemas.predictions``).
         metrics: the long metrics table (``schemas.metrics``).
         history: seed, epoch, train_loss, val_weighted_f1, selected, optionally val_loss.
-        audit: the audit of the utterances, ``evaluation.audit``.
-        features_audit: the audit of the features, ``evaluation.audit``.
+        audit: the audit of the utterances, ``erc_kedro.audit``.
+        features_audit: the audit of the features, ``erc_kedro.audit``.
         utterances: the utterance table (``schemas.utterances``); intervals need its dialogues.
         contributions, degraded, layout: of the trained networks, by their schemas.
         comparison: experiments compared on this corpus (``schemas.comparison``).

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from erc_kedro.audit.clips import CLIP_COLUMNS, clip_cells
 from erc_kedro.escaping import LONGEST, csv_text, latex, line, markdown
-from erc_kedro.evaluation.audit import CLIP_COLUMNS, clip_cells
 from erc_kedro.evaluation.calibration import calibration_table, selective_table
 from erc_kedro.evaluation.intervals import bootstrap_interval
 from erc_kedro.evaluation.metrics import confusion, per_class, summary

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from erc_kedro import files, processes, surroundings
+from erc_kedro.audit import overlaps
 from erc_kedro.errors import PlainError
-from erc_kedro.evaluation import overlaps
 from erc_kedro.extractors.base import fingerprint
 from erc_kedro.extractors.finetuned import CARD, FIT, HEAD, EncoderCard, Outcome, outcome
 from erc_kedro.finetuning.loop import Task, code_version, fit

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from erc_kedro import files, sources
-from erc_kedro.evaluation.audit import contents
+from erc_kedro.audit.encoders import contents
 from erc_kedro.extractors.base import fingerprint
 from erc_kedro.extractors.finetuned import FIT, HEAD, Fitted, outcome
 from erc_kedro.extractors.windows import longest

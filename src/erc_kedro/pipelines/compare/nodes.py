@@ -36,7 +36,7 @@ def train_experiments(
     import pandas as pd
 
     from erc_kedro import files
-    from erc_kedro.evaluation.audit import admit
+    from erc_kedro.audit.checks import check_before_training
     from erc_kedro.evaluation.comparison import digest
     from erc_kedro.pipelines.train.nodes import facts_of, tracked
     from erc_kedro.training.batches import assemble
@@ -46,15 +46,15 @@ def train_experiments(
     tables = {"text": text, "audio": audio, "visual": visual}
     corpus = models.name
     scaled: dict[str, Any] = {}
-    admitted: set[bool] = set()
+    checked: set[bool] = set()
     cautions: list[str] = []
     tasks, possible = [], {}
     experiments: dict[str, dict[str, Any]] = {}
     for name, train in parameters.experiments.items():
-        if train.model.causal not in admitted:
+        if train.model.causal not in checked:
             causal = train.model.causal
-            cautions = admit(name, audit, features_audit, tables, utterances, corpus, causal)
-            admitted.add(causal)
+            cautions = check_before_training(name, audit, features_audit, tables, utterances, corpus, causal)
+            checked.add(causal)
         scaling = repr(sorted(train.scaling.items()))
         if scaling not in scaled:
             scaled[scaling] = assemble(utterances, tables, card["labels"], train.scaling)

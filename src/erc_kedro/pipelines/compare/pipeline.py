@@ -5,7 +5,7 @@ import warnings
 from kedro.pipeline import Node, Pipeline
 
 from erc_kedro.hooks import ACCEPTS_MISSING
-from erc_kedro.pipelines import ADMISSION, CORPUS, corpora, per_corpus
+from erc_kedro.pipelines import CORPUS, CORPUS_CHECK, corpora, per_corpus
 from erc_kedro.pipelines.compare.nodes import compare_experiments, train_experiments, write_comparison
 
 
@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
     """Trains what is not trained yet, and tests every experiment against the reference."""
     each = Pipeline(
         [
-            ADMISSION,
+            CORPUS_CHECK,
             Node(
                 train_experiments,
                 {

@@ -26,15 +26,16 @@ def text_features(
         the vectors; what a fine-tuned encoder predicts with its own head (no rows for an encoder that is
         not fine-tuned for these classes); and the vectors' provenance.
     """
-    from erc_kedro.evaluation import audit
-    from erc_kedro.evaluation.provenance import provenance
+    from erc_kedro.audit.checks import refuse
+    from erc_kedro.audit.encoders import encoder_errors
+    from erc_kedro.audit.provenance import provenance
     from erc_kedro.extractors import finetuned, text
 
     corpus, asked = folder.name, parameters.text
     tuned = finetuned.find(asked.encoder, folder) if asked.extractor == "transformers" else None
     if tuned is not None:
-        errors = audit.encoder_errors(tuned.facts, utterances, corpus, card.get("dropped", []))
-        audit.refuse({"name": f"features.text.encoder {tuned.folder}", "errors": errors})
+        errors = encoder_errors(tuned.facts, utterances, corpus, card.get("dropped", []))
+        refuse({"name": f"features.text.encoder {tuned.folder}", "errors": errors})
         asked = tuned.surroundings(asked)
     vectors, made_by, read = text.extract(utterances, asked, cache, tuned)
     said = utterances["text"].str.strip() != ""
@@ -64,7 +65,7 @@ def clip_features(
         audio features and their provenance, the same of visual ones, and what became of every clip.
     """
     from erc_kedro import extractors
-    from erc_kedro.evaluation.provenance import provenance
+    from erc_kedro.audit.provenance import provenance
     from erc_kedro.extractors import runner
     from erc_kedro.extractors.cache import matrix
 
@@ -126,16 +127,17 @@ def audit_features(
     folder: Path,
 ) -> tuple[dict[str, Any], str]:
     """Looks for leaks, broken clips and broken extractors before anything is trained on the features."""
-    from erc_kedro.evaluation import audit as auditing
+    from erc_kedro.audit import features
+    from erc_kedro.audit.page import audit_page
 
     tables = {"text": text, "audio": audio, "visual": visual}
     records = {"text": of_text, "audio": of_audio, "visual": of_visual}
-    findings = auditing.audit_features(tables, utterances, records, clips, folder.name)
+    findings = features.audit_features(tables, utterances, records, clips, folder.name)
     for sentence in findings["errors"]:
         logger.error("%s: %s Training refuses it.", folder.name, sentence)
     for sentence in findings["warnings"]:
         logger.warning("%s", sentence)
-    return findings, auditing.page(audit, findings)
+    return findings, audit_page(audit, findings)
 
 
 def _no_predictions(labels: list[str]) -> DataFrame:
@@ -198,11 +200,12 @@ def _described(card: Any, parameters: Any) -> dict[str, Any]:
 def _published(
     file: Path, utterances: DataFrame, card: dict[str, Any], modality: str, parameters: Any
 ) -> tuple[DataFrame, dict[str, Any]]:
-    from erc_kedro.corpora import leaks, published
-    from erc_kedro.evaluation.provenance import provenance
+    from erc_kedro.audit.leaks import as_released
+    from erc_kedro.audit.provenance import provenance
+    from erc_kedro.corpora import published
 
     # What others published counts positions as the release does, with what was dropped here.
-    released = leaks.as_released(utterances, card.get("dropped", []))
+    released = as_released(utterances, card.get("dropped", []))
     read = published.read_apart(file, released, modality, parameters.field)
     table = read.set_index("utterance_id").loc[utterances["utterance_id"]].reset_index()
     extractor = {
@@ -218,7 +221,7 @@ def _published(
 def _absent(utterances: DataFrame) -> tuple[DataFrame, dict[str, Any]]:
     import numpy as np
 
-    from erc_kedro.evaluation.provenance import provenance
+    from erc_kedro.audit.provenance import provenance
     from erc_kedro.extractors.base import Card
     from erc_kedro.parameters import Parameters
 

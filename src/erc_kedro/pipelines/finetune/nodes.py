@@ -29,7 +29,7 @@ def finetune_encoder(
     import pandas as pd
 
     from erc_kedro import tracking
-    from erc_kedro.evaluation.audit import refuse_training
+    from erc_kedro.audit.checks import refuse_training
     from erc_kedro.extractors import finetuned
     from erc_kedro.finetuning import encoders
 

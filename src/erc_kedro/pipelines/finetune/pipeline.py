@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from erc_kedro.pipelines import ADMISSION, per_corpus
+from erc_kedro.pipelines import CORPUS_CHECK, per_corpus
 from erc_kedro.pipelines.finetune.nodes import finetune_encoder
 
 
@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
     return per_corpus(
         Pipeline(
             [
-                ADMISSION,
+                CORPUS_CHECK,
                 Node(
                     finetune_encoder,
                     ["utterances", "card", "audit", "encoders", "params:finetune"],

@@ -33,7 +33,7 @@ def train_corpus(
 ) -> tuple[DataFrame, DataFrame, DataFrame, dict[str, Any]]:
     """Fits every seed; the test split is scored once by each, after its epoch was chosen on validation."""
     from erc_kedro import files
-    from erc_kedro.evaluation.audit import admit
+    from erc_kedro.audit.checks import check_before_training
     from erc_kedro.evaluation.comparison import digest_of_cells
     from erc_kedro.training.batches import assemble
     from erc_kedro.training.checkpoint import finished
@@ -41,7 +41,8 @@ def train_corpus(
 
     corpus, experiment = models.parent.name, models.name
     tables = {"text": text, "audio": audio, "visual": visual}
-    cautions = admit(experiment, audit, features_audit, tables, utterances, corpus, parameters.model.causal)
+    causal = parameters.model.causal
+    cautions = check_before_training(experiment, audit, features_audit, tables, utterances, corpus, causal)
     for caution in cautions:
         logger.warning("%s %s: %s", corpus, experiment, caution)
     data = assemble(utterances, tables, card["labels"], parameters.scaling)

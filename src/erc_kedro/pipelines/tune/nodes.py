@@ -36,8 +36,8 @@ def tune_corpus(
         A row a trial; what came of the search; the best trial as an experiment's file; and figures.
     """
     from erc_kedro import tracking
+    from erc_kedro.audit.checks import check_before_training
     from erc_kedro.escaping import csv_text
-    from erc_kedro.evaluation.audit import admit
     from erc_kedro.figures import tuning as figures
     from erc_kedro.figures.reading import scaled_briefly
     from erc_kedro.tuning.results import best_experiment, outcome, trials_table
@@ -48,7 +48,7 @@ def tune_corpus(
     searched = parameters.space.get("model.causal")
     causal = train.model.causal or (searched is not None and searched.holds(True))
     tables = {"text": text, "audio": audio, "visual": visual}
-    for caution in admit("tune", audit, features_audit, tables, utterances, corpus, causal):
+    for caution in check_before_training("tune", audit, features_audit, tables, utterances, corpus, causal):
         logger.warning("%s tune: %s", corpus, caution)
     known = utterances[utterances["split"] != "test"]
     given = prepare(corpus, known, tables, card["labels"], train, parameters, folder)

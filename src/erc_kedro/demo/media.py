@@ -9,8 +9,8 @@ import av
 import cv2
 import numpy as np
 
-from erc_kedro.corpora.synthesis.face import FPS
-from erc_kedro.corpora.synthesis.voice import RATE
+from erc_kedro.demo.face import FPS
+from erc_kedro.demo.voice import RATE
 
 _FRAME_RATE = Fraction(FPS)
 

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from erc_kedro.corpora.synthesis.face import REST, Expression
-from erc_kedro.corpora.synthesis.voice import Delivery
+from erc_kedro.demo.face import REST, Expression
+from erc_kedro.demo.voice import Delivery
 
 Manner = TypeVar("Manner", Delivery, Expression)
 Pairs = Sequence[tuple[str, str]]

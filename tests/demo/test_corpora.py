@@ -12,9 +12,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from erc_kedro import schemas
-from erc_kedro.corpora import Corpus, CorpusError, iemocap, meld, synthetic
-from erc_kedro.corpora.synthesis import emotions, voice
-from erc_kedro.evaluation import audit
+from erc_kedro.audit.corpus import audit_corpus
+from erc_kedro.corpora import Corpus, CorpusError, iemocap, meld
+from erc_kedro.demo import emotions, voice
+from erc_kedro.demo import iemocap as demo_iemocap
+from erc_kedro.demo import meld as demo_meld
+from erc_kedro.demo.corpora import write
 from erc_kedro.extractors import runner, text
 from erc_kedro.extractors.base import Line
 from erc_kedro.extractors.cache import Result
@@ -38,7 +41,7 @@ REASONS = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both corpora, MELD's large enough for accuracies."""
     path = tmp_path_factory.mktemp("embedded") / "raw"
-    synthetic.write(path, seed=0, meld_dialogues=30, iemocap_dialogues_per_session=2)
+    write(path, seed=0, meld_dialogues=30, iemocap_dialogues_per_session=2)
     return path
 
 
@@ -83,8 +86,8 @@ def without_media(monkeypatch: pytest.MonkeyPatch) -> None:
             (session / "sentences" / "wav" / name / f"{utterance_id}.wav").write_bytes(b"")
         return [(2.0 * turn, 2.0 * turn + 1.5) for turn in range(len(turns))]
 
-    monkeypatch.setattr(synthetic, "_film_meld", film_meld)
-    monkeypatch.setattr(synthetic, "_film_iemocap", film_iemocap)
+    monkeypatch.setattr(demo_meld, "_film", film_meld)
+    monkeypatch.setattr(demo_iemocap, "_film", film_iemocap)
 
 
 @pytest.mark.parametrize("name", ["meld", "iemocap"])
@@ -92,7 +95,7 @@ def test_both_corpora_can_be_trained_on(folder: Path, name: str) -> None:
     corpus = corpus_of(folder, name)
     table = schemas.utterances.validate(corpus.utterances)
     assert corpus.facts["synthetic"] is True
-    assert audit.audit_corpus(table, corpus.facts, corpus.irregularities)["errors"] == []
+    assert audit_corpus(table, corpus.facts, corpus.irregularities)["errors"] == []
     for split in schemas.SPLITS:
         assert set(table.loc[table["split"] == split, "label"]) == set(corpus.labels)
 
@@ -143,7 +146,7 @@ def test_the_extractors_find_what_was_broken_and_nothing_else(
 ) -> None:
     ids = corpus_of(folder, "meld").utterances["utterance_id"]
     broken = {key: how for key, how in broken_of(folder).items() if not key.startswith("Ses")}
-    assert sorted(broken.values()) == sorted(synthetic.BREAKAGES)
+    assert sorted(broken.values()) == sorted(demo_meld.BREAKAGES)
     assert len(broken) <= len(ids) / 10
     found = zip(ids, extracted["audio"], extracted["visual"], strict=True)
     for utterance_id, audio, visual in found:
@@ -238,7 +241,7 @@ def test_what_is_shown_is_dealt_in_the_same_shares(count: int) -> None:
 def test_iemocap_has_every_split_and_label_at_every_size(
     tmp_path: Path, protocol: str, dialogues: int
 ) -> None:
-    synthetic.write(tmp_path / "raw", 0, 6, dialogues, n_jobs=1)
+    write(tmp_path / "raw", 0, 6, dialogues, n_jobs=1)
     table = iemocap.read(tmp_path / "raw" / "iemocap", protocol).utterances  # type: ignore[arg-type]
     assert set(table["split"]) == {"train", "val", "test"}
     assert table["dialogue_id"].nunique() == 5 * dialogues
@@ -248,12 +251,12 @@ def test_iemocap_has_every_split_and_label_at_every_size(
 @pytest.mark.usefixtures("without_media")
 @pytest.mark.parametrize("seed", range(5))
 def test_the_default_size_has_every_label_in_every_split(tmp_path: Path, seed: int) -> None:
-    synthetic.write(tmp_path / "raw", seed, 12, 2, n_jobs=1)
+    write(tmp_path / "raw", seed, 12, 2, n_jobs=1)
     table = meld.read(tmp_path / "raw" / "meld").utterances
     assert 57 <= len(table) <= 63
     assert (table.groupby("split")["label"].nunique() == len(meld.LABELS)).all()
     broken = [how for key, how in broken_of(tmp_path / "raw").items() if not key.startswith("Ses")]
-    assert broken == [*synthetic.BREAKAGES[:6]]
+    assert broken == [*demo_meld.BREAKAGES[:6]]
 
 
 def test_irregularities_of_the_releases_are_there(folder: Path) -> None:
@@ -272,11 +275,11 @@ def test_irregularities_of_the_releases_are_there(folder: Path) -> None:
 def test_same_seed_same_bytes_whatever_the_processes(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synthetic.write(tmp_path / "alone", 0, 6, 2, n_jobs=1)
+    write(tmp_path / "alone", 0, 6, 2, n_jobs=1)
     assert tree(tmp_path / "alone" / "iemocap") == tree(folder / "iemocap")
-    monkeypatch.setattr(synthetic, "_write_iemocap", lambda *_: {})
+    monkeypatch.setattr(demo_iemocap, "write", lambda *_: {})
     for name, seed in (("together", 0), ("other", 1)):
-        synthetic.write(tmp_path / name, seed, 6, 2, n_jobs=2)
+        write(tmp_path / name, seed, 6, 2, n_jobs=2)
     alone, together, other = (tree(tmp_path / name / "meld") for name in ("alone", "together", "other"))
     assert alone == together
     clips = [name for name in alone.keys() & other.keys() if name.endswith(".mp4")]
@@ -300,13 +303,13 @@ def test_only_a_generated_folder_is_replaced(tmp_path: Path) -> None:
     own.mkdir()
     (own / "keep.txt").write_text("mine", "utf-8")
     with pytest.raises(CorpusError, match=r"SYNTHETIC.md; name another folder"):
-        synthetic.write(own, 0, 6, 2, n_jobs=1)
+        write(own, 0, 6, 2, n_jobs=1)
     assert tree(own) == {"keep.txt": b"mine"}
 
     generated = tmp_path / "generated"
-    synthetic.write(generated, 0, 6, 2, n_jobs=1)
+    write(generated, 0, 6, 2, n_jobs=1)
     (generated / "left over").write_text("x", "utf-8")
-    synthetic.write(generated, 0, 6, 2, n_jobs=1)
+    write(generated, 0, 6, 2, n_jobs=1)
     assert not (generated / "left over").exists()
     assert {path.name for path in tmp_path.iterdir()} - {LOCKS} == {"generated", "own"}
 
@@ -316,15 +319,15 @@ def test_a_failure_leaves_the_old_folder_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "raw"
-    synthetic.write(folder, 0, 6, 2, n_jobs=1)
+    write(folder, 0, 6, 2, n_jobs=1)
     before = tree(folder)
 
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(synthetic, "_write_iemocap", fail)
+    monkeypatch.setattr(demo_iemocap, "write", fail)
     with pytest.raises(OSError, match="disk full"):
-        synthetic.write(folder, 1, 6, 2, n_jobs=1)
+        write(folder, 1, 6, 2, n_jobs=1)
     assert tree(folder) == before
     assert {path.name for path in tmp_path.iterdir()} - {LOCKS} == {"raw"}
 
@@ -332,4 +335,4 @@ def test_a_failure_leaves_the_old_folder_and_nothing_else(
 @pytest.mark.parametrize(("dialogues", "per_session"), [(5, 2), (6, 1), (6, 31)])
 def test_sizes_out_of_range_are_refused(tmp_path: Path, dialogues: int, per_session: int) -> None:
     with pytest.raises(ValueError, match="at least 6"):
-        synthetic.write(tmp_path / "raw", 0, dialogues, per_session)
+        write(tmp_path / "raw", 0, dialogues, per_session)

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from releases import found, meld_row, write_iemocap, write_meld
-from tests.evaluation.test_overlaps import STORY
 
 from erc_kedro import schemas
+from erc_kedro.audit.corpus import audit_corpus
 from erc_kedro.corpora import Corpus, iemocap, manifest, meld
-from erc_kedro.evaluation import audit
 from erc_kedro.parameters import FeatureParameters, IngestionParameters
 from erc_kedro.pipelines.features.nodes import clip_features
 from erc_kedro.pipelines.ingestion.nodes import read_corpus
+from tests.audit.test_overlaps import STORY
+from tests.corpora.releases import found, meld_row, write_iemocap, write_meld
 
 GREETING = ["Hey.", "Hey!"]
 
@@ -27,7 +27,7 @@ def ingested(reader: str, raw: Path, drop_leaks: bool = False) -> Corpus:
 
 
 def warnings(corpus: Corpus) -> list[str]:
-    findings = audit.audit_corpus(corpus.utterances, corpus.facts, corpus.irregularities)
+    findings = audit_corpus(corpus.utterances, corpus.facts, corpus.irregularities)
     return [said for said in findings["warnings"] if "utterances of train" in said or "a leak" in said]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from erc_kedro.evaluation.giveaways import THRESHOLD, label_agreement, row_numbers
+from erc_kedro.audit.giveaways import THRESHOLD, label_agreement, row_numbers
 
 DATA = Path(os.environ.get("ERC_SHARED_DATA") or "absent")
 
@@ -49,7 +49,7 @@ COPIES = {
 
 @pytest.mark.parametrize("kind", COPIES)
 @pytest.mark.parametrize("count", [144, 6000])
-def test_a_copy_of_the_label_is_found_among_other_numbers(kind: str, count: int) -> None:
+def test_a_copy_of_the_label_is_found_among_other_features(kind: str, count: int) -> None:
     draw = np.random.default_rng(0)
     code = draw.choice(5, p=[0.4, 0.2, 0.2, 0.1, 0.1], size=count)
     matrix = draw.normal(size=(count, 600)).astype(np.float32)
@@ -71,7 +71,7 @@ def test_a_code_is_found_in_a_corpus_of_a_few_dialogues(sizes: tuple[int, ...]) 
 
 
 @pytest.mark.parametrize("count", [2, 12, 24, 30, 45, 60, 100])
-def test_of_thousands_of_numbers_none_tells_the_label_of_few_utterances_by_chance(count: int) -> None:
+def test_of_thousands_of_features_none_gives_the_label_of_few_utterances_by_chance(count: int) -> None:
     draw = np.random.default_rng(1)
     measured = draw.normal(size=(count, 6373)).astype(np.float32)
     for classes in (1, 2, 3, 7, 12):
@@ -92,7 +92,7 @@ def test_very_many_classes_cost_no_time_and_hide_no_copy() -> None:
 
 
 def test_turns_that_resemble_their_neighbours_give_nothing_away() -> None:
-    """Equal numbers stand in no order: labels of one dialogue resemble each other."""
+    """Equal values stand in no order: labels of one dialogue resemble each other."""
     labels = pd.Series(np.repeat(["calm", "glad"], 500))
     assert label_agreement(np.zeros((1000, 1), np.float32), labels)[0] < 0.2
     assert label_agreement(np.zeros((1000, 1), np.float32), labels.where(labels == "sad"))[0] == 0

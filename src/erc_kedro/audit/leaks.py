@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from erc_kedro.audit.overlaps import find
 from erc_kedro.corpora import Corpus
 from erc_kedro.corpora.tables import irregularity_table
-from erc_kedro.evaluation.overlaps import find
 from erc_kedro.schemas import SPLITS
 from erc_kedro.sentences import few
 
@@ -17,7 +17,7 @@ _KEYS = ["dialogue_id", "position", "utterance_id"]
 
 
 def examined(corpus: Corpus, drop_leaks: bool = False) -> Corpus:
-    """A corpus that says what it holds twice (``evaluation.overlaps``).
+    """A corpus that says what it holds twice (``overlaps``).
 
     Args:
         drop_leaks: where two splits hold the same recording, leave out its utterances in the split that comes

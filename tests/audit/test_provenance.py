@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from erc_kedro.audit.checks import AuditError, check_before_training
+from erc_kedro.audit.encoders import contents
+from erc_kedro.audit.provenance import provenance
 from erc_kedro.corpora.tables import utterance_table
-from erc_kedro.evaluation.audit import AuditError, admit, contents
-from erc_kedro.evaluation.provenance import provenance
 
 UTTERANCES = utterance_table(
     [
@@ -38,12 +39,13 @@ def encoder(*splits: str) -> dict:
     return {"corpus": "toy", "trained_on": contents(known), "selected_on": {}}
 
 
-def admitted(
+def checked(
     table: pd.DataFrame, record: dict | None, utterances: pd.DataFrame = UTTERANCES, **options
 ) -> None:
     records = {} if record is None else {"text": record}
     audit = {"errors": [], "provenance": records}
-    return admit("full", SOUND, audit, {"text": table}, utterances, "toy", options.get("causal", False))
+    causal = options.get("causal", False)
+    return check_before_training("full", SOUND, audit, {"text": table}, utterances, "toy", causal)
 
 
 def record(table: pd.DataFrame, *knows: str, **settings) -> dict:
@@ -58,22 +60,22 @@ def merged(table: pd.DataFrame) -> pd.DataFrame:
 
 def test_an_encoder_that_knows_test_is_refused_after_a_merge_too():
     table = text_features()
-    admitted(merged(table), record(table, "train"))
+    checked(merged(table), record(table, "train"))
     with pytest.raises(AuditError, match="was fine-tuned on 2 dialogues of test: d4, d5"):
-        admitted(merged(table), record(table, "train", "test"))
+        checked(merged(table), record(table, "train", "test"))
 
 
 def test_text_that_looks_ahead_is_refused_for_a_causal_model_after_a_merge_too():
     table = text_features()
-    admitted(merged(table), record(table, "train", following=2))
+    checked(merged(table), record(table, "train", following=2))
     with pytest.raises(AuditError, match="know the 2 utterances that follow"):
-        admitted(merged(table), record(table, "train", following=2), causal=True)
+        checked(merged(table), record(table, "train", following=2), causal=True)
 
 
 @pytest.mark.parametrize("broken", [None, {}, {"extractor": {"name": "made"}}])
 def test_features_without_a_record_of_what_made_them_are_refused(broken):
     with pytest.raises(AuditError, match=r"What made the text features.*not recorded.*--pipeline=features"):
-        admitted(text_features(), broken)
+        checked(text_features(), broken)
 
 
 @pytest.mark.parametrize("left", [[], ["corpus", "trained_on"]])
@@ -81,7 +83,7 @@ def test_an_encoder_whose_record_does_not_say_what_it_knows_is_refused(left):
     known = record(text_features(), "train", "test")
     known["encoder"] = left and {name: known["encoder"][name] for name in left}
     with pytest.raises(AuditError, match="what it learned from, is not recorded"):
-        admitted(text_features(), known)
+        checked(text_features(), known)
 
 
 def changed_in(split: str) -> pd.DataFrame:
@@ -93,14 +95,14 @@ def changed_in(split: str) -> pd.DataFrame:
 
 def test_a_record_of_other_training_vectors_is_refused():
     with pytest.raises(AuditError, match="not those that were recorded"):
-        admitted(changed_in("train"), record(text_features(), "train"))
+        checked(changed_in("train"), record(text_features(), "train"))
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_changed_vectors_of_validation_or_test_are_said_beside_the_scores(split):
     known = record(text_features(), "train")
-    assert admitted(text_features(), known) == []
-    (caution,) = admitted(changed_in(split), known)
+    assert checked(text_features(), known) == []
+    (caution,) = checked(changed_in(split), known)
     assert (
         caution
         == f"The text features of {split} were changed after they were made: what they are is not known."
@@ -113,4 +115,4 @@ def test_features_of_an_earlier_version_of_the_corpus_are_refused(column):
     now = UTTERANCES.copy()
     now.loc[now["dialogue_id"] == "d3", column] = "test"
     with pytest.raises(AuditError, match="made from other utterances, splits or clips"):
-        admitted(table, record(table, "train"), now)
+        checked(table, record(table, "train"), now)

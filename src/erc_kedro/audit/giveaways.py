@@ -1,9 +1,9 @@
-"""Numbers of a feature vector that are no measurement: the label in another writing, or a row's number.
+"""Features that are no measurement: the label in another writing, or a row's number.
 
-A number gives the label away if utterances that are sorted by it stand class by class. Counted are neighbours
-of different classes, among all classes and among any two groups of them, so that codes, one-hot columns,
-soft targets, bits of a code, and copies that were scaled, permuted or made noisy are all found; nothing is
-fitted. ``docs/decisions/0012-what-is-no-feature.md`` has what real and random features reach.
+A feature gives the label away if utterances that are sorted by it stand class by class. Counted are
+neighbours of different classes, among all classes and among any two groups of them, so that codes, one-hot
+columns, soft targets, bits of a code, and copies that were scaled, permuted or made noisy are all found;
+nothing is fitted. ``docs/decisions/0012-what-is-no-feature.md`` has what real and random features reach.
 """
 
 from collections.abc import Iterator
@@ -15,31 +15,31 @@ import pandas as pd
 # Of the changes of class that chance makes, so many are missing: .28 is the most that published acoustics or
 # text vectors reach, .75 any measured number of fifty utterances.
 THRESHOLD = 0.9
-# Where chance makes fewer avoidable changes than this, too few utterances say too little; but a number with a
-# value a class and no exception, as only codes are, is told from chance by less.
+# Where chance makes fewer avoidable changes than this, too few utterances say too little; but a feature with
+# a value a class and no exception, as only codes are, differs from chance by less.
 _LEAST_CHANGES, _LEAST_OF_CODE = 20.0, 10.0
 # Looked at are at most so many utterances, of the most frequent classes, and all groupings of so many.
 _MOST_ROWS = 2000
 _MOST_CLASSES = 30
 _MOST_GROUPED = 8
-# Numbers at a time: a sorted copy of all would be large.
+# Features at a time: a sorted copy of all would be large.
 _CHUNK = 512
 
 
 def label_agreement(matrix: np.ndarray, labels: pd.Series) -> np.ndarray:
-    """How well each number by itself tells the label, from 0 (as chance does) to 1 (without exception).
+    """How well each feature by itself predicts the label, from 0 (as chance does) to 1 (without exception).
 
     Args:
         matrix: features [N, D], finite.
         labels: [N], null where unknown.
 
     Returns:
-        [D]: 1 - (changes of class between neighbours in the order of that number - the unavoidable ones) /
+        [D]: 1 - (changes of class between neighbours in the order of that feature - the unavoidable ones) /
         (the same, expected of a random order), the highest over the groupings of classes; 0 where there are
         too few utterances to tell.
     """
     known = np.flatnonzero(labels.isin(labels.value_counts().index[:_MOST_CLASSES]))
-    # Equal numbers keep this order, which must not be that of the dialogues: their turns resemble each other.
+    # Equal values keep this order, which must not be that of the dialogues: their turns resemble each other.
     rows = np.random.default_rng(0).permutation(known)[:_MOST_ROWS]
     classes, names = pd.factorize(labels.iloc[rows], sort=True)
     count = len(names)
@@ -76,7 +76,7 @@ def _groupings(classes: int) -> Iterator[np.ndarray]:
 
 
 def row_numbers(matrix: np.ndarray) -> np.ndarray:
-    """Which numbers count utterances: whole ones, none twice, that rise from row to row or have few gaps.
+    """Which features count utterances: whole ones, none twice, that rise from row to row or have few gaps.
 
     Args:
         matrix: features [N, D] of utterances in their order.
@@ -87,7 +87,7 @@ def row_numbers(matrix: np.ndarray) -> np.ndarray:
     found = np.zeros(matrix.shape[1], bool)
     if len(matrix) < 40:
         return found
-    # Most are no whole numbers, which a few rows tell.
+    # Most are no whole numbers, which a few rows show.
     whole = np.flatnonzero((matrix[:40] == np.round(matrix[:40])).all(0))
     part = matrix[:, whole].astype(np.float64)
     ordered = np.sort(part, axis=0)

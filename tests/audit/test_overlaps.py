@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from erc_kedro.audit.overlaps import find, together
 from erc_kedro.corpora.tables import utterance_table
-from erc_kedro.evaluation.overlaps import find, together
 
 STORY = [
     "The ferry leaves at nine tomorrow morning.",
