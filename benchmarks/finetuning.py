@@ -22,7 +22,8 @@ from sklearn.metrics import f1_score
 
 from erc_kedro.extractors import finetuned, text
 from erc_kedro.finetuning.encoders import finetune
-from erc_kedro.parameters import FinetuneParameters, TextParameters
+from erc_kedro.parameters import FinetuneParameters
+from tests.defaults import TextParameters
 
 NAMES = {"speaker_names": True, "template": "{speaker}: {text}"}
 ASKED = {"read": "mask", "context": 4, "speaker_names": "letters"}

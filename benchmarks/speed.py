@@ -22,6 +22,7 @@ from erc_kedro.parameters import TrainParameters
 from erc_kedro.training import batches as batching
 from erc_kedro.training import checkpoint, loop
 from erc_kedro.training.batches import Dialogues, batch_of
+from tests import defaults
 
 # What ``predict`` puts into a batch, padding included.
 PREDICT_SIZE = 512
@@ -40,7 +41,7 @@ def train(shape: Shape, threads: int, epochs: int, most: int | None = None) -> d
     rates = [machine.matmul_rate(threads)]
     imports = machine.resident()
     data = make(shape)
-    parameters = TrainParameters(threads=threads, epochs=1 + epochs, patience=1 + epochs)
+    parameters = defaults.TrainParameters(threads=threads, epochs=1 + epochs, patience=1 + epochs)
     stages = machine.Stages()
     started = time.perf_counter()
     checkpoint.key(data, parameters, 0)
@@ -83,7 +84,7 @@ def infer(shape: Shape, threads: int, repeats: int, singles: int) -> dict[str, A
     rates = [machine.matmul_rate(threads)]
     imports = machine.resident()
     data = make(shape)
-    network = _network(data, TrainParameters()).eval()
+    network = _network(data, defaults.TrainParameters()).eval()
     count = len(data.utterance_id)
     stages = machine.Stages()
     whole, passes, shares = [], [], []
@@ -123,7 +124,7 @@ def work(shape: Shape) -> dict[str, Any]:
     """Parameters, padding and arithmetic, which do not depend on the machine."""
     torch.set_num_threads(1)
     data = make(shape)
-    parameters = TrainParameters()
+    parameters = defaults.TrainParameters()
     network = _network(data, parameters)
     training = list(batching.batches(data, "train", parameters.batch_utterances, np.random.default_rng(0)))
     predicting = list(batching.batches(data, None, PREDICT_SIZE))

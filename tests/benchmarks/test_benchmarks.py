@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks import child, corpora, extraction, finetuning, machine, page, peers, reports, shapes, speed
-from erc_kedro.parameters import TrainParameters
 from erc_kedro.training.batches import batches
 from tests import tiny
+from tests.defaults import TrainParameters
 from tests.finetuning.corpus import toy
 
 TINY = shapes.SHAPES["meld"].times(0.02)

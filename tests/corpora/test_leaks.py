@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from releases import found, meld_row, write_iemocap, write_meld
-from tests.evaluation.test_overlaps import STORY
 
 from erc_kedro import schemas
 from erc_kedro.corpora import Corpus, iemocap, manifest, meld
 from erc_kedro.evaluation import audit
-from erc_kedro.parameters import FeatureParameters, IngestionParameters
 from erc_kedro.pipelines.features.nodes import clip_features
 from erc_kedro.pipelines.ingestion.nodes import read_corpus
+from tests.defaults import FeatureParameters, IngestionParameters
+from tests.evaluation.test_overlaps import STORY
 
 GREETING = ["Hey.", "Hey!"]
 

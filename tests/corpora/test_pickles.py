@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.faults import fuzz_pickles
 
 from erc_kedro.corpora import pickles
+from tests.faults import fuzz_pickles
 
 ALLOWED = 2**28
 

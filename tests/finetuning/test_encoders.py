@@ -22,8 +22,9 @@ from erc_kedro.extractors import finetuned, text
 from erc_kedro.extractors.base import ExtractionError
 from erc_kedro.finetuning import encoders, loop
 from erc_kedro.finetuning.encoders import finetune
-from erc_kedro.parameters import FinetuneParameters, LoraParameters, TextParameters
+from erc_kedro.parameters import LoraParameters
 from tests import tiny
+from tests.defaults import FinetuneParameters, TextParameters
 from tests.finetuning.corpus import CARD, CLASSES, parameters, toy
 
 ROOT = Path(__file__).resolve().parents[2]

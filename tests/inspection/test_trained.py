@@ -6,12 +6,12 @@ import pytest
 
 from erc_kedro.config import ConfigError
 from erc_kedro.inspection import trained
-from erc_kedro.parameters import TrainParameters
 from erc_kedro.training.batches import assemble
 from erc_kedro.training.loop import fit
 from tests.conftest import CLASSES, make_corpus
+from tests.defaults import TrainParameters
 
-PARAMETERS = TrainParameters(seeds=1, epochs=2, warmup_epochs=1, model={"hidden": 16, "heads": 2})
+PARAMETERS = TrainParameters(seeds=1, epochs=2, warmup_epochs=1, model={"hidden": 16, "attention_heads": 2})
 
 
 @pytest.fixture(scope="module")

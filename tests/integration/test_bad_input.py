@@ -265,7 +265,7 @@ def test_an_interrupted_training_is_taken_up(demo_copy):
     loop.write_text(loop.read_text().replace("\nSAVE_EVERY_S = 5.0\n", "\nSAVE_EVERY_S = 0.0\n"))
     demo_copy.write(
         "conf/demo/parameters_train.yml",
-        "train: {seeds: 1, epochs: 80, patience: 80, jobs: 1, model: {hidden: 16, heads: 2}}\n",
+        "train: {seeds: 1, epochs: 80, patience: 80, jobs: 1, model: {hidden: 16, attention_heads: 2}}\n",
     )
     before = {name: file for name, file in demo_copy.files().items() if "/07_model_output/" in name}
 
@@ -300,7 +300,7 @@ def test_of_two_trainings_of_one_experiment_the_second_waits_and_takes_up(demo_c
     """Both wrote the same files: 3 of 10 pairs failed, with words that misled."""
     demo_copy.write(
         "conf/demo/parameters_train.yml",
-        "train: {seeds: 2, epochs: 40, patience: 40, jobs: 1, model: {hidden: 16, heads: 2}}\n",
+        "train: {seeds: 2, epochs: 40, patience: 40, jobs: 1, model: {hidden: 16, attention_heads: 2}}\n",
     )
     words = ("run", "--env=demo", "--pipeline=train", "--namespaces=meld")
     running = [demo_copy.start(*words) for _ in range(2)]

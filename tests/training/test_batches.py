@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erc_kedro.parameters import TrainParameters
 from erc_kedro.training.batches import assemble, batch_of, batches
 from erc_kedro.training.checkpoint import effective
 from tests.conftest import CLASSES, make_corpus
+from tests.defaults import TrainParameters
 
 
 @settings(max_examples=25, deadline=None)

@@ -12,13 +12,13 @@ from sklearn.linear_model import LogisticRegression
 from erc_kedro import sources
 from erc_kedro.models.architectures import ARCHITECTURES
 from erc_kedro.models.baselines.classical import STRENGTHS
-from erc_kedro.parameters import TrainParameters
 from erc_kedro.schemas import HEADS
 from erc_kedro.training import checkpoint, loop
 from erc_kedro.training.batches import assemble
 from erc_kedro.training.loop import drop_modalities, fit, load_network, predict, weights_of_classes
 from erc_kedro.training.seeds import Task, fit_all, fit_seeds
 from tests.conftest import CLASSES, make_corpus
+from tests.defaults import TrainParameters
 from tests.models.test_network import batch
 
 SMALL = TrainParameters(
@@ -27,7 +27,7 @@ SMALL = TrainParameters(
     patience=6,
     learning_rate=0.005,
     batch_utterances=32,
-    model={"hidden": 16, "heads": 2, "dropout": 0.1},
+    model={"hidden": 16, "attention_heads": 2, "dropout": 0.1},
 )
 
 
@@ -82,9 +82,9 @@ def test_patience_ends_training(data, tmp_path):
     assert len(history) == best + 1 + 3
 
 
-@pytest.mark.parametrize("context", ["transformer", "gru"])
-def test_a_killed_fit_resumes_to_the_same_result(data, tmp_path, monkeypatch, context):
-    model = SMALL.model.model_copy(update={"context": context})
+@pytest.mark.parametrize("encoder", ["transformer", "gru"])
+def test_a_killed_fit_resumes_to_the_same_result(data, tmp_path, monkeypatch, encoder):
+    model = SMALL.model.model_copy(update={"context_encoder": encoder})
     parameters = SMALL.model_copy(update={"model": model})
     whole = fit(data, parameters, 3, tmp_path / "whole")
     monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)

@@ -5,15 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 import pytest
 
-from erc_kedro.parameters import TrainParameters
 from erc_kedro.training import seeds
 from erc_kedro.training.batches import assemble
 from erc_kedro.training.loop import fit, load_network
 from erc_kedro.training.seeds import Task, fit_all
 from tests.conftest import CLASSES, make_corpus
+from tests.defaults import TrainParameters
 
 SMALL = TrainParameters(
-    epochs=4, patience=4, batch_utterances=16, model={"hidden": 16, "heads": 2, "dropout": 0.3}
+    epochs=4, patience=4, batch_utterances=16, model={"hidden": 16, "attention_heads": 2, "dropout": 0.3}
 )
 
 

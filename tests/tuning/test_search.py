@@ -14,7 +14,6 @@ from optuna.trial import TrialState
 
 from erc_kedro.config import ConfigError, for_stage
 from erc_kedro.evaluation.provenance import provenance
-from erc_kedro.parameters import TrainParameters, TuneParameters
 from erc_kedro.pipelines.tune.nodes import tune_corpus
 from erc_kedro.training import loop
 from erc_kedro.tuning import study as studies
@@ -23,14 +22,15 @@ from erc_kedro.tuning.results import best_experiment, outcome, trials_table, win
 from erc_kedro.tuning.search import search
 from erc_kedro.tuning.space import of_trial, with_values
 from tests.conftest import CLASSES, make_corpus
+from tests.defaults import TrainParameters, TuneParameters
 
 BASE = TrainParameters(
-    epochs=2, patience=2, batch_utterances=32, learning_rate=0.002, model={"hidden": 16, "heads": 2}
+    epochs=2, patience=2, batch_utterances=32, learning_rate=0.002, model={"hidden": 16, "attention_heads": 2}
 )
 QUICK = BASE.model_copy(update={"epochs": 1, "patience": 1})
 SPACE = {
     "learning_rate": {"low": 1e-3, "high": 1e-2, "log": True},
-    "model": {"dropout": {"low": 0.0, "high": 0.5}, "context": {"choices": ["gru", "transformer"]}},
+    "model": {"dropout": {"low": 0.0, "high": 0.5}, "context_encoder": {"choices": ["gru", "transformer"]}},
 }
 
 
@@ -51,7 +51,7 @@ def test_the_default_is_first_and_the_best_is_no_worse(tmp_path):
     study = search(chosen)
     assert len(studies.finished(study)) == 5
     first = study.trials[0]
-    assert first.params == {"learning_rate": 0.002, "model.dropout": 0.3, "model.context": "gru"}
+    assert first.params == {"learning_rate": 0.002, "model.dropout": 0.3, "model.context_encoder": "gru"}
     result = outcome(study, chosen)
     assert result["default"] == first.values[0]
     assert result["search"] >= result["default"]
@@ -145,10 +145,10 @@ def test_samplers(tmp_path, sampler):
 
 
 def test_known_points_come_right_after_the_default(tmp_path):
-    point = {"learning_rate": 0.004, "model": {"context": "transformer"}}
+    point = {"learning_rate": 0.004, "model": {"context_encoder": "transformer"}}
     study = search(given(tmp_path, enqueue=[point], trials=2, seeds=1))
     second = study.trials[1].params
-    assert (second["learning_rate"], second["model.context"]) == (0.004, "transformer")
+    assert (second["learning_rate"], second["model.context_encoder"]) == (0.004, "transformer")
 
 
 @pytest.mark.parametrize("second", ["accuracy", "parameters", "latency"])
@@ -168,7 +168,7 @@ def test_a_second_objective_gives_a_front(tmp_path, second):
 
 def test_what_does_not_fit_together_is_pruned_with_its_reason(tmp_path):
     # 24 is no multiple of twice 5 heads.
-    space = {"model": {"heads": {"choices": [5]}}}
+    space = {"model": {"attention_heads": {"choices": [5]}}}
     study = search(given(tmp_path, space=space, trials=2, seeds=1))
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED"]
     assert "must be a multiple" in study.trials[1].user_attrs["reason"]

@@ -158,7 +158,7 @@ class FineTuned:
     def settings(self, parameters: TextParameters, folder: Path) -> TextParameters:
         """The parameters with the encoder in ``folder``, and shown utterances as it was in training."""
         # A card from before there were questions says nothing of them.
-        usual = {name: TextParameters.model_fields[name].default for name in ("template", "question")}
+        usual = {"template": "{speaker}: {text}", "question": None}
         shown = {**usual, **self.card.settings, "encoder": str(folder)}
         # A list in JSON is a tuple here.
         return TextParameters.model_validate({**parameters.model_dump(), **shown})

@@ -14,7 +14,7 @@ SINGLES, PAIRS = HEADS[:3], HEADS[3:6]
 
 
 def contributions(network: GatedFusionNetwork, data: Dialogues, size: int = 512) -> pd.DataFrame:
-    """Means over channels of G, alpha, beta and the fusion weights (model.md, forward 2 to 4).
+    """Means over channels of G, alpha, beta and the fusion weights (docs/model.md).
 
     Args:
         size: utterances in a batch, padding included.

@@ -10,6 +10,10 @@ Modality = Literal["text", "audio", "visual"]
 
 
 class Parameters(BaseModel):
-    """The base of all: an unknown name is an error, not a silence."""
+    """The base of all: an unknown name is an error, and so is a missing one.
+
+    Defaults are in conf/base alone. Only of a block that stands there as null or not at all (``lora``, a
+    dimension of ``space``) are they here.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())

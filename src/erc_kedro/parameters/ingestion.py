@@ -12,15 +12,15 @@ class IngestionParameters(Parameters):
 
     reader: Literal["meld", "iemocap", "manifest"]
     raw: str
-    # IEMOCAP only (protocol.md): 7433 or 7380 utterances.
-    protocol: Literal["community", "release"] = "community"
+    # IEMOCAP only (docs/corpora.md): 7433 or 7380 utterances.
+    protocol: Literal["community", "release"]
     # IEMOCAP only: keep utterances outside the six classes as unlabelled context.
-    unlabelled_as_context: bool = False
+    unlabelled_as_context: bool
     # Leave out of train what val or test hold too, of val what test holds: the same recording, not the same
     # script (docs/decisions/0011-repeated-material.md).
-    drop_leaks: bool = False
+    drop_leaks: bool
     # Of text files that are neither UTF-8 nor have a byte-order mark; as Python calls it, such as gbk.
-    encoding: str | None = None
+    encoding: str | None
 
     @field_validator("encoding")
     @classmethod

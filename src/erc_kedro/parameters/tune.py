@@ -62,35 +62,35 @@ class TuneParameters(Parameters):
     """A search over training parameters, judged on validation alone."""
 
     # Trials that are finished in the end, whoever ran them; those of earlier runs count.
-    trials: int = Field(default=60, ge=1)
+    trials: int = Field(ge=1)
     # A trial is the mean over so many seeds; they begin here, so that training's own seeds stay fresh.
-    seeds: int = Field(default=3, ge=1)
-    first_seed: int = Field(default=1000, ge=0)
+    seeds: int = Field(ge=1)
+    first_seed: int = Field(ge=0)
     # A second thing to be good at, which gives a Pareto front and no pruning: validation accuracy, the number
     # of weights, or the milliseconds that one dialogue of median length takes.
-    second_objective: Literal["accuracy", "parameters", "latency"] | None = None
-    sampler: Literal["tpe", "gp", "random"] = "tpe"
-    sampler_seed: int | None = None
+    second_objective: Literal["accuracy", "parameters", "latency"] | None
+    sampler: Literal["tpe", "gp", "random"]
+    sampler_seed: int | None
     # Stop a trial by its first seed's epochs (Hyperband), and between seeds (Wilcoxon's signed-rank test
     # against the best trial, seed by seed, with a p below this; 0: never). Two seeds that are both worse
     # have p = .25, three .125.
-    prune_epochs: bool = True
-    prune_seeds: float = Field(default=0.3, ge=0, le=1)
+    prune_epochs: bool
+    prune_seeds: float = Field(ge=0, le=1)
     # journal: a file in the study's folder. Or the URL of a database, or grpc://HOST:PORT.
-    storage: str = "journal"
+    storage: str
     # Trials at once, the cores shared between them; dask sends them to the cluster at `address`.
-    workers: int = Field(default=1, ge=1)
-    backend: Literal["loky", "dask"] = "loky"
-    address: str | None = None
+    workers: int = Field(ge=1)
+    backend: Literal["loky", "dask"]
+    address: str | None
     # By dotted name of a training parameter; in YAML nested as they are under `train`.
     space: dict[str, Dimension]
     # Known good points: {parameter: value}, tried right after the default.
-    enqueue: tuple[dict[str, Any], ...] = ()
+    enqueue: tuple[dict[str, Any], ...]
     # The trial that is written as the winner, such as another of a Pareto front; the best if none is named.
-    winner: int | None = None
+    winner: int | None
     # The experiment that is tuned: its name and file, filled in.
-    experiment: str = ""
-    experiment_settings: dict[str, Any] = Field(default_factory=dict)
+    experiment: str
+    experiment_settings: dict[str, Any]
 
     @field_serializer("storage")
     def _without_password(self, storage: str) -> str:
@@ -116,8 +116,7 @@ class TuneParameters(Parameters):
         for name, dimension in self.space.items():
             for value in dimension.values:
                 _check_value(f"space.{name}", name, value, choice=dimension.choices is not None)
-            whole = isinstance(value_of(TrainParameters(), name), int)
-            if whole and dimension.step is not None and dimension.step % 1:
+            if _kind(name) is int and dimension.step is not None and dimension.step % 1:
                 raise ValueError(f"space.{name}.step: {dimension.step} is no whole number, as {name} is")
             for other, wanted in dimension.when.items():
                 _check_value(f"space.{name}.when", other, wanted)
@@ -198,9 +197,18 @@ def _check_value(where: str, name: str, value: Any, choice: bool = True) -> None
             at = found["loc"]
             if at[: len(path)] == path or (path[: len(at)] == at and found["type"].endswith("_type")):
                 raise ValueError(f"{where}: {value!r} is not possible ({found['msg']})") from error
-    default = value_of(TrainParameters(), name)
-    if not choice and (isinstance(default, bool) or not isinstance(default, int | float)):
+    if not choice and _kind(name) not in (int, float):
         raise ValueError(f"{where}: {name} is not a number; write choices")
+
+
+def _kind(name: str) -> Any:
+    """The type that a training parameter has by its dotted name."""
+    kind: Any = TrainParameters
+    for part in name.split("."):
+        if not (isinstance(kind, type) and issubclass(kind, Parameters)):
+            break
+        kind = kind.model_fields[part].annotation
+    return kind
 
 
 def value_of(parameters: TrainParameters, name: str) -> Any:

@@ -13,17 +13,20 @@ Pooling = Literal["mean", "cls", "last_four", "own", "mask", "log_probabilities"
 class WindowParameters(Parameters):
     """What an encoder is shown of an utterance and of what is said around it, and what becomes its vector."""
 
-    pooling: Pooling | tuple[Pooling, ...] = "last_four"
+    # The mean over the utterance's tokens, of the last layer or the last four; or cls, the first token; or
+    # own, the mean of the last layer without special tokens; or mask, the vector at the question's mask.
+    # Several are put beside each other. log_probabilities are those of a fine-tuned encoder's head.
+    pooling: Pooling | tuple[Pooling, ...]
     # How many of the utterances before and after it are shown, and whether with speakers' names, or with
     # letters, which are the same for speakers that training never heard: A is who speaks first in the
     # dialogue, and so on. With any following ones a prediction is no longer causal.
-    context: int = Field(default=0, ge=0)
-    following: int = Field(default=0, ge=0)
-    speaker_names: bool | Literal["letters"] = False
+    context: int = Field(ge=0)
+    following: int = Field(ge=0)
+    speaker_names: bool | Literal["letters"]
     # How an utterance reads where its speaker is shown; elsewhere it is the text alone.
-    template: str = "{speaker}: {text}"
+    template: str
     # What is asked after the utterance, answered by the vector at the encoder's mask; null: nothing.
-    question: str | None = None
+    question: str | None
 
     @model_validator(mode="after")
     def _askable(self) -> "WindowParameters":
