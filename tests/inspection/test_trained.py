@@ -7,7 +7,7 @@ import pytest
 from erc_kedro.config import ConfigError
 from erc_kedro.inspection import trained
 from erc_kedro.training.batches import assemble
-from erc_kedro.training.loop import fit
+from erc_kedro.training.loop import train_model
 from tests.conftest import CLASSES, make_corpus
 from tests.defaults import TrainParameters
 
@@ -22,7 +22,7 @@ def data():
 @pytest.fixture(scope="module")
 def made(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    return folder, fit(data, PARAMETERS, 0, folder / "seed0").predictions
+    return folder, train_model(data, PARAMETERS, 0, folder / "seed0").predictions
 
 
 def test_a_network_that_repeats_its_predictions_is_given(made, data):

@@ -23,7 +23,7 @@ from erc_kedro.pipelines.features.nodes import clip_features, text_features
 from erc_kedro.schemas import MODALITIES
 from erc_kedro.training import checkpoint
 from erc_kedro.training.batches import assemble
-from erc_kedro.training.loop import fit, load_network, predict
+from erc_kedro.training.loop import load_network, predict, train_model
 from tests import defaults, tiny
 
 CLASSES = ("calm", "glad", "cross")
@@ -240,7 +240,7 @@ def test_a_test_dialogue_moves_no_weight_and_no_other_dialogue_s_prediction(seed
     for rows, vectors in ((table, features), (other_table, other_features)):
         data = assembled(rows, vectors, parameters.scaling)
         with tempfile.TemporaryDirectory() as folder:
-            made = fit(data, parameters, 0, Path(folder))
+            made = train_model(data, parameters, 0, Path(folder))
             weights = load_network(Path(folder)).state_dict()
         results.append((probabilities(made.predictions), weights))
     (before, weights), (after, other_weights) = results
@@ -282,14 +282,16 @@ def test_equal_keys_are_equal_predictions_of_exchangeable_weights(seed, architec
         # What leaves nothing to be seen is refused.
         with contextlib.suppress(ValueError):
             made = variants(base, draw) if number else base
-            same = others.setdefault(checkpoint.key(data, made, 0), [])
+            same = others.setdefault(checkpoint.training_key(data, made, 0), [])
             same += [made] * (made not in same)
     pairs = [same[:2] for same in others.values() if len(same) > 1]
     assume(pairs)
     pair = pairs[draw.integers(len(pairs))]
     event(architecture)
     with tempfile.TemporaryDirectory() as folder:
-        one, two = (fit(data, parameters, 0, Path(folder) / str(at)) for at, parameters in enumerate(pair))
+        one, two = (
+            train_model(data, parameters, 0, Path(folder) / str(at)) for at, parameters in enumerate(pair)
+        )
         pd.testing.assert_frame_equal(one.predictions, two.predictions)
         # What the one left is what the other is used with.
         again = predict(load_network(one.folder), data.only(pair[1].shown))

@@ -7,7 +7,7 @@ import pytest
 from erc_kedro.corpora import UTTERANCE_COLUMNS
 from erc_kedro.schemas import MODALITIES
 from erc_kedro.training.batches import assemble
-from erc_kedro.training.loop import fit
+from erc_kedro.training.loop import train_model
 from tests.defaults import TrainParameters
 
 CLASSES = ("calm", "glad", "cross")
@@ -65,6 +65,6 @@ def test_noise_is_learned_by_heart_and_nothing_else(tmp_path, encoder):
             "context_encoder": encoder,
         },
     )
-    predictions = fit(assemble(*noise(0), CLASSES), parameters, 0, tmp_path).predictions
+    predictions = train_model(assemble(*noise(0), CLASSES), parameters, 0, tmp_path).predictions
     assert accuracy(predictions, "train") == 1.0
     assert abs(accuracy(predictions, "test") - 1 / 3) < 0.1

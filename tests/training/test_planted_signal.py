@@ -25,7 +25,7 @@ from sklearn.neural_network import MLPClassifier
 from erc_kedro.corpora import UTTERANCE_COLUMNS
 from erc_kedro.schemas import MODALITIES
 from erc_kedro.training.batches import assemble
-from erc_kedro.training.loop import fit
+from erc_kedro.training.loop import train_model
 from tests.defaults import TrainParameters
 
 CLASSES = ("plain", "agree", "oppose")
@@ -64,7 +64,7 @@ def planted_corpus(seed):
     return utterances, features
 
 
-def trained(folder, seed=SEED, loss=None, **switches):
+def trained(folder, seed=SEED, weights=None, **switches):
     """Predictions of the test split by a network with these switches."""
     data = assemble(*planted_corpus(seed), CLASSES, dict.fromkeys(MODALITIES, "none"))
     parameters = TrainParameters(
@@ -75,9 +75,9 @@ def trained(folder, seed=SEED, loss=None, **switches):
         averaging=0.9,
         modality_dropout=0.0,
         model={"hidden": 32, "attention_heads": 2, "dropout": 0.0, "guide_dropout": 0.0, **switches},
-        loss=loss or {},
+        loss={"weights": weights or {}},
     )
-    predictions = fit(data, parameters, seed, folder).predictions
+    predictions = train_model(data, parameters, seed, folder).predictions
     return predictions[predictions["split"] == "test"]
 
 
@@ -137,10 +137,10 @@ def test_without_video_the_planted_classes_are_a_guess(tmp_path):
 
 
 def test_video_reaches_the_pair_of_text_and_audio_as_its_guide(tmp_path):
-    assert planted_accuracy(trained(tmp_path, loss=PAIRS_FIRST, gates=False), "ta") > 0.9
+    assert planted_accuracy(trained(tmp_path, weights=PAIRS_FIRST, gates=False), "ta") > 0.9
 
 
 def test_without_guide_and_gates_a_pair_knows_nothing_of_the_third_modality(tmp_path):
-    predictions = trained(tmp_path, loss=PAIRS_FIRST, gates=False, guide=False)
+    predictions = trained(tmp_path, weights=PAIRS_FIRST, gates=False, guide=False)
     assert max(planted_accuracy(predictions, head) for head in ("t", "a", "v", "ta", "tv", "av")) < 0.65
     assert plain_accuracy(predictions) > 0.9

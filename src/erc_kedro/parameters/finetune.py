@@ -59,14 +59,14 @@ class FinetuneParameters(WindowParameters):
     contrastive: Weight
     contrastive_temperature: float = Field(gt=0)
     lora: LoraParameters | None
-    # 0, or how many more encoders are fitted to make training vectors that their own encoder never saw.
+    # 0, or how many more encoders are fine-tuned to make training vectors that their own encoder never saw.
     folds: int = Field(ge=0)
     seed: int = Field(ge=0)
     # Of the encoder's products; weights stay float32. auto: bf16 where the hardware has it, else no.
     precision: Literal["auto", "no", "bf16", "fp16"]
-    # Encoders that are fitted at once on CPU, the cores shared between them.
+    # Encoders that are fine-tuned at once on CPU, the cores shared between them.
     jobs: int = Field(ge=1)
-    # Processes that one encoder is fitted by, one a GPU.
+    # Processes that fine-tune one encoder, one a GPU.
     processes: int = Field(ge=1)
     # More encoders, each with these parameters but for those that it names; their vectors are put beside.
     beside: tuple[dict[str, Any], ...]
@@ -74,7 +74,7 @@ class FinetuneParameters(WindowParameters):
     @property
     def each(self) -> list["FinetuneParameters"]:
         """The parameters of every encoder: the first one's, and those beside it."""
-        own = self.model_dump() | {"beside": ()}
+        own = self.model_dump(exclude={"beside"}) | {"beside": ()}
         return [FinetuneParameters(**own | changes) for changes in ({}, *self.beside)]
 
     @model_validator(mode="after")

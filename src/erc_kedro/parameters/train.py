@@ -107,7 +107,7 @@ class TrainParameters(Parameters):
     scaling: dict[Modality, Scaling]
     # Modalities that the trained model is not shown when it predicts.
     withhold: tuple[Modality, ...]
-    # Threads of one seed's fit, and how many seeds are fitted at once.
+    # Threads that train one seed, and how many seeds are trained at once.
     threads: int = Field(ge=1)
     jobs: int = Field(ge=1)
     model: ModelParameters

@@ -54,7 +54,7 @@ class Dimension(Parameters):
         return self.choices if self.choices is not None else (self.low, self.high)
 
 
-# They say how a fit is run, not what is learned.
+# They say how training runs, not what is learned.
 NOT_LEARNED = {"seeds", "threads", "jobs"}
 
 
