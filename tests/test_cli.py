@@ -13,8 +13,8 @@ from erc_kedro.corpora import CorpusError
 from erc_kedro.errors import PlainError
 from erc_kedro.extractors.base import ExtractionError
 from erc_kedro.finetuning.encoders import FinetuningError
-from erc_kedro.parameters import TrainParameters
 from erc_kedro.tracking import UnknownRunError
+from tests.defaults import TrainParameters
 
 
 @pytest.fixture

@@ -25,14 +25,14 @@ def parameters(env=None, **runtime):
 
 def test_layers_win_in_order():
     base = {
-        "train": {"epochs": 1, "model": {"hidden": 1, "heads": 1, "layers": 1}},
-        "meld": {"train": {"model": {"heads": 2, "layers": 2}}},
+        "train": {"epochs": 1, "model": {"hidden": 1, "attention_heads": 1, "layers": 1}},
+        "meld": {"train": {"model": {"attention_heads": 2, "layers": 2}}},
     }
     experiment = {"train": {"model": {"layers": 3}}, "iemocap": {"train": {"epochs": 9}}}
     runtime = {"train": {"epochs": 4}, "iemocap": {"train": {"epochs": 5}}}
     got = for_each_corpus(base, ["meld", "iemocap"], experiment, runtime)
-    assert got["meld"]["train"] == {"epochs": 4, "model": {"hidden": 1, "heads": 2, "layers": 3}}
-    assert got["iemocap"]["train"] == {"epochs": 5, "model": {"hidden": 1, "heads": 1, "layers": 3}}
+    assert got["meld"]["train"] == {"epochs": 4, "model": {"hidden": 1, "attention_heads": 2, "layers": 3}}
+    assert got["iemocap"]["train"] == {"epochs": 5, "model": {"hidden": 1, "attention_heads": 1, "layers": 3}}
 
 
 def test_merge_leaves_its_arguments_alone():

@@ -9,11 +9,11 @@ import pytest
 from erc_kedro import schemas
 from erc_kedro.audit.corpus import audit_corpus
 from erc_kedro.corpora import Corpus, iemocap, manifest, meld
-from erc_kedro.parameters import FeatureParameters, IngestionParameters
 from erc_kedro.pipelines.features.nodes import clip_features
 from erc_kedro.pipelines.ingestion.nodes import read_corpus
 from tests.audit.test_overlaps import STORY
 from tests.corpora.releases import found, meld_row, write_iemocap, write_meld
+from tests.defaults import FeatureParameters, IngestionParameters
 
 GREETING = ["Hey.", "Hey!"]
 

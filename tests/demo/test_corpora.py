@@ -22,7 +22,7 @@ from erc_kedro.extractors import runner, text
 from erc_kedro.extractors.base import Line
 from erc_kedro.extractors.cache import Result
 from erc_kedro.files import LOCKS
-from erc_kedro.parameters import AudioParameters, RunnerParameters, TextParameters, VisualParameters
+from tests.defaults import AudioParameters, RunnerParameters, TextParameters, VisualParameters
 
 # What the extractors must find in a broken clip, for its sound and for its picture.
 REASONS = {

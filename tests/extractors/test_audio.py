@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from erc_kedro.extractors import EXTRACTORS, audio, base, build
-from erc_kedro.parameters import AudioParameters
+from tests.defaults import AudioParameters
 
 RATE = base.RATE
 

@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 
 from erc_kedro.extractors import faces
-from erc_kedro.parameters import VisualParameters
+from tests.defaults import VisualParameters
 
 PHOTO = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)
 # The head alone, and its mouth's place in it: x, y, in shares.

@@ -15,7 +15,7 @@ import pytest
 
 from erc_kedro.extractors import cache, media, runner
 from erc_kedro.extractors.base import ExtractionError
-from erc_kedro.parameters import AudioParameters, RunnerParameters, VisualParameters
+from tests.defaults import AudioParameters, RunnerParameters, VisualParameters
 from tests.extractors import clips, fakes
 
 HERE = "tests.extractors.fakes"

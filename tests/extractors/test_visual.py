@@ -8,7 +8,7 @@ import transformers
 
 from erc_kedro.extractors import build
 from erc_kedro.extractors.base import FaceTrack
-from erc_kedro.parameters import VisualParameters
+from tests.defaults import VisualParameters
 
 
 def drawn(openness=0.1, smile=0.0, brow=0.0, frown=0.0, light=1.0, shift=(0, 0)):

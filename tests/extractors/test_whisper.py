@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from erc_kedro.extractors import base, build, ctranslate2, hub, resolved, runner, whisper
-from erc_kedro.parameters import AudioParameters, FeatureParameters, RunnerParameters
 from erc_kedro.pipelines.features.nodes import clip_features
+from tests.defaults import AudioParameters, FeatureParameters, RunnerParameters
 from tests.extractors import clips
 from tests.extractors.test_audio import ODD, alone, noise, voice
 from tests.extractors.test_runner import HERE, table

@@ -48,7 +48,8 @@ demo: {folder: data/demo/01_raw, seed: 0, meld_dialogues: 12, iemocap_dialogues_
 """,
     "parameters_features.yml": "features: {runner: {n_jobs: 2}}\n",
     "parameters_train.yml": """
-train: {seeds: 4, epochs: 25, patience: 25, warmup_epochs: 1, jobs: 2, model: {hidden: 16, heads: 2}}
+train:
+  {seeds: 4, epochs: 25, patience: 25, warmup_epochs: 1, jobs: 2, model: {hidden: 16, attention_heads: 2}}
 """,
     "parameters_finetune.yml": """
 finetune:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from erc_kedro.parameters import FinetuneParameters
+from tests import defaults
 
 CLASSES = ["glad", "cross", "calm"]
 TELLING = {"glad": "love", "cross": "hate", "calm": "is"}
@@ -46,4 +47,4 @@ def parameters(encoder, **options) -> FinetuneParameters:
         "precision": "no",
         "folds": 0,
     }
-    return FinetuneParameters(**(quick | options))
+    return defaults.FinetuneParameters(**(quick | options))

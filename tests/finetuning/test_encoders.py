@@ -22,10 +22,11 @@ from erc_kedro.audit.page import _features_section
 from erc_kedro.audit.provenance import provenance
 from erc_kedro.extractors import finetuned, text
 from erc_kedro.extractors.base import ExtractionError
-from erc_kedro.finetuning import encoders, loop
+from erc_kedro.finetuning import encoders, hardware, loop, task
 from erc_kedro.finetuning.encoders import finetune
-from erc_kedro.parameters import FinetuneParameters, LoraParameters, TextParameters
+from erc_kedro.parameters import LoraParameters
 from tests import tiny
+from tests.defaults import FinetuneParameters, TextParameters
 from tests.finetuning.corpus import CARD, CLASSES, parameters, toy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +61,7 @@ def vectors(tuned, table, tmp_path):
 
 def test_it_learns_what_the_words_say(tuned, tmp_path):
     found, table = tuned
-    assert found.card.fitted[""].weighted_f1 > 0.75
+    assert found.record.fitted[""].weighted_f1 > 0.75
     predictions = found.predictions(table, vectors(found, table, tmp_path).read)
     schemas.predictions.validate(predictions)
     test = predictions[predictions["split"] == "test"]
@@ -85,12 +86,12 @@ def test_extraction_shows_utterances_as_validation_did(tuned, tmp_path):
     made, card, read = vectors(found, table, tmp_path)
     assert made.shape == (len(table), 16)
     np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1, atol=1e-5)
-    assert card.name == f"{found.card.encoder} fine-tuned on toy"
+    assert card.name == f"{found.record.encoder} fine-tuned on toy"
     predictions = found.predictions(table, read)
     val = predictions[predictions["split"] == "val"]
     guess = val[[f"p_{name}" for name in CLASSES]].to_numpy().argmax(1)
     score = f1_score(val["label"].map(CLASSES.index), guess, average="weighted", zero_division=0)
-    assert score == pytest.approx(found.card.fitted[""].weighted_f1, abs=1e-6)
+    assert score == pytest.approx(found.record.fitted[""].weighted_f1, abs=1e-6)
 
 
 def test_the_vectors_are_pooled_as_asked_without_fitting_anew_and_the_head_reads_the_last_layer(
@@ -115,7 +116,7 @@ def test_training_vectors_come_from_an_encoder_that_did_not_see_their_dialogue(t
     for folder, own in shares:
         name = "" if folder == found.folder else folder.name
         dialogues = set(table["dialogue_id"][own])
-        fitted = found.card.fitted[name]
+        fitted = found.record.fitted[name]
         if name:
             assert not dialogues & set(fitted.trained_on)
         else:
@@ -125,7 +126,7 @@ def test_training_vectors_come_from_an_encoder_that_did_not_see_their_dialogue(t
         expected = text.Transformer(alone)(text.lines(table, alone))
         np.testing.assert_allclose(made[own], expected[own], atol=1e-5)
     training = set(table.loc[table["split"] == "train", "dialogue_id"])
-    held_out = [training - set(fitted.trained_on) for name, fitted in found.card.fitted.items() if name]
+    held_out = [training - set(fitted.trained_on) for name, fitted in found.record.fitted.items() if name]
     assert len(held_out) == 2
     assert set.union(*held_out) == training
     assert not set.intersection(*held_out)
@@ -159,7 +160,7 @@ def test_without_folds_one_encoder_makes_all(base, tmp_path):
 
 def test_the_card_says_what_it_learned_from(tuned):
     found, table = tuned
-    card = found.card
+    card = found.record
     train, val = (set(table.loc[table["split"] == split, "dialogue_id"]) for split in ("train", "val"))
     assert set(card.fitted[""].trained_on) == train
     assert all(set(fitted.selected_on) == val for fitted in card.fitted.values())
@@ -220,11 +221,12 @@ def test_what_is_done_is_not_done_again_and_what_changed_is(base, tmp_path, monk
 @pytest.mark.parametrize("package", ["accelerate", "peft"])
 def test_a_fit_by_another_library_is_another_fit(base, tmp_path, monkeypatch, package):
     def key() -> str:
-        return loop._key(loop.Task("toy", toy(10), CLASSES, parameters(base), 0, tmp_path), "digest")
+        one = task.FinetuningTask("toy", toy(10), CLASSES, parameters(base), 0, tmp_path)
+        return task.finetuning_key(one, "digest")
 
     first = key()
-    installed = loop.version
-    monkeypatch.setattr(loop, "version", lambda name: "0.1" if name == package else installed(name))
+    installed = task.version
+    monkeypatch.setattr(task, "version", lambda name: "0.1" if name == package else installed(name))
     assert key() != first
 
 
@@ -294,13 +296,13 @@ def test_each_way_to_learn_leaves_an_encoder_that_extracts_what_it_was_validated
     finetune(table, CARD, "toy", parameters(base, **({"epochs": 6} | options)), tmp_path / "tuned")
     found = finetuned.find("finetuned", tmp_path / "tuned")
     # Adapters alone cannot mend random weights.
-    assert found.card.fitted[""].weighted_f1 > (0 if "lora" in options else 0.8)
+    assert found.record.fitted[""].weighted_f1 > (0 if "lora" in options else 0.8)
     predictions = found.predictions(table, vectors(found, table, tmp_path / "cache").read)
     val = predictions[predictions["split"] == "val"]
     guess = val[[f"p_{name}" for name in CLASSES]].to_numpy().argmax(1)
     score = f1_score(val["label"].map(CLASSES.index), guess, average="weighted")
     # In bf16 an utterance may change sides.
-    assert score == pytest.approx(found.card.fitted[""].weighted_f1, abs=0.03)
+    assert score == pytest.approx(found.record.fitted[""].weighted_f1, abs=0.03)
     assert not [name for name in load_file(tmp_path / "tuned" / "model.safetensors") if "lora" in name]
 
 
@@ -324,7 +326,7 @@ def test_vectors_are_what_was_asked_for_beside_each_other_and_the_head_says_the_
 def test_several_vectors_of_several_encoders_are_taken_for_what_they_are(base, tmp_path):
     asked = parameters(base, epochs=1, pooling=["own", "log_probabilities"], beside=[{"seed": 1}])
     made = finetune(toy(10), CARD, "toy", asked, tmp_path)
-    assert finetuned.find("finetuned", tmp_path).card == made
+    assert finetuned.find("finetuned", tmp_path).record == made
 
 
 def test_the_card_alone_says_how_an_utterance_is_shown(base, tmp_path):
@@ -368,7 +370,7 @@ def test_the_audit_says_what_each_encoder_reads_of_an_utterance(two):
     found = finetuned.find("finetuned", folder / "both")
     second = "asked '{mask}', with 2 before it and 1 after it"
     assert found.facts["shown"] == f"read by its own words, alone; beside it {second}"
-    assert found.together == f"{found.card.encoder} + {found.card.encoder} fine-tuned on toy"
+    assert found.together == f"{found.record.encoder} + {found.record.encoder} fine-tuned on toy"
     vectors = table[["utterance_id"]].assign(
         vector=[np.ones(2, np.float32)] * len(table), reason="ok", present=True
     )
@@ -437,12 +439,14 @@ def test_what_cannot_stand_beside_is_refused_before_anything_is_fitted():
 
 def test_a_card_from_before_there_were_questions_still_reads_its_own_tokens(tuned, tmp_path):
     found, table = tuned
-    card = found.card.model_dump()
+    card = found.record.model_dump()
     del card["read"], card["beside"], card["settings"]["template"], card["settings"]["question"]
-    old = finetuned.FineTuned(found.folder, finetuned.EncoderCard(**card))
+    old = finetuned.FineTuned(found.folder, finetuned.EncoderRecord(**card))
     before = finetuned.FineTuned(
         found.folder,
-        found.card.model_copy(update={"settings": {**found.card.settings, "template": "{speaker}: {text}"}}),
+        found.record.model_copy(
+            update={"settings": {**found.record.settings, "template": "{speaker}: {text}"}}
+        ),
     )
     made = [
         text.extract(table, TextParameters(template="{text}"), tmp_path / n, one)
@@ -517,29 +521,29 @@ def test_a_wrong_parameter_costs_no_finished_encoder(base, tmp_path, change):
     made = finetune(toy(10), CARD, "toy", asked, tmp_path, run="first")
     with pytest.raises(ValueError, match=r"finetune\."):
         finetune(toy(10), CARD, "toy", asked.model_copy(update=change), tmp_path, run="second")
-    assert finetuned.find("finetuned", tmp_path).card == made
+    assert finetuned.find("finetuned", tmp_path).record == made
     assert finetune(toy(10), CARD, "toy", asked, tmp_path, run="third") == made
 
 
 def test_a_fit_that_changed_and_was_stopped_is_not_taken_for_the_one_before(base, tmp_path, monkeypatch):
     asked = parameters(base, epochs=1, folds=2)
     finetune(toy(10), CARD, "toy", asked, tmp_path)
-    fit = encoders.fit
+    whole = encoders.finetune_encoder
 
     def stopped(task):
         if task.folder.name == "fold1":
             raise Stop
-        fit(task)
+        whole(task)
 
-    monkeypatch.setattr(encoders, "fit", stopped)
+    monkeypatch.setattr(encoders, "finetune_encoder", stopped)
     longer = asked.model_copy(update={"epochs": 2})
     with pytest.raises(Stop):
         finetune(toy(10), CARD, "toy", longer, tmp_path)
     with pytest.raises(ExtractionError, match=r"is not the encoder that .*; `kedro run --pipeline=finetune`"):
         finetuned.find("finetuned", tmp_path)
-    monkeypatch.setattr(encoders, "fit", fit)
+    monkeypatch.setattr(encoders, "finetune_encoder", whole)
     made = finetune(toy(10), CARD, "toy", longer, tmp_path)
-    assert finetuned.find("finetuned", tmp_path).card == made
+    assert finetuned.find("finetuned", tmp_path).record == made
 
 
 def test_what_was_fine_tuned_is_no_start_and_no_encoder_without_its_card(base, tmp_path):
@@ -550,7 +554,7 @@ def test_what_was_fine_tuned_is_no_start_and_no_encoder_without_its_card(base, t
     with pytest.raises(ExtractionError, match=r"no erc_encoder\.json in it says on what"):
         finetuned.find(str(tmp_path / "tuned/fold0"), tmp_path / "own")
     # Its head alone, which a copy without our records keeps, gives it away.
-    for name in (finetuned.CARD, finetuned.FIT):
+    for name in (finetuned.RECORD, finetuned.FIT):
         (tmp_path / "tuned" / name).unlink()
     with pytest.raises(ExtractionError, match=r"no erc_encoder\.json in it says on what"):
         finetuned.find(str(tmp_path / "tuned"), tmp_path / "own")
@@ -625,7 +629,7 @@ def test_an_encoder_that_learned_what_was_left_out_is_refused():
 @pytest.mark.parametrize("broken", ["{}", "not json", '{"corpus": 1}'])
 def test_a_card_that_cannot_be_read_is_named(tmp_path, broken):
     (tmp_path / "erc_encoder.json").write_text(broken)
-    with pytest.raises(ExtractionError, match=r"erc_encoder\.json is not the card"):
+    with pytest.raises(ExtractionError, match=r"erc_encoder\.json is not the record"):
         finetuned.find(str(tmp_path), tmp_path / "other")
 
 
@@ -636,10 +640,10 @@ def test_another_encoder_is_none_of_ours(base, tmp_path):
 
 def test_a_step_waits_for_no_device(base, monkeypatch):
     """On a GPU each of these would hold the host until the device is done; what libraries do is theirs."""
-    accelerator = loop._accelerator(parameters(base))
+    accelerator = hardware.accelerator(parameters(base))
     tokenizer, encoder, *_ = loop.classifier.load(str(base))
     asked = parameters(base, read="mask", question="is it {mask}")
-    data = loop.Dialogues(toy(10), CLASSES, tokenizer, 64, asked)
+    data = loop.TokenizedDialogues(toy(10), CLASSES, tokenizer, 64, asked)
     network = loop.Classifier(encoder, len(CLASSES), 0.1).train()
     optimiser = torch.optim.AdamW(network.parameters())
     network, optimiser = accelerator.prepare(network, optimiser)

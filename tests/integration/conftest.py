@@ -28,7 +28,7 @@ train:
   patience: 3
   warmup_epochs: 1
   jobs: 1
-  model: {hidden: 16, heads: 2}
+  model: {hidden: 16, attention_heads: 2}
 """
 
 

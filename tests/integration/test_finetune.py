@@ -157,5 +157,5 @@ def test_a_killed_run_goes_on_where_it_was(demo_copy):
         for run in project.runs()
         if run.info.run_name == "meld finetune" and run.info.status == "FINISHED"
     )
-    assert run.data.tags["taken_up"].startswith("epoch ")
+    assert run.data.tags["resumed"].startswith("epoch ")
     assert not checkpoint.exists()

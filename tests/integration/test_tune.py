@@ -151,7 +151,7 @@ def test_an_interrupted_search_goes_on(demo_copy, sign):
     demo_copy.write("conf/demo/parameters_tune.yml", TUNE.replace("trials: 20", "trials: 3"))
     demo_copy.write(
         "conf/demo/parameters_train.yml",
-        "train: {epochs: 60, patience: 60, model: {hidden: 16, heads: 2}}",
+        "train: {epochs: 60, patience: 60, model: {hidden: 16, attention_heads: 2}}",
     )
     words = ("run", "--env=demo", "--pipeline=tune", "--namespaces=meld")
     process = demo_copy.start(*words)

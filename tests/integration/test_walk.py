@@ -238,7 +238,7 @@ def test_seeds_have_curves_final_scores_and_their_model(demo, tracked):
             assert steps == list(range(EPOCHS))
         kept = {file.path for file in client.list_artifacts(run.info.run_id, "model")}
         assert kept >= {"model/model.safetensors", "model/config.json", "model/predictions.parquet"}
-        assert run.data.tags["taken_up"] == "no"
+        assert run.data.tags["resumed"] == "no"
 
 
 def test_corpora_have_mean_scores_predictions_and_confusion(demo, tracked, tmp_path):
@@ -278,7 +278,7 @@ def test_an_identical_run_encodes_and_trains_nothing(demo, demo_copy):
     assert kept
     assert {name: before[name] for name in kept} == {name: after[name] for name in kept}
     assert after.keys() == before.keys()
-    assert {run.data.tags["taken_up"] for run in at_level(demo_copy.runs(), "seed")} == {"done"}
+    assert {run.data.tags["resumed"] for run in at_level(demo_copy.runs(), "seed")} == {"done"}
     for corpus in CORPORA:
         pd.testing.assert_frame_equal(predictions_of(demo_copy, corpus), predictions_of(demo, corpus))
         pd.testing.assert_frame_equal(metrics_of(demo_copy, corpus), metrics_of(demo, corpus))

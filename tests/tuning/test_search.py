@@ -14,7 +14,6 @@ from optuna.trial import TrialState
 
 from erc_kedro.audit.provenance import provenance
 from erc_kedro.config import ConfigError, for_stage
-from erc_kedro.parameters import TrainParameters, TuneParameters
 from erc_kedro.pipelines.tune.nodes import tune_corpus
 from erc_kedro.training import loop
 from erc_kedro.tuning import study as studies
@@ -23,14 +22,15 @@ from erc_kedro.tuning.results import best_experiment, outcome, trials_table, win
 from erc_kedro.tuning.search import search
 from erc_kedro.tuning.space import of_trial, with_values
 from tests.conftest import CLASSES, make_corpus
+from tests.defaults import TrainParameters, TuneParameters
 
 BASE = TrainParameters(
-    epochs=2, patience=2, batch_utterances=32, learning_rate=0.002, model={"hidden": 16, "heads": 2}
+    epochs=2, patience=2, batch_utterances=32, learning_rate=0.002, model={"hidden": 16, "attention_heads": 2}
 )
 QUICK = BASE.model_copy(update={"epochs": 1, "patience": 1})
 SPACE = {
     "learning_rate": {"low": 1e-3, "high": 1e-2, "log": True},
-    "model": {"dropout": {"low": 0.0, "high": 0.5}, "context": {"choices": ["gru", "transformer"]}},
+    "model": {"dropout": {"low": 0.0, "high": 0.5}, "context_encoder": {"choices": ["gru", "transformer"]}},
 }
 
 
@@ -51,7 +51,7 @@ def test_the_default_is_first_and_the_best_is_no_worse(tmp_path):
     study = search(chosen)
     assert len(studies.finished(study)) == 5
     first = study.trials[0]
-    assert first.params == {"learning_rate": 0.002, "model.dropout": 0.3, "model.context": "gru"}
+    assert first.params == {"learning_rate": 0.002, "model.dropout": 0.3, "model.context_encoder": "gru"}
     result = outcome(study, chosen)
     assert result["default"] == first.values[0]
     assert result["search"] >= result["default"]
@@ -66,7 +66,7 @@ def test_a_score_is_the_mean_over_seeds_that_training_does_not_use(tmp_path):
     study = search(chosen)
     scores = []
     for seed in (1000, 1001):
-        made = loop.fit(next(iter(chosen.data.values())), BASE, seed, tmp_path / f"own{seed}")
+        made = loop.train_model(next(iter(chosen.data.values())), BASE, seed, tmp_path / f"own{seed}")
         scores.append(made.history["val_weighted_f1"].max())
     assert study.trials[0].values[0] == pytest.approx(np.mean(scores))
     assert study.trials[0].user_attrs["scores"] == pytest.approx(scores)
@@ -145,10 +145,10 @@ def test_samplers(tmp_path, sampler):
 
 
 def test_known_points_come_right_after_the_default(tmp_path):
-    point = {"learning_rate": 0.004, "model": {"context": "transformer"}}
+    point = {"learning_rate": 0.004, "model": {"context_encoder": "transformer"}}
     study = search(given(tmp_path, enqueue=[point], trials=2, seeds=1))
     second = study.trials[1].params
-    assert (second["learning_rate"], second["model.context"]) == (0.004, "transformer")
+    assert (second["learning_rate"], second["model.context_encoder"]) == (0.004, "transformer")
 
 
 @pytest.mark.parametrize("second", ["accuracy", "parameters", "latency"])
@@ -168,7 +168,7 @@ def test_a_second_objective_gives_a_front(tmp_path, second):
 
 def test_what_does_not_fit_together_is_pruned_with_its_reason(tmp_path):
     # 24 is no multiple of twice 5 heads.
-    space = {"model": {"heads": {"choices": [5]}}}
+    space = {"model": {"attention_heads": {"choices": [5]}}}
     study = search(given(tmp_path, space=space, trials=2, seeds=1))
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED"]
     assert "must be a multiple" in study.trials[1].user_attrs["reason"]
@@ -182,14 +182,14 @@ def test_a_default_that_cannot_be_trained_is_said(tmp_path):
 
 
 def test_an_error_costs_its_trial_alone(tmp_path, monkeypatch):
-    whole = trials.fit
+    whole = trials.train_model
 
     def broken(data, parameters, *rest):
         if parameters.learning_rate != BASE.learning_rate:
             raise MemoryError("no room")
         return whole(data, parameters, *rest)
 
-    monkeypatch.setattr(trials, "fit", broken)
+    monkeypatch.setattr(trials, "train_model", broken)
     study = search(given(tmp_path, trials=3))
     assert states(study) == {"COMPLETE": 1, "FAIL": 2}
     assert "no room" in study.trials[1].user_attrs["reason"]
@@ -210,14 +210,14 @@ def test_an_interrupted_trial_is_taken_up_where_it_was(tmp_path, monkeypatch):
         search(given(tmp_path, trials=1, seeds=1))
     monkeypatch.undo()
     resumed = []
-    real = trials.fit
+    real = trials.train_model
 
     def fit(*words):
         made = real(*words)
         resumed.append(made.resumed)
         return made
 
-    monkeypatch.setattr(trials, "fit", fit)
+    monkeypatch.setattr(trials, "train_model", fit)
     study = search(given(tmp_path, trials=1, seeds=1))
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
     assert resumed == ["epoch 2"]
@@ -236,7 +236,7 @@ def test_an_interruption_that_comes_as_an_error_is_one(tmp_path, monkeypatch):
             # As Optuna's lock does.
             raise RuntimeError("did not possess lock")
 
-    monkeypatch.setattr(trials, "fit", stop)
+    monkeypatch.setattr(trials, "train_model", stop)
     with pytest.raises(KeyboardInterrupt):
         search(given(tmp_path))
     assert len(studies.lost(given(tmp_path).open())) == 1
@@ -244,7 +244,7 @@ def test_an_interruption_that_comes_as_an_error_is_one(tmp_path, monkeypatch):
 
 def slowly(chosen, started, sign):
     """A process of a search whose second trial does not end by itself."""
-    whole = trials.fit
+    whole = trials.train_model
 
     def fit(data, parameters, seed, folder, on_epoch):
         if parameters.learning_rate != BASE.learning_rate:
@@ -252,7 +252,7 @@ def slowly(chosen, started, sign):
             sign.wait(60)
         return whole(data, parameters, seed, folder, on_epoch)
 
-    trials.fit = fit
+    trials.train_model = fit
     search(chosen)
 
 
@@ -307,7 +307,7 @@ def test_an_interrupted_default_is_still_the_first_trial(tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trials, "fit", stop)
+    monkeypatch.setattr(trials, "train_model", stop)
     with pytest.raises(KeyboardInterrupt):
         search(given(tmp_path, trials=5))
     monkeypatch.undo()
@@ -348,7 +348,7 @@ def test_silence_on_another_machine_is_a_death(tmp_path, monkeypatch):
 
 
 def test_who_was_taken_for_lost_goes_on_with_another_trial(tmp_path, monkeypatch):
-    whole = trials.fit
+    whole = trials.train_model
     taken = []
 
     def fit(data, parameters, seed, folder, on_epoch):
@@ -357,7 +357,7 @@ def test_who_was_taken_for_lost_goes_on_with_another_trial(tmp_path, monkeypatch
             given(tmp_path, trials=2).open().tell(0, state=TrialState.FAIL)
         return whole(data, parameters, seed, folder, on_epoch)
 
-    monkeypatch.setattr(trials, "fit", fit)
+    monkeypatch.setattr(trials, "train_model", fit)
     study = search(given(tmp_path, trials=2))
     assert len(studies.finished(study)) == 2
     assert len(studies.lost(study)) == 1

@@ -21,7 +21,7 @@ from erc_kedro.extractors.base import fingerprint
 from erc_kedro.parameters import NOT_LEARNED, TrainParameters, TuneParameters, value_of
 from erc_kedro.training import checkpoint
 from erc_kedro.training.batches import Dialogues, assemble, batch_of
-from erc_kedro.training.loop import fit, load_network
+from erc_kedro.training.loop import load_network, train_model
 from erc_kedro.tuning import study as studies
 from erc_kedro.tuning.pruner import DEFAULT, SEEDS
 from erc_kedro.tuning.space import suggest, with_values
@@ -213,7 +213,7 @@ def _run(search: Search, trial: Trial) -> float | list[float]:
     try:
         for number in range(tune.seeds):
             seed = tune.first_seed + number
-            made = fit(data, parameters, seed, _folder(search, trial) / f"seed{seed}", on_epoch)
+            made = train_model(data, parameters, seed, _folder(search, trial) / f"seed{seed}", on_epoch)
             # An interrupted fit that was taken up tells its earlier epochs only here.
             history[:] = [row for row in history if row["seed"] != seed]
             for row in made.history.to_dict("records"):

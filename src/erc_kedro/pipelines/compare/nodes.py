@@ -40,8 +40,8 @@ def train_experiments(
     from erc_kedro.evaluation.comparison import digest
     from erc_kedro.pipelines.train.nodes import facts_of, tracked
     from erc_kedro.training.batches import assemble
-    from erc_kedro.training.checkpoint import key
-    from erc_kedro.training.seeds import Task, fit_all
+    from erc_kedro.training.checkpoint import training_key
+    from erc_kedro.training.seeds import TrainingTask, train_all
 
     tables = {"text": text, "audio": audio, "visual": visual}
     corpus = models.name
@@ -65,19 +65,21 @@ def train_experiments(
             logger.warning("%s %s: no %s features, not trained", corpus, name, " or ".join(train.shown))
             continue
         possible[name] = (train, data)
-        experiments[name]["key"] = key(data, train, 0)
-        tasks += [Task(data, train, seed, models / name / f"seed{seed}") for seed in range(train.seeds)]
+        experiments[name]["key"] = training_key(data, train, 0)
+        tasks += [
+            TrainingTask(data, train, seed, models / name / f"seed{seed}") for seed in range(train.seeds)
+        ]
     if not tasks:
         raise ValueError(f"{corpus}: none of {list(parameters.experiments)} has features to train on")
     for caution in cautions:
         logger.warning("%s: %s", corpus, caution)
     predictions = []
-    # The train pipeline fits there, too.
+    # The train pipeline trains there, too.
     with files.held([models / name for name in possible]):
-        fits = fit_all(tasks, models, f"{corpus}, {len(possible)} experiments")
+        trained = train_all(tasks, models, f"{corpus}, {len(possible)} experiments")
         for name, (train, data) in possible.items():
             facts = facts_of(data, train, features_audit)
-            every, _, _ = tracked(corpus, name, card, data, train, facts, islice(fits, train.seeds))
+            every, _, _ = tracked(corpus, name, card, data, train, facts, islice(trained, train.seeds))
             rows = every[(every["head"] == "tav") & every["split"].isin(("val", "test"))]
             predictions.append(rows.assign(experiment=name))
     return pd.concat(predictions, ignore_index=True), {

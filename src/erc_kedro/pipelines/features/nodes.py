@@ -47,10 +47,10 @@ def text_features(
         extractor |= {"finetune_run": facts["run"], "folds": facts["folds"]}
         # The settings are the first one's, with what any of them is shown.
         extractor["settings"] |= {
-            "read": tuned.card.read,
-            "beside": [one.card.settings for one in tuned.beside],
+            "read": tuned.record.read,
+            "beside": [one.record.settings for one in tuned.beside],
         }
-        if tuned.card.classes == card["labels"]:
+        if tuned.record.classes == card["labels"]:
             predictions = tuned.predictions(utterances, read)
             extractor["alone"] = _log_alone(corpus, tuned.name, card, predictions, facts["run"])
     return table, predictions, provenance(table, utterances, extractor, facts)

@@ -3,7 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from erc_kedro.pipelines import CORPUS_CHECK, per_corpus
-from erc_kedro.pipelines.finetune.nodes import finetune_encoder
+from erc_kedro.pipelines.finetune.nodes import finetune_corpus
 
 
 def create_pipeline() -> Pipeline:
@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
             [
                 CORPUS_CHECK,
                 Node(
-                    finetune_encoder,
+                    finetune_corpus,
                     ["utterances", "card", "audit", "encoders", "params:finetune"],
                     ["finetuned", "encoder_card", "encoder_history"],
                     name="finetune_encoder",
