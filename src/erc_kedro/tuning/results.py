@@ -21,8 +21,7 @@ LOST = "its process ended before it; another trial repeats it"
 
 def trials_table(study: optuna.Study) -> pd.DataFrame:
     """A row a trial that has begun (``trial_row``)."""
-    begun = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
-    return pd.DataFrame([trial_row(trial) for trial in begun])
+    return pd.DataFrame([trial_row(trial) for trial in studies.begun(study)])
 
 
 def trial_row(trial: FrozenTrial) -> dict[str, Any]:

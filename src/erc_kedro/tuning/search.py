@@ -4,14 +4,14 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import BrokenExecutor, CancelledError, Future
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 import optuna
 from joblib import cpu_count
-from joblib.externals.loky.process_executor import ProcessPoolExecutor
+from joblib.externals.loky import ProcessPoolExecutor
 from optuna.trial import FrozenTrial, TrialState
 
 from erc_kedro import processes, surroundings
@@ -26,15 +26,9 @@ from erc_kedro.tuning.trial import Search, run_next
 logger = logging.getLogger(__name__)
 
 Send = Callable[[], Future]
-# By name: joblib's, and Dask's, which need not be installed.
-KILLED = {
-    "BrokenProcessPool",
-    "TerminatedWorkerError",
-    "KilledWorker",
-    "FutureCancelledError",
-    "CancelledError",
-}
 MOST_DEATHS = 10
+# How long a Dask scheduler may take to answer.
+ANSWER_S = 10.0
 
 
 def search(
@@ -61,27 +55,28 @@ def search(
     ):
         running: dict[Future, Send] = {}
         while True:
-            studies.queue(study, points, tune.trials)
+            studies.end_dead(study)
             done = studies.finished(study)
             bar.update(len(done) - bar.n)
             bar.set_postfix_str(_best(done), refresh=False)
-            queued = studies.waiting(study, tune)
-            if len(done) >= tune.trials and not running and not queued:
+            wanted = studies.wanted(study, tune)
+            if len(done) >= tune.trials and not running and not wanted:
                 _tell(study, studies.ended(study), on_trial)
                 shutil.rmtree(given.fits, ignore_errors=True)
                 return study
-            # What is running elsewhere may yet be lost and queued again.
+            # What is running elsewhere may yet be lost and wanted again.
             idle = [send for send in senders if send not in running.values()]
-            for send in idle[:queued]:
+            for send in idle[:wanted]:
+                studies.queue(study, points)
                 running[send()] = send
             for future in _done(running):
                 del running[future]
                 try:
                     number = future.result()
                 except Exception as error:
-                    if type(error).__name__ not in KILLED:
+                    if not _is_death(error):
                         raise
-                    logger.warning("a worker was killed; the trial that it had is queued again")
+                    logger.warning("a worker was killed; the trial that it had is repeated")
                     deaths += 1
                     if deaths >= MOST_DEATHS:
                         raise RuntimeError(
@@ -116,9 +111,14 @@ def _tell(study: optuna.Study, trials: list[FrozenTrial], on_trial: Callable[[Fr
             elif why:
                 logger.warning("trial %d failed: %s", trial.number, why)
             else:
-                logger.info("trial %d was interrupted; its point is queued again", trial.number)
+                logger.info("trial %d was interrupted; another one repeats it", trial.number)
             on_trial(trial)
             study.set_user_attr(f"told:{trial.number}", True)
+
+
+def _is_death(error: Exception) -> bool:
+    # Dask's by its name: it need not be installed.
+    return isinstance(error, BrokenExecutor | CancelledError) or type(error).__name__ == "KilledWorker"
 
 
 def _done(running: dict[Future, Send]) -> list[Future]:
@@ -168,9 +168,12 @@ class _Worker:
         return self
 
     def __call__(self) -> Future:
-        if self._pool is None or self._pool._flags.broken:
-            threads = {"OMP_NUM_THREADS": str(self._given.threads)}
-            self._pool = ProcessPoolExecutor(max_workers=1, env=threads, **processes.pool_options())
+        if self._pool is not None:
+            # Its process may have been killed meanwhile.
+            with suppress(BrokenExecutor):
+                return self._pool.submit(run_next, self._given)
+        threads = {"OMP_NUM_THREADS": str(self._given.threads)}
+        self._pool = ProcessPoolExecutor(max_workers=1, env=threads, **processes.pool_options())
         return self._pool.submit(run_next, self._given)
 
     def __exit__(self, *error: object) -> None:
@@ -185,7 +188,7 @@ def _dask(address: str | None) -> Iterator[Any]:
     except ImportError as error:
         raise ConfigError('tune.backend: dask is not installed; pip install -e ".[dask]"') from error
     try:
-        client = Client(address, timeout=10)
+        client = Client(address, timeout=ANSWER_S)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"tune.address: no Dask scheduler answers at {address} ({error}); start one with "

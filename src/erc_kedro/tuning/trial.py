@@ -122,7 +122,7 @@ def scaled_by(parameters: TrainParameters) -> str:
 
 
 def run_next(search: Search) -> int | None:
-    """Runs the next queued trial and returns its number, or None where none is queued.
+    """Runs the next trial and returns its number, or None where no more are wanted.
 
     What cannot be trained is noted with its reason and counts as a trial.
 
@@ -141,7 +141,7 @@ def run_next(search: Search) -> int | None:
         # Silent for too long (a suspended laptop), it was taken for lost and is repeated elsewhere.
         return None
     except BaseException:
-        studies.give_back(study, trial.number)
+        studies.give_back(study, trial)
         raise
     shutil.rmtree(_folder(search, trial), ignore_errors=True)
     return trial.number
@@ -263,5 +263,5 @@ def _latency_ms(network: Any, data: Dialogues) -> float:
 
 
 def _folder(search: Search, trial: Trial) -> Path:
-    # A retried trial goes on where the interrupted one was.
+    # One that repeats a lost trial goes on where that one was.
     return search.fits / str(trial.user_attrs.get("origin", trial.number))
