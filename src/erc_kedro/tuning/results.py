@@ -1,4 +1,4 @@
-"""What a study came to: a table, the winner, and an experiment's file."""
+"""The results of a study: a table, the winner, and an experiment's file."""
 
 import json
 import warnings
@@ -60,7 +60,7 @@ def winner(study: optuna.Study, number: int | None = None) -> FrozenTrial:
 
 
 def outcome(study: optuna.Study, search: Search) -> dict[str, Any]:
-    """What the report and the card of the search say, JSON-able.
+    """What the report and the summary of the search say, JSON-able.
 
     Raises:
         ValueError: the default configuration was not trained.

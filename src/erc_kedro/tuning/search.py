@@ -37,7 +37,7 @@ def search(
     """Runs trials until the study has as many as its budget, whoever ran them.
 
     Args:
-        on_trial: called once with each trial that has ended, those that an interrupted run did not tell of
+        on_trial: called once with each trial that has ended, those that an interrupted run did not report
             included.
         facts: kept with the study.
     Raises:

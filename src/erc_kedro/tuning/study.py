@@ -105,16 +105,18 @@ def claim(study: optuna.Study, parameters: TuneParameters) -> Trial | None:
     if not wanted(study, parameters):
         return None
     trial = study.ask()
-    trial.set_user_attr("worker", _here())
-    # All that other processes asked for before is known now, and they see this one after theirs.
-    current = [one.number for one in _current(study)]
-    is_default = trial.user_attrs.get("point") == DEFAULT
-    if trial.number not in (current if is_default else current[: parameters.trials]):
+    # SQLite may hand a queued trial to two processes, and the other one has ended it.
+    with suppress(optuna.exceptions.UpdateFinishedTrialError):
+        trial.set_user_attr("worker", _here())
+        # All that others asked for before this trial stands before it by now.
+        current = [one.number for one in _current(study)]
+        is_default = trial.user_attrs.get("point") == DEFAULT
+        if trial.number in (current if is_default else current[: parameters.trials]):
+            study.sampler = sampler(parameters, trial.number)
+            return trial
         trial.set_user_attr(SURPLUS, True)
-        study.tell(trial, state=TrialState.FAIL)
-        return None
-    study.sampler = sampler(parameters, trial.number)
-    return trial
+        study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+    return None
 
 
 @contextmanager
@@ -181,7 +183,7 @@ def lost(study: optuna.Study) -> list[FrozenTrial]:
 def ended(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that have ended, lost ones too, and that are this process's or of one that is gone.
 
-    Another run tells of its own while it lives; both would tell of one that has just ended.
+    Another run reports its own while it lives; else both would report one that has just ended.
     """
     done = [trial for trial in begun(study) if trial.state.is_finished()]
     return [trial for trial in done if trial.user_attrs.get("worker") == _here() or not _alive(trial)]

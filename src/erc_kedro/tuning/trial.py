@@ -1,4 +1,4 @@
-"""One trial: parameters from the study, a fit a seed, and what came of it."""
+"""One trial: parameters from the study, a fit a seed, and the scores."""
 
 import itertools
 import shutil
@@ -201,7 +201,7 @@ def _run(search: Search, trial: Trial) -> float | list[float]:
 
     def on_epoch(row: dict[str, float]) -> None:
         _keep(history, row)
-        # A fit that was taken up tells its earlier epochs only at its end: too little to judge it by.
+        # A resumed fit gives its earlier epochs only at its end: too little to judge it by.
         whole = len(history) == int(row["epoch"]) + 1
         if not scores and whole and tune.second_objective is None:
             best = max(one["val_weighted_f1"] for one in history)
@@ -214,7 +214,7 @@ def _run(search: Search, trial: Trial) -> float | list[float]:
         for number in range(tune.seeds):
             seed = tune.first_seed + number
             made = fit(data, parameters, seed, _folder(search, trial) / f"seed{seed}", on_epoch)
-            # An interrupted fit that was taken up tells its earlier epochs only here.
+            # A resumed fit gives its earlier epochs only here.
             history[:] = [row for row in history if row["seed"] != seed]
             for row in made.history.to_dict("records"):
                 _keep(history, row)
