@@ -4,9 +4,10 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Future
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import optuna
@@ -122,10 +123,10 @@ def _is_death(error: Exception) -> bool:
 
 
 def _done(running: dict[Future, Send]) -> list[Future]:
-    until = time.monotonic() + 1
-    while not (done := [future for future in running if future.done()]) and time.monotonic() < until:
-        time.sleep(0.05)
-    return done
+    if not running:
+        # Those of another run are.
+        time.sleep(1)
+    return list(wait(running, timeout=1, return_when=FIRST_COMPLETED).done)
 
 
 @contextmanager
@@ -134,17 +135,14 @@ def _workers(given: Search) -> Iterator[list[Send]]:
     tune = given.parameters
     if tune.backend == "dask":
         with _dask(tune.address) as client:
+            pool = client.get_executor(pure=False)
             share = replace(given, threads=1)
-
-            def remote() -> Future:
-                return client.submit(run_next, share, pure=False)
-
             # Each its own object, so that it is known which ones wait.
-            yield [lambda: remote() for _ in range(tune.workers)]
+            yield [partial(pool.submit, run_next, share) for _ in range(tune.workers)]
         return
     workers = surroundings.workers(tune.workers, "tune.workers")
     if workers == 1:
-        yield [lambda: _here(given)]
+        yield [partial(_here, given)]
         return
     share = replace(given, threads=max(1, cpu_count() // workers))
     with ExitStack() as stack:

@@ -3,6 +3,7 @@
 import itertools
 import shutil
 import time
+import timeit
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -253,13 +254,8 @@ def _latency_ms(network: Any, data: Dialogues) -> float:
 
     median = int(np.argsort(data.length)[len(data.length) // 2])
     batch = batch_of(data, np.array([median]))
-    times = []
     with torch.inference_mode():
-        for _ in range(20):
-            started = time.perf_counter()
-            network(batch)
-            times.append(time.perf_counter() - started)
-    return float(np.median(times)) * 1e3
+        return float(np.median(timeit.repeat(lambda: network(batch), number=1, repeat=20))) * 1e3
 
 
 def _folder(search: Search, trial: Trial) -> Path:
