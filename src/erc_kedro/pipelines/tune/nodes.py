@@ -4,13 +4,14 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from erc_kedro.parameters import TrainParameters, TuneParameters
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
     from plotly.graph_objects import Figure
 else:
-    DataFrame = Figure = Any
+    Figure = Any
 
 logger = logging.getLogger(__name__)
 
@@ -19,21 +20,21 @@ FIGURES = ("history", "importances", "parallel", "slices", "front")
 
 
 def tune_corpus(
-    utterances: DataFrame,
-    text: DataFrame,
-    audio: DataFrame,
-    visual: DataFrame,
+    utterances: pd.DataFrame,
+    text: pd.DataFrame,
+    audio: pd.DataFrame,
+    visual: pd.DataFrame,
     card: dict[str, Any],
     audit: dict[str, Any],
     features_audit: dict[str, Any],
     folder: Path,
     train: TrainParameters,
     parameters: TuneParameters,
-) -> tuple[DataFrame, dict[str, Any], str, Figure, Figure, Figure, Figure, Figure]:
+) -> tuple[pd.DataFrame, dict[str, Any], str, Figure, Figure, Figure, Figure, Figure]:
     """Runs the trials that the corpus's study still wants; the test split has no part in it.
 
     Returns:
-        A row a trial; what came of the search; the best trial as an experiment's file; and figures.
+        A row a trial; what the search found; the best trial as an experiment's file; and figures.
     """
     from erc_kedro import tracking
     from erc_kedro.audit.checks import check_before_training
@@ -83,8 +84,6 @@ def tune_corpus(
 
 
 def _log_trial(trial: Any, study: str, tags: dict[str, Any]) -> None:
-    import pandas as pd
-
     from erc_kedro import tracking
     from erc_kedro.tuning.results import trial_row
     from erc_kedro.tuning.space import of_trial
