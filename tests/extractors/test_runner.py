@@ -424,7 +424,9 @@ def test_vectors_of_another_width_than_declared_are_an_error_and_not_kept(sounds
         assert "(1, 2) where (1, 3) was declared" in result.detail
 
 
-@pytest.mark.parametrize(("name", "why"), [("Cardless", "has no `card`"), ("Stubborn", "takes no arguments")])
+@pytest.mark.parametrize(
+    ("name", "why"), [("WithoutMetadata", "has no `metadata`"), ("Stubborn", "takes no arguments")]
+)
 def test_a_class_that_is_no_extractor_is_named(sounds, tmp_path, name, why):
     with pytest.raises(ExtractionError, match=rf"features\.audio\.extractor: .*{why}"):
         runner.extract(table(wav=sounds), settings(name, n_jobs=1), tmp_path)

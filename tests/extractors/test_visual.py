@@ -51,7 +51,7 @@ def describe():
 
     def named(*tracks):
         rows = extractor(tracks)
-        assert rows.shape == (len(tracks), extractor.card.dimension)
+        assert rows.shape == (len(tracks), extractor.metadata.dimension)
         assert rows.dtype == np.float32
         assert np.isfinite(rows).all()
         return [dict(zip(extractor.names, row.tolist(), strict=True)) for row in rows]
@@ -119,12 +119,12 @@ def test_a_tilted_head_looks_as_it_does_upright(describe):
 
     level = tilted(0)
     names = [name for name in level[0] if name != "roll_mean"]
-    numbers = np.array([[row[name] for name in names] for row in level])
-    spread = numbers.std(0)
-    vary = spread > 1e-3 * np.abs(numbers).max()
+    values = np.array([[row[name] for name in names] for row in level])
+    spread = values.std(0)
+    vary = spread > 1e-3 * np.abs(values).max()
     for degrees in (-15, -8, 8, 15):
         found = tilted(degrees)
-        moved = np.abs(np.array([[row[name] for name in names] for row in found]) - numbers)
+        moved = np.abs(np.array([[row[name] for name in names] for row in found]) - values)
         assert np.median(moved[:, vary] / spread[vary]) < 0.15
         assert [row["roll_mean"] for row in found] == pytest.approx([-degrees] * len(faces), abs=1.5)
 
@@ -170,8 +170,8 @@ def test_any_pixels_make_finite_vectors(describe):
 
 def test_without_tracks_there_are_no_vectors():
     extractor = build("visual", VisualParameters())
-    assert extractor([]).shape == (0, extractor.card.dimension)
-    assert len(set(extractor.names)) == extractor.card.dimension
+    assert extractor([]).shape == (0, extractor.metadata.dimension)
+    assert len(set(extractor.names)) == extractor.metadata.dimension
     assert not extractor.color
 
 
@@ -217,7 +217,7 @@ def test_any_image_model_gives_vectors_that_are_each_their_own_tracks(kind, dime
     model, prepare = saved(kind, tmp_path)
     extractor = build("visual", VisualParameters(extractor="transformers", model=str(tmp_path)))
     assert extractor.color
-    assert extractor.card.dimension == dimension
+    assert extractor.metadata.dimension == dimension
     # More frames than go through at a time.
     tracks = [track([drawn(openness=t / 20) for t in range(n)]) for n in (1, 20, 3)]
     together = extractor(tracks)
@@ -248,7 +248,9 @@ def test_other_weights_are_another_version(tmp_path):
         model.embeddings.cls_token.add_(1.0)
     model.save_pretrained(tmp_path / "b")
     versions = [
-        build("visual", VisualParameters(extractor="transformers", model=str(tmp_path / name))).card.version
+        build(
+            "visual", VisualParameters(extractor="transformers", model=str(tmp_path / name))
+        ).metadata.version
         for name in "aab"
     ]
     assert versions[0] == versions[1] != versions[2]

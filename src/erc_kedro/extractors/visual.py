@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from erc_kedro.extractors.base import Card, FaceTrack, fingerprint
+from erc_kedro.extractors.base import FaceTrack, Metadata, fingerprint, one_by_one
 from erc_kedro.extractors.faces import COLOR, GRAY, MARGIN, align, contrast, upright
 from erc_kedro.parameters import VisualParameters
 
@@ -55,7 +55,7 @@ class FaceDescriptor:
     how much the frames were turned.
 
     Attributes:
-        names: what each number of a vector is.
+        names: what each feature of a vector is.
     """
 
     color: ClassVar[bool] = False
@@ -64,16 +64,13 @@ class FaceDescriptor:
         """Needs nothing but OpenCV."""
         gray = np.random.default_rng(0).integers(0, 255, (2, GRAY, GRAY)).astype(np.uint8)
         self.names = list(_describe(FaceTrack(gray, None, np.full((2, 4), 0.5), np.arange(2.0))))
-        self.card = Card(
+        self.metadata = Metadata(
             "OpenCV face measurements", len(self.names), "Apache-2.0", f"{VERSION} OpenCV {cv2.__version__}"
         )
 
     def __call__(self, signals: Sequence[FaceTrack]) -> np.ndarray:
-        """Vectors [len(signals), card.dimension], float32 and finite."""
-        vectors = np.zeros((len(signals), self.card.dimension), np.float32)
-        for row, track in enumerate(signals):
-            vectors[row] = list(_describe(track).values())
-        return vectors
+        """Vectors [len(signals), metadata.dimension], float32 and finite."""
+        return one_by_one(signals, lambda track: list(_describe(track).values()), self.metadata.dimension)
 
 
 def _describe(track: FaceTrack) -> dict[str, float]:
@@ -229,14 +226,11 @@ class FaceTransformer:
         parts = [VERSION, weights, settings]
         digest = fingerprint(*parts)
         blank = np.zeros((1, COLOR, COLOR, 3), np.uint8)
-        self.card = Card(name, len(self._vector(blank)), licence, digest)
+        self.metadata = Metadata(name, len(self._vector(blank)), licence, digest)
 
     def __call__(self, signals: Sequence[FaceTrack]) -> np.ndarray:
-        """Vectors [len(signals), card.dimension], float32 and finite."""
-        vectors = np.zeros((len(signals), self.card.dimension), np.float32)
-        for row, track in enumerate(signals):
-            vectors[row] = self._vector(track.color)
-        return vectors
+        """Vectors [len(signals), metadata.dimension], float32 and finite."""
+        return one_by_one(signals, lambda track: self._vector(track.color), self.metadata.dimension)
 
     def _vector(self, faces: Any) -> np.ndarray:
         import torch

@@ -186,11 +186,11 @@ def _table(utterances: DataFrame, vectors: Any, reasons: Any) -> DataFrame:
     return table
 
 
-def _described(card: Any, parameters: Any) -> dict[str, Any]:
+def _described(metadata: Any, parameters: Any) -> dict[str, Any]:
     return {
-        "name": card.name,
-        "version": card.version,
-        "licence": card.licence,
+        "name": metadata.name,
+        "version": metadata.version,
+        "licence": metadata.licence,
         "settings": parameters.model_dump(mode="json"),
     }
 
@@ -219,12 +219,12 @@ def _absent(utterances: DataFrame) -> tuple[DataFrame, dict[str, Any]]:
     import numpy as np
 
     from erc_kedro.evaluation.provenance import provenance
-    from erc_kedro.extractors.base import Card
+    from erc_kedro.extractors.base import Metadata
     from erc_kedro.parameters import Parameters
 
     vectors = np.zeros((len(utterances), 1), np.float32)
     table = _table(utterances, vectors, ["no_media"] * len(utterances))
-    return table, provenance(table, utterances, _described(Card("none", 1, "", ""), Parameters()))
+    return table, provenance(table, utterances, _described(Metadata("none", 1, "", ""), Parameters()))
 
 
 def _clips(utterances: DataFrame, found: dict[str, Any]) -> DataFrame:
