@@ -36,8 +36,8 @@ EXTRACTORS = {
         "whisper": "erc_kedro.extractors.audio.whisper:Whisper",
     },
     "visual": {
-        "opencv": "erc_kedro.extractors.visual:FaceDescriptor",
-        "transformers": "erc_kedro.extractors.visual:FaceTransformer",
+        "opencv": "erc_kedro.extractors.visual.descriptor:FaceDescriptor",
+        "transformers": "erc_kedro.extractors.visual.transformer:FaceTransformer",
     },
 }
 

@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pandas as pd
 import pytest
@@ -385,7 +386,7 @@ def test_a_very_long_recording_is_not_decoded_from_its_beginning_all_too_often(t
 
 
 @pytest.mark.parametrize(
-    ("where", "name", "value"), [(media, "VERSION", media.VERSION + 1), (media.av, "__version__", "0.1")]
+    ("where", "name", "value"), [(media, "VERSION", media.VERSION + 1), (av, "__version__", "0.1")]
 )
 def test_another_decoding_is_another_key(sounds, tmp_path, monkeypatch, notes, where, name, value):
     runner.extract(table(wav=sounds[:1]), settings(n_jobs=1), tmp_path / "cache")

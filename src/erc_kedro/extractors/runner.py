@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
@@ -116,11 +117,11 @@ def _tools(settings: Settings) -> _Tools:
     if settings.visual:
         import cv2
 
-        from erc_kedro.extractors import faces
+        from erc_kedro.extractors.visual import detection
 
         cv2.setNumThreads(1)
         made["visual"] = extractors.build("visual", settings.visual)
-        detector = faces.detector(settings.visual)
+        detector = detection.detector(settings.visual)
         identity = extractors.identity(made["visual"].metadata, settings.visual)
         versions["visual"] = f"{identity} {detector.version}"
     return _Tools(made, versions, detector)
@@ -197,7 +198,7 @@ def _parts(requests: list[_Request]) -> list[tuple[_Request, ...]]:
 def _key(digest: str, span: media.Span, modality: str, settings: Settings, tools: _Tools) -> str:
     side = span.side if modality == "visual" else None
     where = f"{span.start_s} {span.end_s} {side} {settings.runner.longest_s}"
-    decoding = f"{media.VERSION} PyAV {media.av.__version__}"
+    decoding = f"{media.VERSION} PyAV {av.__version__}"
     return fingerprint(digest, modality, where, decoding, tools.versions[modality])
 
 
@@ -348,7 +349,7 @@ class _Watcher:
     """Follows the face of one utterance; an error costs this utterance, not the run."""
 
     def __init__(self, tools: _Tools) -> None:
-        from erc_kedro.extractors.faces import FaceFollower
+        from erc_kedro.extractors.visual.tracking import FaceFollower
 
         self._extractor = tools.extractors["visual"]
         self._follower = FaceFollower(tools.detector, getattr(self._extractor, "color", False))
