@@ -52,7 +52,7 @@ def test_functionals_depend_on_their_own_sound_only(functionals):
 
 @pytest.mark.parametrize("pitch", [80, 120, 200, 310, 480])
 @pytest.mark.parametrize("tilt", [0.3, 1.5])
-def test_pitch_is_told_in_semitones(named, pitch, tilt):
+def test_pitch_is_given_in_semitones(named, pitch, tilt):
     found = named(voice(pitch, tilt=tilt))
     expected = 12 * np.log2(pitch / 27.5)
     for name in ("f0_mean", "f0_p20", "f0_p50", "f0_p80"):
@@ -68,7 +68,7 @@ def test_pitch_survives_noise_and_a_missing_first_harmonic(named):
     assert named(voice(220, breath=0.7))["f0_p50"] == pytest.approx(36, abs=0.2)
 
 
-def test_a_glide_is_told_in_semitones_a_second(named):
+def test_a_glide_is_given_in_semitones_a_second(named):
     up, down = named(voice(110, glide=0.75, syllables=0)), named(voice(260, glide=-0.75, syllables=0))
     assert up["f0_rising"] == pytest.approx(9, abs=0.3)
     assert up["f0_trend"] == pytest.approx(9, abs=0.3)

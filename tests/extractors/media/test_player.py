@@ -97,14 +97,14 @@ def test_a_span_does_not_depend_on_the_others(long_recording):
 
 
 def noisy(seconds, rate):
-    """A tone that tells the second (300 Hz and 40 more for each), in noise that never repeats."""
+    """A tone that shows the second (300 Hz and 40 more for each), in noise that never repeats."""
     time = np.arange(round(seconds * rate)) / rate
     noise = np.convolve(np.random.default_rng(0).normal(size=len(time)), np.ones(12) / 12, "same")
     tone = np.sin(2 * np.pi * np.cumsum(300 + 40 * np.floor(time)) / rate)
     return (0.3 * tone + 0.2 * noise).astype(np.float32)
 
 
-# Codecs whose decoders remember what came before, and containers that cannot tell where they are.
+# Codecs whose decoders remember what came before, and containers that do not know where they are.
 REMEMBERING = {
     "a.mp3": {"audio_codec": "libmp3lame"},
     "a.aac": {},

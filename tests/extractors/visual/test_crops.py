@@ -17,7 +17,7 @@ def test_a_crop_at_the_edge_repeats_the_border():
     assert (crop[:, -20:] == 50).all()
 
 
-def test_alignment_undoes_a_shift_and_tells_it():
+def test_alignment_undoes_a_shift_and_returns_it():
     face = cut(PHOTO, np.array([177.0, 66, 97, 97]), 96)
     moved = cv2.warpAffine(face, np.array([[1, 0, 4.5], [0, 1, -3.0]]), (96, 96))
     back, shift = align(face, moved)

@@ -82,7 +82,7 @@ class _Track:
 
 
 class FaceFollower:
-    """Follows faces through a clip's sampled frames and tells which is the speaker's.
+    """Follows faces through a clip's sampled frames and finds out which is the speaker's.
 
     The whole frame is searched at first, when a face is lost and now and then; in between only the place
     where a face was. What a search proposes counts only if a closer look at the place confirms it. A shot cut
@@ -258,7 +258,7 @@ def _look(detector: Detector, image: np.ndarray, box: np.ndarray, reach: float) 
 
 def _match(gray: np.ndarray, track: _Track) -> np.ndarray | None:
     """Where something looks like the track's face as last detected, near its last place; or None."""
-    # A third of the crop's size is detailed enough to tell a face by.
+    # A third of the crop's size is detailed enough to recognise a face.
     size = GRAY // 3
     wide = track.box.copy()
     wide[:2] -= 0.25 * wide[2:]

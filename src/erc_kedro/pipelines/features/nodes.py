@@ -231,7 +231,7 @@ def _clips(utterances: DataFrame, found: dict[str, Any]) -> DataFrame:
     """What became of every clip, for the quality page."""
     import pandas as pd
 
-    numbers = ("seconds", "clipped", "frames", "with_face")
+    figures = ("seconds", "clipped", "frames", "with_face")
     rows = [
         {
             "utterance_id": utterance_id,
@@ -239,7 +239,7 @@ def _clips(utterances: DataFrame, found: dict[str, Any]) -> DataFrame:
             "modality": modality,
             "reason": result.reason,
             "detail": result.detail,
-            **{name: result.facts.get(name) for name in numbers},
+            **{name: result.facts.get(name) for name in figures},
             "errors": ", ".join(f"{kind} {n}" for kind, n in result.facts.get("errors", {}).items()),
         }
         for modality, (_, results) in found.items()
@@ -247,8 +247,8 @@ def _clips(utterances: DataFrame, found: dict[str, Any]) -> DataFrame:
             utterances["utterance_id"], utterances["split"], results, strict=True
         )
     ]
-    columns = ["utterance_id", "split", "modality", "reason", "detail", *numbers, "errors"]
-    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, "float64"))
+    columns = ["utterance_id", "split", "modality", "reason", "detail", *figures, "errors"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(figures, "float64"))
 
 
 def _published_path(raw: Path, wanted: str | None, modality: str) -> Path | None:
