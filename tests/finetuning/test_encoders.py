@@ -83,10 +83,10 @@ def test_it_learns_what_only_the_context_says(base, tmp_path):
 
 def test_extraction_shows_utterances_as_validation_did(tuned, tmp_path):
     found, table = tuned
-    made, card, read = vectors(found, table, tmp_path)
+    made, metadata, read = vectors(found, table, tmp_path)
     assert made.shape == (len(table), 16)
     np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1, atol=1e-5)
-    assert card.name == f"{found.record.encoder} fine-tuned on toy"
+    assert metadata.name == f"{found.record.encoder} fine-tuned on toy"
     predictions = found.predictions(table, read)
     val = predictions[predictions["split"] == "val"]
     guess = val[[f"p_{name}" for name in CLASSES]].to_numpy().argmax(1)
@@ -359,10 +359,10 @@ def test_encoders_beside_each_other_are_each_what_it_is_alone(two, tmp_path):
         vectors(finetuned.find("finetuned", folder / name), table, tmp_path / name)
         for name in ("both", "first", "second")
     )
-    assert both.card.dimension == 32
+    assert both.metadata.dimension == 32
     np.testing.assert_array_equal(both.vectors, np.hstack([first.vectors, second.vectors]))
     np.testing.assert_array_equal(both.read, first.read)
-    assert len({both.card.version, first.card.version, second.card.version}) == 3
+    assert len({both.metadata.version, first.metadata.version, second.metadata.version}) == 3
 
 
 def test_the_audit_says_what_each_encoder_reads_of_an_utterance(two):

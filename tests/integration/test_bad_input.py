@@ -116,7 +116,10 @@ def test_a_pickle_with_a_forbidden_class(demo_copy):
     [
         ("train.epochs=0", ("meld.train", "epochs", "greater than or equal to 1")),
         ("iemocap.train.model.hiden=64", ("iemocap.train", "model.hiden", "not permitted")),
-        ("meld.features.audio.extractor=none", ("meld.features", "'none' is no audio extractor", "librosa")),
+        (
+            "meld.features.audio.extractor=none",
+            ("meld.features", "'none' is no audio extractor", "functionals"),
+        ),
         ("features.visual.extractor=transformers", ("features", "needs `model`")),
         ("features.runner.n_jobs=0", ("features", "n_jobs is 0")),
         ("experiment=nonsense", ("experiment", "nonsense", "full", "conf/local/experiments/nonsense.yml")),

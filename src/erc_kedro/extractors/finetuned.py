@@ -55,7 +55,7 @@ class Fitted(BaseModel):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished fit, as its folder tells it."""
+    """A finished fit, as its folder describes it."""
 
     fitted: Fitted
     digest: str

