@@ -24,7 +24,7 @@ def toy(dialogues: int = 30, seed: int = 0, from_before: bool = False) -> pd.Dat
             words = list(draw.choice(filler, 3))
             told = label
             if from_before:
-                # Each utterance tells the label of the next one.
+                # Each utterance says the label of the next one.
                 words.append(TELLING[label])
                 told = said if i else None
             else:

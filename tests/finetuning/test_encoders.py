@@ -295,7 +295,7 @@ def test_each_way_to_learn_leaves_an_encoder_that_extracts_what_it_was_validated
     table = toy(40)
     finetune(table, CARD, "toy", parameters(base, **({"epochs": 6} | options)), tmp_path / "tuned")
     found = finetuned.find("finetuned", tmp_path / "tuned")
-    # Adapters alone cannot mend random weights.
+    # Adapters alone cannot make up for random weights.
     assert found.record.fitted[""].weighted_f1 > (0 if "lora" in options else 0.8)
     predictions = found.predictions(table, vectors(found, table, tmp_path / "cache").read)
     val = predictions[predictions["split"] == "val"]

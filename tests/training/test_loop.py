@@ -115,7 +115,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(data, tmp
     assert not np.allclose(runs[0], runs[2])
 
 
-def test_a_finished_seed_is_taken_up_and_a_changed_input_is_not(corpus, data, tmp_path):
+def test_a_finished_seed_is_reused_and_a_changed_input_is_not(corpus, data, tmp_path):
     tmp_path = tmp_path / "corpus" / "experiment"
     first = list(train_seeds(data, SMALL, tmp_path, "x"))
     again = list(train_seeds(data, SMALL, tmp_path, "x"))
