@@ -17,6 +17,10 @@ from erc_kedro.tuning.results import outcome, trials_table
 from erc_kedro.tuning.search import search
 from tests.tuning.searches import BASE, QUICK, given
 
+# New processes come of one that has imported all this, once for all of them.
+START = multiprocessing.get_context("forkserver")
+START.set_forkserver_preload([__name__])
+
 
 def test_an_interrupted_trial_is_taken_up_where_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
@@ -79,10 +83,9 @@ def slowly(chosen, started, sign):
 
 
 def test_a_process_that_is_killed_costs_only_its_trial(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    started, sign = context.Event(), context.Event()
+    started, sign = START.Event(), START.Event()
     chosen = given(tmp_path, base=QUICK)
-    process = context.Process(target=slowly, args=(chosen, started, sign))
+    process = START.Process(target=slowly, args=(chosen, started, sign))
     process.start()
     assert started.wait(60)
     process.kill()
@@ -210,10 +213,9 @@ def take_part(chosen, out):
 
 
 def test_two_processes_fill_one_journal_to_the_budget(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    out = context.Queue()
+    out = START.Queue()
     both = [
-        context.Process(target=take_part, args=(given(tmp_path, base=QUICK, trials=7), out)) for _ in range(2)
+        START.Process(target=take_part, args=(given(tmp_path, base=QUICK, trials=7), out)) for _ in range(2)
     ]
     for process in both:
         process.start()
