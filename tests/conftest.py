@@ -26,8 +26,6 @@ def examples(number: int) -> int:
     return 10 * number if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else number
 
 
-
-
 # What takes longest goes first, so that no worker of pytest-xdist is left alone with it at the end. Of the
 # first two, the one makes the demo and the other does not need it.
 LONGEST = (

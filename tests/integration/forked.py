@@ -14,24 +14,36 @@ from pathlib import Path
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
     [
-        "torch",
-        "sklearn.metrics",
+        "av",
+        "cv2",
+        "dynaconf",
+        "hypothesis.strategies",
+        "jinja2",
+        "joblib.externals.loky",
+        "kedro.config",
+        "kedro_datasets.json",
         "mlflow.store.tracking.sqlalchemy_store",
-        "transformers",
+        "omegaconf",
         "optuna",
         "pandera.pandas",
-        "plotly.io",
-        "scipy.stats",
+        "plotly.express",
+        "safetensors.torch",
         "scipy.signal",
-        "cv2",
-        "av",
-        "kedro_datasets.pandas",
+        "scipy.stats",
+        "sklearn.linear_model",
+        "sklearn.manifold",
+        "sklearn.metrics",
+        # Of which an optimiser makes use.
+        "torch._dynamo",
+        "transformers",
         "tests.integration.forked",
     ]
 )
 
 
-def kedro(words: tuple[str, ...], folder: Path, environment: dict[str, str], timeout: float) -> tuple[int, str]:
+def kedro(
+    words: tuple[str, ...], folder: Path, environment: dict[str, str], timeout: float
+) -> tuple[int, str]:
     """``kedro <words>`` in a project; its exit status and all that it printed.
 
     Raises:

@@ -242,7 +242,7 @@ main()
 
 
 def interrupt(project, signal_number):
-    """Starts training that saves its state after every epoch, and sends a signal once a checkpoint was written after the start."""
+    """Starts training that saves its state after every epoch, and sends a signal once that is written."""
     folder = project.folder / "data/demo/06_models/meld/full"
 
     def saved():
