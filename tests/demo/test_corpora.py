@@ -47,8 +47,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def extracted(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Result]]:
-    """What the default extractors make of MELD's clips."""
-    settings = runner.Settings(AudioParameters(), VisualParameters(), RunnerParameters())
+    """What the default extractors make of MELD's clips, without Whisper, which takes a minute."""
+    settings = runner.Settings(
+        AudioParameters(extractor="functionals"), VisualParameters(), RunnerParameters(n_jobs=1)
+    )
     found = runner.extract(corpus_of(folder, "meld").utterances, settings, tmp_path_factory.mktemp("cache"))
     return {modality: results for modality, (_, results) in found.items()}
 

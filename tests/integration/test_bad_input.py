@@ -235,8 +235,17 @@ def test_a_training_that_fails_leaves_the_earlier_results(demo_copy):
     assert demo_copy.statuses() == {"train": "FAILED", "meld full": "FAILED"}
 
 
+SAVING_OFTEN = """
+from kedro.framework.cli import main
+from erc_kedro.training import loop
+assert loop.SAVE_EVERY_S > 0
+loop.SAVE_EVERY_S = 0.0
+main()
+"""
+
+
 def interrupt(project, signal_number):
-    """Starts training, and sends a signal once a checkpoint was written after the start."""
+    """Starts training that saves its state after every epoch, and sends a signal once that is written."""
     folder = project.folder / "data/demo/06_models/meld/full"
 
     def saved():
@@ -245,7 +254,8 @@ def interrupt(project, signal_number):
     earlier = saved()
     # A shell that runs tests in the background makes them, and what they start, deaf to Ctrl-C.
     heard = signal.signal(signal.SIGINT, signal.default_int_handler)
-    process = project.start("run", "--env=demo", "--pipeline=train", "--namespaces=meld")
+    words = ("run", "--env=demo", "--pipeline=train", "--namespaces=meld")
+    process = project.start(*words, module="saving_often")
     signal.signal(signal.SIGINT, heard)
     try:
         deadline = time.monotonic() + 120
@@ -263,9 +273,7 @@ def interrupt(project, signal_number):
 
 def test_an_interrupted_training_is_taken_up(demo_copy):
     # Checkpoints after every epoch, and so many epochs that no machine is done before the signal comes.
-    loop = demo_copy.folder / "src/erc_kedro/training/loop.py"
-    assert "\nSAVE_EVERY_S = 5.0\n" in loop.read_text()
-    loop.write_text(loop.read_text().replace("\nSAVE_EVERY_S = 5.0\n", "\nSAVE_EVERY_S = 0.0\n"))
+    demo_copy.write("src/saving_often.py", SAVING_OFTEN)
     demo_copy.write(
         "conf/demo/parameters_train.yml",
         "train: {seeds: 1, epochs: 80, patience: 80, jobs: 1, model: {hidden: 16, attention_heads: 2}}\n",

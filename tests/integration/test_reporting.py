@@ -143,17 +143,19 @@ def test_chosen_runs_are_compared_in_their_order(two):
     runs = two.client().search_runs(["1"], "tags.level = 'corpus'")
     ids = {run.data.tags["experiment"]: run.info.run_id for run in runs}
     root = next(r for r in runs if r.data.tags["experiment"] == "full").data.tags["mlflow.rootRunId"]
-    two.kedro("run", "--env=demo", "--pipeline=reporting", f"--params=runs=[{ids['no_gates']},{root[:12]}]")
+    command = ("run", "--env=demo", "--pipeline=reporting", "--nodes=compare_runs")
+    two.kedro(*command, f"--params=runs=[{ids['no_gates']},{root[:12]}]")
     table = pd.read_csv(reports(two) / "runs" / "tables" / "runs.csv")
     assert table["experiment"].tolist() == ["no_gates", "full"]
     assert table["p"].isna().tolist() == [True, False]
     assert "train.model.gates" in (reports(two) / "runs" / "runs.html").read_text()
-    two.kedro("run", "--env=demo", "--pipeline=reporting", "--params=runs=[meld full]")
+    two.kedro(*command, "--params=runs=[meld full]")
     assert pd.read_csv(reports(two) / "runs" / "tables" / "runs.csv")["experiment"].tolist() == ["full"]
 
 
 def test_a_run_that_is_not_there_is_named(two):
-    printed = two.kedro("run", "--env=demo", "--pipeline=reporting", "--params=runs=[nobody]", succeeds=False)
+    words = ("--env=demo", "--pipeline=reporting", "--nodes=compare_runs", "--params=runs=[nobody]")
+    printed = two.kedro("run", *words, succeeds=False)
     assert "no MLflow run is called 'nobody'; the latest are" in printed
     assert "Traceback" not in printed
 

@@ -25,11 +25,12 @@ from erc_kedro.training import checkpoint
 from erc_kedro.training.batches import assemble
 from erc_kedro.training.loop import load_network, predict, train_model
 from tests import defaults, tiny
+from tests.conftest import examples
 
 CLASSES = ("calm", "glad", "cross")
 SPEAKERS = ("ada", "ben", "cy")
 repeatable = settings(
-    max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(30), deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 scalings = st.dictionaries(
     st.sampled_from(MODALITIES), st.sampled_from(["train", "speaker", "speaker_past", "none"])
