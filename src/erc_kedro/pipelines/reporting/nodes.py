@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from erc_kedro import processes
+from erc_kedro.evaluation.comparison import digest
 from erc_kedro.pipelines import corpora
+from erc_kedro.pipelines.reporting.checks import how_searched, why_not_shown
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -35,12 +37,6 @@ FIGURES = (
     "selective",
     "layout",
     "learning_curves",
-)
-SEARCHED = (
-    "These settings are trial {trial} of a search of {trials} trials, picked by validation. Its score there, "
-    "{search:.4f} weighted F1 (seeds {first} to {last}; the configuration before it had {default:.4f}), is "
-    "optimistic, since it is the best of many. Trained afresh on {fresh} other seeds, validation is "
-    "{retrained:.4f}. Only the retrained models have seen the test split."
 )
 PACKAGES = ("erc-kedro", "kedro", "torch", "transformers", "mlflow", "pandas", "scikit-learn")
 
@@ -108,7 +104,6 @@ def gather_results(
 ) -> CorpusSection:
     """What the page shows of one corpus."""
     from erc_kedro.config import chosen_env
-    from erc_kedro.evaluation.comparison import digest
     from erc_kedro.report.section import CorpusSection
 
     training = training_card or {}
@@ -116,27 +111,15 @@ def gather_results(
     now = None if utterances is None else digest(utterances)
     if now is not None and (compared_card or {}).get("labels") != now:
         comparison = None
-    sentence = None
-    if predictions is not None and now is not None and _labels(predictions) != now:
-        sentence = (
-            "The predictions on disk are of another version of this corpus and are not shown; "
-            "`kedro run --pipeline=train` makes new ones."
-        )
-    elif predictions is not None and not _of_one_training(
-        training, predictions=predictions, metrics=metrics, history=history
-    ):
-        sentence = (
-            "The predictions and metrics on disk are of two trainings, one of which was stopped while it "
-            "saved them, and are not shown; `kedro run --pipeline=train` saves them again."
-        )
+    sentence = why_not_shown(training, now, predictions, metrics, history)
     if sentence is not None:
         logger.warning("%s: %s", card.get("name"), sentence)
         card["notes"] = [*card.get("notes", []), sentence]
         predictions = metrics = history = None
         training = {}
     card["fingerprint"] = training.get("data_fingerprint")
-    if tuning is not None and metrics is not None and _tuned(training, tuning):
-        card["notes"] = [*card.get("notes", []), _search_and_retrained(tuning, metrics)]
+    if (found := how_searched(training, tuning, metrics)) is not None:
+        card["notes"] = [*card.get("notes", []), found]
     inspected = len(degraded) + len(contributions) > 0
     return CorpusSection(
         models.parent.name,
@@ -245,41 +228,6 @@ def compare_runs(
     for name, made in tables_of_runs(runs, table).items():
         tables |= files(name, made)
     return page, tables
-
-
-def _of_one_training(training: dict[str, Any], **tables: pd.DataFrame | None) -> bool:
-    """Whether tables are those that this training's card was saved with; older cards do not say."""
-    from erc_kedro.evaluation.comparison import digest_of_cells
-
-    known = training.get("tables")
-    return known is None or all(
-        table is not None and digest_of_cells(table) == known[name] for name, table in tables.items()
-    )
-
-
-def _labels(predictions: pd.DataFrame) -> str:
-    from erc_kedro.evaluation.comparison import digest
-
-    return digest(predictions.drop_duplicates(["utterance_id", "label", "split"]))
-
-
-def _tuned(training: dict[str, Any], tuning: dict[str, Any]) -> bool:
-    """Whether the experiment was trained with what the search found."""
-    used = training.get("parameters") or {}
-    return training.get("experiment") == tuning["experiment"] and tuning["train"].items() <= used.items()
-
-
-def _search_and_retrained(tuning: dict[str, Any], metrics: pd.DataFrame) -> str:
-    from erc_kedro.evaluation.metrics import summary
-
-    rows = summary(metrics).query("split == 'val' and head == 'tav' and metric == 'weighted_f1'")
-    return SEARCHED.format(
-        **tuning,
-        first=min(tuning["seeds"]),
-        last=max(tuning["seeds"]),
-        fresh=metrics["seed"].nunique(),
-        retrained=float(rows["mean"].iloc[0]),
-    )
 
 
 def _facts(experiment: str, parameters: dict[str, Any]) -> dict[str, Any]:
