@@ -194,6 +194,7 @@ def test_the_default_pipeline_is_the_walk_without_demo():
         "train",
         "draw_figures",
         "gather_results",
+        "evaluate_results",
         "write_report",
         "inspect_networks",
         "compare_runs",

@@ -84,6 +84,19 @@ def test_a_slice_that_leaves_out_what_makes_its_results_is_refused_with_what_to_
     refuse(Pipeline([GATHER, REPORT]), slices, **asked)
 
 
+def test_a_slice_is_told_at_once_all_that_it_leaves_out(slices, monkeypatch):
+    evaluate = Node(one, "results", "scores", name="evaluate")
+    report = Node(one, "scores", "page", name="report")
+    monkeypatch.setattr(
+        "kedro.framework.project.pipelines", {"reporting": Pipeline([GATHER, evaluate, report])}
+    )
+    slices["scores"] = MemoryDataset()
+    with pytest.raises(
+        ConfigError, match=r"report reads scores, .*evaluate, gather.*--from-nodes=report,evaluate,gather"
+    ):
+        refuse(Pipeline([report]), slices, from_nodes=["report"])
+
+
 def test_a_missing_file_ends_a_run_before_the_nodes_that_do_not_read_it(tmp_path):
     metadata = {"made_by": "features"}
     catalog = DataCatalog(

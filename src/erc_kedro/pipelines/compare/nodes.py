@@ -3,38 +3,33 @@
 import logging
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from erc_kedro.parameters import CompareParameters
 from erc_kedro.pipelines import corpora
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
-else:
-    DataFrame = Any
 
 logger = logging.getLogger(__name__)
 
 
 def train_experiments(
-    utterances: DataFrame,
-    text: DataFrame,
-    audio: DataFrame,
-    visual: DataFrame,
+    utterances: pd.DataFrame,
+    text: pd.DataFrame,
+    audio: pd.DataFrame,
+    visual: pd.DataFrame,
     card: dict[str, Any],
     audit: dict[str, Any],
     features_audit: dict[str, Any],
     models: Path,
     parameters: CompareParameters,
-) -> tuple[DataFrame, dict[str, Any]]:
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Fits every seed of every experiment, unless one of the same content is there.
 
     Returns:
         The trimodal head's predictions of validation and test utterances, by experiment; and a card of
         what each experiment trained on, or why it could not.
     """
-    import pandas as pd
-
     from erc_kedro import files
     from erc_kedro.audit.checks import check_before_training
     from erc_kedro.evaluation.comparison import digest
@@ -93,8 +88,8 @@ def train_experiments(
 
 
 def compare_experiments(
-    predictions: DataFrame, card: dict[str, Any], utterances: DataFrame, parameters: CompareParameters
-) -> DataFrame:
+    predictions: pd.DataFrame, card: dict[str, Any], utterances: pd.DataFrame, parameters: CompareParameters
+) -> pd.DataFrame:
     """The corpus's table: scores of each experiment, and its test against the reference."""
     from erc_kedro.evaluation.comparison import comparison_table
 
@@ -122,13 +117,11 @@ def compare_experiments(
     return table
 
 
-def write_comparison(parameters: dict[str, Any], *tables_and_cards: Any) -> tuple[DataFrame, str]:
+def write_comparison(parameters: dict[str, Any], *tables_and_cards: Any) -> tuple[pd.DataFrame, str]:
     """One table over all corpora, and the same as a page."""
-    import pandas as pd
-
     from erc_kedro import tracking
     from erc_kedro.escaping import csv_text
-    from erc_kedro.figures.comparison import comparison_markdown
+    from erc_kedro.report.pages.comparison import comparison_markdown
 
     named = {
         corpus: (tables_and_cards[2 * i], tables_and_cards[2 * i + 1])

@@ -1,30 +1,25 @@
 """Nodes of the contributions pipeline."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from erc_kedro.parameters import NOT_LEARNED, TrainParameters
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-else:
-    DataFrame = Any
-
 
 def read_contributions(
-    utterances: DataFrame,
-    text: DataFrame,
-    audio: DataFrame,
-    visual: DataFrame,
+    utterances: pd.DataFrame,
+    text: pd.DataFrame,
+    audio: pd.DataFrame,
+    visual: pd.DataFrame,
     card: dict[str, Any],
-    predictions: DataFrame,
+    predictions: pd.DataFrame,
     training_card: dict[str, Any],
     models: Path,
     parameters: TrainParameters,
-) -> DataFrame:
+) -> pd.DataFrame:
     """Gates and fusion weights of every seed (``schemas.contributions``)."""
-    import pandas as pd
-
     from erc_kedro.config import ConfigError
     from erc_kedro.inspection import trained
     from erc_kedro.inspection.contributions import contributions

@@ -97,7 +97,7 @@ def tracked(
     """
     from erc_kedro import tracking
     from erc_kedro.evaluation.metrics import metrics_table, summary
-    from erc_kedro.figures.reading import scaled_briefly
+    from erc_kedro.report.scaling import scaled_briefly
     from erc_kedro.schemas import heads_of
     from erc_kedro.training.checkpoint import finished
 
@@ -169,7 +169,7 @@ def _log_corpus(run: Any, predictions: DataFrame) -> None:
         (Path(folder) / "confusion_test.csv").write_text(csv_text(counts, index=True), "utf-8")
         predictions.to_parquet(Path(folder) / "predictions.parquet", index=False)
         if len(counts):
-            from erc_kedro.figures import confusion_figure
+            from erc_kedro.report.plots.scores import confusion_figure
 
             confusion_figure(counts).write_html(Path(folder) / "confusion_test.html", include_plotlyjs=True)
         run.artifact(Path(folder), "test")

@@ -39,8 +39,8 @@ def tune_corpus(
     from erc_kedro import tracking
     from erc_kedro.audit.checks import check_before_training
     from erc_kedro.escaping import csv_text
-    from erc_kedro.figures import tuning as figures
-    from erc_kedro.figures.reading import scaled_briefly
+    from erc_kedro.report.plots import tuning as figures
+    from erc_kedro.report.scaling import scaled_briefly
     from erc_kedro.tuning.results import best_experiment, outcome, trials_table
     from erc_kedro.tuning.search import search
     from erc_kedro.tuning.trial import prepare
