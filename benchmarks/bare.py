@@ -23,8 +23,8 @@ def main(data: Path, corpus: str, parameters: TrainParameters) -> dict[str, list
     features = {
         name: pd.read_parquet(data / "04_feature" / corpus / f"{name}.parquet") for name in MODALITIES
     }
-    card = json.loads((data / "03_primary" / corpus / "card.json").read_text("utf-8"))
-    dialogues = assemble(utterances, features, card["labels"], parameters.scaling)
+    description = json.loads((data / "03_primary" / corpus / "description.json").read_text("utf-8"))
+    dialogues = assemble(utterances, features, description["labels"], parameters.scaling)
     with tempfile.TemporaryDirectory() as folder:
         history = train_model(dialogues, parameters, 0, Path(folder)).history
     return {name: history[name].tolist() for name in ("seconds", "val_loss")}

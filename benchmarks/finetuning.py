@@ -67,12 +67,12 @@ def parameters(corpus: str, **changes: object) -> FinetuneParameters:
 def measure(data: Path, corpus: str, choice: str, seed: int, more: dict[str, object]) -> dict[str, object]:
     """Scores of one choice and seed."""
     utterances = pd.read_parquet(data / "03_primary" / corpus / "utterances.parquet")
-    card = json.loads((data / "03_primary" / corpus / "card.json").read_text("utf-8"))
+    description = json.loads((data / "03_primary" / corpus / "description.json").read_text("utf-8"))
     asked = parameters(corpus, **{**CHOICES[choice], **more, "seed": seed})
     name = "_".join([corpus, choice, *(f"{key}{value}" for key, value in more.items()), f"seed{seed}"])
     folder = data / "08_reporting" / "bench" / "finetuning" / name
     started = time.monotonic()
-    made = finetune(utterances, card, corpus, asked, folder)
+    made = finetune(utterances, description, corpus, asked, folder)
     wall = time.monotonic() - started
     tuned = finetuned.find("finetuned", folder)
     assert tuned is not None

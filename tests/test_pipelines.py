@@ -57,8 +57,8 @@ def test_any_pipelines_run_together_since_every_output_has_one_maker():
 )
 def test_ingestion_says_at_once_what_training_will_refuse(changes, said, level, caplog):
     utterances, _ = make_corpus()
-    card = {"name": "Talk", "protocol": "own", "synthetic": False}
-    audit, page = audit_corpus(utterances.replace(changes), card, irregularity_table([]))
+    description = {"name": "Talk", "protocol": "own", "synthetic": False}
+    audit, page = audit_corpus(utterances.replace(changes), description, irregularity_table([]))
     assert [record.levelno for record in caplog.records if said in record.getMessage()] == [level]
     assert said in page
     assert pd.Series([*audit["errors"], *audit["not_learnable"]]).str.contains(said).any()

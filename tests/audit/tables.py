@@ -7,7 +7,7 @@ import pandas as pd
 
 from erc_kedro.corpora.tables import irregularity_table, utterance_table
 
-CARD = {"name": "Talk", "protocol": "own", "synthetic": False, "notes": ["A note."]}
+DESCRIPTION = {"name": "Talk", "protocol": "own", "synthetic": False, "notes": ["A note."]}
 NOTHING = irregularity_table([])
 
 

@@ -14,19 +14,19 @@ from erc_kedro.audit.corpus import audit_corpus
 from erc_kedro.audit.irregularities import MEANINGS
 from erc_kedro.audit.page import audit_page
 from erc_kedro.corpora.tables import irregularity_table
-from tests.audit.tables import CARD, NOTHING, corpus, long_corpus
+from tests.audit.tables import DESCRIPTION, NOTHING, corpus, long_corpus
 
 
 def test_the_page_says_what_each_line_of_a_table_is() -> None:
     counts = {"lines": 20, "header": 1, "rows": 12, "continued": 3, "blank": 4}
-    findings = audit_corpus(corpus(), {**CARD, "tables": {"talk.csv": counts}}, NOTHING)
+    findings = audit_corpus(corpus(), {**DESCRIPTION, "tables": {"talk.csv": counts}}, NOTHING)
     assert findings["tables"] == {"talk.csv": counts}
     assert "| talk.csv | 20 | 1 | 12 | 3 | 4 |" in audit_page(findings, None)
-    assert "Lines read" not in audit_page(audit_corpus(corpus(), CARD, NOTHING), None)
+    assert "Lines read" not in audit_page(audit_corpus(corpus(), DESCRIPTION, NOTHING), None)
 
 
 def test_a_sound_corpus_is_counted_and_passes() -> None:
-    findings = audit_corpus(corpus(clip={0: "a.mp4"}), CARD, NOTHING)
+    findings = audit_corpus(corpus(clip={0: "a.mp4"}), DESCRIPTION, NOTHING)
     assert findings["errors"] == []
     assert findings["warnings"] == []
     assert findings["splits"]["train"] == {
@@ -59,7 +59,7 @@ def test_a_sound_corpus_is_counted_and_passes() -> None:
     ],
 )
 def test_what_a_user_may_do_is_only_warned_of(changes: dict[str, dict[int, Any]], sentence: str) -> None:
-    findings = audit_corpus(corpus(**changes), CARD, NOTHING)
+    findings = audit_corpus(corpus(**changes), DESCRIPTION, NOTHING)
     assert findings["errors"] == []
     assert sentence in findings["warnings"]
 
@@ -76,7 +76,7 @@ def test_what_a_user_may_do_is_only_warned_of(changes: dict[str, dict[int, Any]]
     ],
 )
 def test_what_makes_results_wrong_is_refused(changes: dict[str, dict[int, Any]], sentence: str) -> None:
-    findings = audit_corpus(corpus(**changes), CARD, NOTHING)
+    findings = audit_corpus(corpus(**changes), DESCRIPTION, NOTHING)
     assert findings["errors"] == [sentence]
     with pytest.raises(AuditError, match="Talk: " + sentence):
         refuse(findings)
@@ -88,25 +88,25 @@ def test_spans_of_one_recording_may_lie_in_two_splits_if_they_differ() -> None:
         "clip_start_s": {0: 1.0, 11: 5.0},
         "clip_end_s": {0: 2.0, 11: 6.0},
     }
-    assert audit_corpus(corpus(**recording), CARD, NOTHING)["errors"] == []
+    assert audit_corpus(corpus(**recording), DESCRIPTION, NOTHING)["errors"] == []
     recording["clip_start_s"][11], recording["clip_end_s"][11] = 1.0, 2.0
-    assert audit_corpus(corpus(**recording), CARD, NOTHING)["errors"]
+    assert audit_corpus(corpus(**recording), DESCRIPTION, NOTHING)["errors"]
 
 
 def test_a_corpus_without_any_label_is_warned_of_but_not_refused() -> None:
-    findings = audit_corpus(corpus(label=dict.fromkeys(range(12))), CARD, NOTHING)
+    findings = audit_corpus(corpus(label=dict.fromkeys(range(12))), DESCRIPTION, NOTHING)
     assert findings["errors"] == []
     assert "4 of 4 utterances of test have no label." in findings["warnings"]
 
 
 def test_a_label_without_test_utterances_is_warned_of() -> None:
-    findings = audit_corpus(corpus(label={0: "rare"}), CARD, NOTHING)
+    findings = audit_corpus(corpus(label={0: "rare"}), DESCRIPTION, NOTHING)
     assert findings["warnings"] == ["Label rare does not occur in val and test."]
 
 
 def test_what_two_splits_hold_is_told_by_split_and_by_kind() -> None:
     twice = {"repeated": {"test": {"train": 3, "val": 1}}, "same_span": {"val": {"train": 2}}}
-    said = audit_corpus(corpus(), {**CARD, "twice": twice}, NOTHING)["warnings"]
+    said = audit_corpus(corpus(), {**DESCRIPTION, "twice": twice}, NOTHING)["warnings"]
     assert [sentence.split(",")[0] for sentence in said] == [
         "3 of 4 utterances of test repeat utterances of train",
         "1 of 4 utterances of test repeat utterances of val",
@@ -119,7 +119,7 @@ def test_what_two_splits_hold_is_told_by_split_and_by_kind() -> None:
 
 def test_irregularities_are_grouped_with_at_most_fifty_examples() -> None:
     many = [("numbering_gap", f"d{number}", "a | b") for number in range(60)]
-    findings = audit_corpus(corpus(), CARD, irregularity_table([*many, ("new_kind", "x", "y")]))
+    findings = audit_corpus(corpus(), DESCRIPTION, irregularity_table([*many, ("new_kind", "x", "y")]))
     gap, new = findings["irregularities"][1], findings["irregularities"][0]
     assert (gap["kind"], gap["count"], len(gap["examples"])) == ("numbering_gap", 60, 50)
     assert "positions are counted" in gap["meaning"]
@@ -154,20 +154,20 @@ def test_a_corpus_that_has_nothing_to_learn_is_refused_for_training_alone() -> N
         (["calm"] * 100, "All labelled utterances of train are calm: there is nothing to tell apart."),
         (["calm"] * 70 + ["glad", None, "calm"] * 10, "All labelled utterances of train are calm:"),
     ):
-        findings = audit_corpus(long_corpus(labels), CARD, NOTHING)
+        findings = audit_corpus(long_corpus(labels), DESCRIPTION, NOTHING)
         refuse(findings)
         with pytest.raises(AuditError, match="Talk: " + said):
             refuse_training(findings)
         assert f"## Warnings\n\n- {said}" in audit_page(findings, None)
-    findings = audit_corpus(corpus(split=dict.fromkeys(range(4, 8), "test")), CARD, NOTHING)
+    findings = audit_corpus(corpus(split=dict.fromkeys(range(4, 8), "test")), DESCRIPTION, NOTHING)
     with pytest.raises(AuditError, match="The val split is empty"):
         refuse_training(findings)
-    refuse_training(audit_corpus(corpus(), CARD, NOTHING))
+    refuse_training(audit_corpus(corpus(), DESCRIPTION, NOTHING))
 
 
 def test_a_split_of_one_class_is_warned_of() -> None:
     labels = ["calm", "glad"] * 40 + ["calm"] * 20
-    warnings = audit_corpus(long_corpus(labels), CARD, NOTHING)["warnings"]
+    warnings = audit_corpus(long_corpus(labels), DESCRIPTION, NOTHING)["warnings"]
     assert warnings == [
         "Label glad does not occur in test.",
         "All labelled utterances of test are calm: a score on them says nothing of telling classes apart.",
@@ -189,7 +189,7 @@ VALUES = np.random.default_rng(0)
     ids=["valence", "quarter points", "decimal commas", "whole numbers", "free text"],
 )
 def test_a_label_that_is_no_class_is_said_once(labels: Any) -> None:
-    findings = audit_corpus(long_corpus(list(labels)), CARD, NOTHING)
+    findings = audit_corpus(long_corpus(list(labels)), DESCRIPTION, NOTHING)
     assert findings["warnings"] == []
     assert len(findings["errors"]) == 1
     assert re.search(r"labels .*such as .*: no classes. Write a few classes", findings["errors"][0])
@@ -207,7 +207,7 @@ def test_a_label_that_is_no_class_is_said_once(labels: Any) -> None:
     ids=["codes", "half points", "many", "many codes"],
 )
 def test_classes_may_be_numbers_and_may_be_many(labels: Any, warnings: int) -> None:
-    findings = audit_corpus(long_corpus(list(labels)), CARD, NOTHING)
+    findings = audit_corpus(long_corpus(list(labels)), DESCRIPTION, NOTHING)
     assert findings["errors"] == []
     assert len(findings["warnings"]) == warnings
 
@@ -217,7 +217,7 @@ def test_labels_that_many_splits_lack_are_one_warning() -> None:
         "common",
         "usual",
     ] * 30
-    warnings = audit_corpus(long_corpus(labels), CARD, NOTHING)["warnings"]
+    warnings = audit_corpus(long_corpus(labels), DESCRIPTION, NOTHING)["warnings"]
     assert warnings == [
         "9 labels do not occur in val, or in test: rare 0, rare 1, rare 2, rare 3, rare 4 and 4 more."
     ]
@@ -227,9 +227,9 @@ def test_a_page_shows_names_of_data_and_obeys_none():
     name = "[a](http://x.example)\n\n# <b> \x1b[2J\u202e|`c`"
     table = corpus()
     table["label"] = name
-    card = {**CARD, "name": name, "notes": [name]}
+    description = {**DESCRIPTION, "name": name, "notes": [name]}
     odd = pd.DataFrame([("names_alike", name, name)], columns=["kind", "where", "detail"])
-    page = audit_page(audit_corpus(table, card, odd), None)
+    page = audit_page(audit_corpus(table, description, odd), None)
     shown = r"\[a\](http\://x.example) \# &lt;b> ␛\[2J\[U+202E\]\|\`c\`"
     assert f"# Audit of {shown}" in page
     assert f"\n{shown}\n" in page

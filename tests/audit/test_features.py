@@ -12,7 +12,7 @@ from erc_kedro.audit.features import audit_features
 from erc_kedro.audit.page import audit_page
 from erc_kedro.audit.provenance import provenance
 from erc_kedro.corpora.tables import utterance_table
-from tests.audit.tables import CARD, NOTHING, corpus, features, long_corpus
+from tests.audit.tables import DESCRIPTION, NOTHING, corpus, features, long_corpus
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_an_absent_modality_is_one_warning(matrix: np.ndarray) -> None:
     table = corpus()
     findings = audited({"visual": features(table, matrix, absent=tuple(range(12)))}, table)
     assert findings["warnings"] == ["No utterance has visual features; the modality is absent."]
-    page = audit_page(audit_corpus(table, CARD, NOTHING), findings)
+    page = audit_page(audit_corpus(table, DESCRIPTION, NOTHING), findings)
     # The placeholder of an absent vector has a width, which is no count of features.
     assert "| visual | – | train | 0.0% | no_media " in page
 
@@ -123,7 +123,7 @@ def test_meld_sized_features_take_less_than_two_seconds() -> None:
 
 def test_the_page_says_what_was_found(matrix: np.ndarray) -> None:
     table = corpus(split={1: "test"})
-    findings = audit_corpus(table, {**CARD, "synthetic": True}, NOTHING)
+    findings = audit_corpus(table, {**DESCRIPTION, "synthetic": True}, NOTHING)
     of_features = audited({"audio": features(table, matrix, absent=(11,))}, table)
     page = audit_page(findings, of_features)
     assert page.startswith("# Audit of Talk (synthetic")
@@ -191,7 +191,7 @@ def test_clips_are_counted_and_the_bad_ones_named() -> None:
     assert "1 clips made an extractor fail" in said
     assert "1 clips were used in part, most often so: channel 1 of 2 alone." in said
     json.dumps(findings)
-    page = audit_page(audit_corpus(utterances, CARD, NOTHING), findings)
+    page = audit_page(audit_corpus(utterances, DESCRIPTION, NOTHING), findings)
     assert "| train | ok 2 | 1.50 | 2700.00 | 3600.00 | ok 1, no_face 1 | 60.0% |" in page
     assert f"| {ids[2]} | audio | unreadable | the file is empty |" in page
 
@@ -234,7 +234,7 @@ def test_a_feature_that_gives_the_label_away_is_refused_by_name(known: bool) -> 
         "row" if known else "vector[2]"
     ]
     assert ("features.audio.field" in findings["errors"][0]) == known
-    page = audit_page(audit_corpus(table, CARD, NOTHING), findings)
+    page = audit_page(audit_corpus(table, DESCRIPTION, NOTHING), findings)
     source = "Audio: published:audio.parquet (SHA-256 abc), 3 columns: mfcc, code, row; not used: text."
     assert (source in page) == known
 

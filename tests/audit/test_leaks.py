@@ -21,9 +21,13 @@ GREETING = ["Hey.", "Hey!"]
 def ingested(reader: str, raw: Path, drop_leaks: bool = False) -> Corpus:
     """A corpus as the ingestion pipeline leaves it."""
     options = {"drop_leaks": True} if drop_leaks else {}
-    table, card, irregularities = read_corpus(IngestionParameters(reader=reader, raw=str(raw), **options))
-    card = json.loads(json.dumps(card))
-    return Corpus(schemas.utterances.validate(table), tuple(card["labels"]), irregularities, card)
+    table, description, irregularities = read_corpus(
+        IngestionParameters(reader=reader, raw=str(raw), **options)
+    )
+    description = json.loads(json.dumps(description))
+    return Corpus(
+        schemas.utterances.validate(table), tuple(description["labels"]), irregularities, description
+    )
 
 
 def warnings(corpus: Corpus) -> list[str]:

@@ -241,7 +241,7 @@ class Trials:
         assert expected.run(self.words), expected.said()
         self.lasts_s = time.monotonic() - started
         self.expected = contents(expected)
-        # A training's card tells how long its epochs took.
+        # A training's summary tells how long its epochs took.
         self.same = {file for file in self.expected if not file.endswith("/training.json")}
         print(f"{name}: {self.lasts_s:.1f} s undisturbed, {len(self.same)} files compared", flush=True)
 

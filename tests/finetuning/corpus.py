@@ -8,7 +8,7 @@ from tests import defaults
 
 CLASSES = ["glad", "cross", "calm"]
 TELLING = {"glad": "love", "cross": "hate", "calm": "is"}
-CARD = {"labels": CLASSES, "protocol": "toy", "synthetic": True}
+DESCRIPTION = {"labels": CLASSES, "protocol": "toy", "synthetic": True}
 
 
 def toy(dialogues: int = 30, seed: int = 0, from_before: bool = False) -> pd.DataFrame:

@@ -54,7 +54,7 @@ def test_every_promised_file_is_there_and_no_other(demo):
         promised |= {
             *(
                 f"03_primary/{corpus}/{n}"
-                for n in ("utterances.parquet", "card.json", "irregularities.parquet")
+                for n in ("utterances.parquet", "description.json", "irregularities.parquet")
             ),
             *(f"04_feature/{corpus}/{name}.parquet" for name in ("text", "audio", "visual", "clips")),
             *(f"04_feature/{corpus}/{name}_provenance.json" for name in ("text", "audio", "visual")),
@@ -89,7 +89,9 @@ def test_every_promised_file_is_there_and_no_other(demo):
 @pytest.mark.parametrize("corpus", CORPORA)
 def test_predictions_hold_every_utterance_head_and_class(demo, corpus):
     table, utterances = predictions_of(demo, corpus), utterances_of(demo, corpus)
-    labels = json.loads((demo.folder / DATA / "03_primary" / corpus / "card.json").read_text())["labels"]
+    labels = json.loads((demo.folder / DATA / "03_primary" / corpus / "description.json").read_text())[
+        "labels"
+    ]
     classes = [f"p_{label}" for label in labels]
     assert set(table.columns) == {"seed", "utterance_id", "split", "head", "label", *classes}
     assert set(table["head"]) == set(HEADS) == {"t", "a", "v", "ta", "tv", "av", "tav"}
@@ -155,9 +157,9 @@ def test_voice_and_face_come_from_the_clips_and_each_has_its_reason(demo, corpus
     clips = pd.read_parquet(folder / "clips.parquet")
     for modality in ("audio", "visual"):
         table = pd.read_parquet(folder / f"{modality}.parquet").set_index("utterance_id")
-        card = json.loads((folder / f"{modality}_provenance.json").read_text())["extractor"]
-        assert card["version"]
-        assert card["licence"]
+        extractor = json.loads((folder / f"{modality}_provenance.json").read_text())["extractor"]
+        assert extractor["version"]
+        assert extractor["licence"]
         assert table["present"].mean() > 0.85
         own = clips[clips["modality"] == modality].set_index("utterance_id")
         assert own["reason"].to_dict() == table["reason"].to_dict()

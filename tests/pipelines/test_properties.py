@@ -119,7 +119,7 @@ def changed(draw, table, features, where):
 
 def extracted(table, features, folder, parameters):
     """All three modalities as the nodes of the features pipeline leave them."""
-    card = {"labels": list(CLASSES), "raw": str(folder / "corpus")}
+    description = {"labels": list(CLASSES), "raw": str(folder / "corpus")}
     published = {}
     for modality, one in features.items():
         path = folder / f"{modality}.parquet"
@@ -128,8 +128,8 @@ def extracted(table, features, folder, parameters):
         (kept if len(kept) else one.head(1)).drop(columns=["present", "reason"]).to_parquet(path)
         published[modality] = {"path": str(path)}
     asked = defaults.FeatureParameters(text=parameters, **published)
-    text, _, _ = text_features(table, card, folder / "cache", folder / "none", asked)
-    audio, _, visual, _, _ = clip_features(table, card, folder / "cache", asked)
+    text, _, _ = text_features(table, description, folder / "cache", folder / "none", asked)
+    audio, _, visual, _, _ = clip_features(table, description, folder / "cache", asked)
     return {"text": text, "audio": audio, "visual": visual}
 
 

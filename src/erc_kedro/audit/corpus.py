@@ -17,14 +17,14 @@ _MOST_FRACTIONS, _MANY = 10, 20
 
 
 def audit_corpus(
-    utterances: pd.DataFrame, card: Mapping[str, Any], irregularities: pd.DataFrame
+    utterances: pd.DataFrame, description: Mapping[str, Any], irregularities: pd.DataFrame
 ) -> dict[str, Any]:
     """Count a corpus and look for what would make its results wrong.
 
     Args:
         utterances: the utterance table.
-        card: what the reader says of the corpus: name, protocol, synthetic, notes, of which tables it read
-            how many lines, and ``twice`` (see ``leaks.examined``).
+        description: what the reader says of the corpus: name, protocol, synthetic, notes, how many lines it
+            read of which tables, and ``twice`` (see ``leaks.examined``).
         irregularities: the reader's table of kind, where, detail.
 
     Returns:
@@ -47,13 +47,13 @@ def audit_corpus(
         unlabelled = counts["utterances"] - counts["labelled"]
         if unlabelled:
             warnings.append(f"{unlabelled} of {counts['utterances']} utterances of {split} have no label.")
-    warnings += _held_twice(card.get("twice", {}), splits)
+    warnings += _held_twice(description.get("twice", {}), splits)
     return {
-        "name": card.get("name"),
-        "protocol": card.get("protocol"),
-        "synthetic": bool(card.get("synthetic", False)),
-        "notes": [str(note) for note in card.get("notes", [])],
-        "tables": {str(name): dict(counts) for name, counts in card.get("tables", {}).items()},
+        "name": description.get("name"),
+        "protocol": description.get("protocol"),
+        "synthetic": bool(description.get("synthetic", False)),
+        "notes": [str(note) for note in description.get("notes", [])],
+        "tables": {str(name): dict(counts) for name, counts in description.get("tables", {}).items()},
         "splits": splits,
         "labels": labels,
         "shared_speakers": _shared_speakers(utterances),

@@ -25,7 +25,7 @@ class FinetuningError(PlainError, ValueError):
 
 def finetune(
     utterances: pd.DataFrame,
-    card: Mapping[str, Any],
+    description: Mapping[str, Any],
     corpus: str,
     parameters: FinetuneParameters,
     folder: Path,
@@ -36,7 +36,7 @@ def finetune(
     The test split has no part in it: its utterances are dropped first.
 
     Args:
-        card: what the reader says of the corpus: labels, protocol.
+        description: what the reader says of the corpus: labels, protocol.
         run: the MLflow run that this is; a folder that was finished before keeps the run that fitted it.
     Returns:
         the first encoder's record; those beside it have theirs in subfolders.
@@ -46,16 +46,16 @@ def finetune(
     """
     first, *others = parameters.each
     made = [
-        _finetune(utterances, card, corpus, other, folder / f"beside{number}", run)
+        _finetune(utterances, description, corpus, other, folder / f"beside{number}", run)
         for number, other in enumerate(others, 1)
     ]
     # Last, so that what its record says of the others is true.
-    return _finetune(utterances, card, corpus, first, folder, run, made)
+    return _finetune(utterances, description, corpus, first, folder, run, made)
 
 
 def _finetune(
     utterances: pd.DataFrame,
-    card: Mapping[str, Any],
+    description: Mapping[str, Any],
     corpus: str,
     parameters: FinetuneParameters,
     folder: Path,
@@ -74,7 +74,7 @@ def _finetune(
             f"finetune.encoder: {parameters.encoder} was fine-tuned before, and no audit would know on which "
             "dialogues; start from what it started from"
         )
-    tasks = _tasks(known, tuple(card["labels"]), corpus, parameters, folder)
+    tasks = _tasks(known, tuple(description["labels"]), corpus, parameters, folder)
     earlier = _read(folder)
     try:
         _fit_all(tasks, parameters)
@@ -84,9 +84,9 @@ def _finetune(
     whole = outcomes[""]
     made = EncoderRecord(
         corpus=corpus,
-        protocol=card["protocol"],
+        protocol=description["protocol"],
         split_fingerprint=fingerprint(*sorted(utterances["utterance_id"] + " " + utterances["split"])),
-        classes=list(card["labels"]),
+        classes=list(description["labels"]),
         encoder=parameters.encoder,
         licence=whole.licence,
         digest=whole.digest,

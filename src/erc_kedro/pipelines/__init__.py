@@ -13,7 +13,7 @@ CORPUS = {
     "text": "text_features",
     "audio": "audio_features",
     "visual": "visual_features",
-    "card": "card",
+    "description": "description",
 }
 
 

@@ -23,14 +23,14 @@ def create_pipeline() -> Pipeline:
                     "models": "all_models",
                     "parameters": "params:compare",
                 },
-                ["compared_predictions", "compared_card"],
+                ["compared_predictions", "compared_summary"],
                 name="train_experiments",
             ),
             Node(
                 compare_experiments,
                 {
                     "predictions": "compared_predictions",
-                    "card": "compared_card",
+                    "summary": "compared_summary",
                     "utterances": "utterances",
                     "parameters": "params:compare",
                 },
@@ -39,7 +39,7 @@ def create_pipeline() -> Pipeline:
             ),
         ]
     )
-    inputs = [f"{corpus}.{name}" for corpus in corpora() for name in ("comparison", "compared_card")]
+    inputs = [f"{corpus}.{name}" for corpus in corpora() for name in ("comparison", "compared_summary")]
     with warnings.catch_warnings():
         # The one node that reads across namespaces.
         warnings.filterwarnings("ignore", message="One or more dataset names contain")

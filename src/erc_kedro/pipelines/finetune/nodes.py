@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 def finetune_corpus(
     utterances: DataFrame,
-    card: dict[str, Any],
+    description: dict[str, Any],
     audit: dict[str, Any],
     folder: Path,
     parameters: FinetuneParameters,
@@ -31,10 +31,10 @@ def finetune_corpus(
 
     refuse_training(audit)
     corpus = folder.name
-    tags = {"corpus": corpus, "protocol": card["protocol"], "synthetic": card["synthetic"]}
+    tags = {"corpus": corpus, "protocol": description["protocol"], "synthetic": description["synthetic"]}
     with tracking.child(f"{corpus} finetune", {**tags, "level": "finetune"}) as run:
         run.parameters({"finetune": parameters})
-        made = encoders.finetune(utterances, card, corpus, parameters, folder, run.id)
+        made = encoders.finetune(utterances, description, corpus, parameters, folder, run.id)
         found = finetuned.find("finetuned", folder)
         assert found is not None
         history = pd.concat(

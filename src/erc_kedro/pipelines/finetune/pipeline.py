@@ -14,8 +14,8 @@ def create_pipeline() -> Pipeline:
                 CORPUS_CHECK,
                 Node(
                     finetune_corpus,
-                    ["utterances", "card", "audit", "encoders", "params:finetune"],
-                    ["finetuned", "encoder_card", "encoder_history"],
+                    ["utterances", "description", "audit", "encoders", "params:finetune"],
+                    ["finetuned", "encoder_summary", "encoder_history"],
                     name="finetune_encoder",
                 ),
             ]

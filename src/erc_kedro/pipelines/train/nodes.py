@@ -25,7 +25,7 @@ def train_corpus(
     text: DataFrame,
     audio: DataFrame,
     visual: DataFrame,
-    card: dict[str, Any],
+    description: dict[str, Any],
     audit: dict[str, Any],
     features_audit: dict[str, Any],
     models: Path,
@@ -44,12 +44,14 @@ def train_corpus(
     cautions = check_before_training(experiment, audit, features_audit, tables, utterances, corpus, causal)
     for caution in cautions:
         logger.warning("%s %s: %s", corpus, experiment, caution)
-    data = assemble(utterances, tables, card["labels"], parameters.scaling)
+    data = assemble(utterances, tables, description["labels"], parameters.scaling)
     facts = facts_of(data, parameters, features_audit)
     # The compare pipeline trains there, too.
     with files.held([models]):
         trained = train_seeds(data, parameters, models, f"{corpus} {experiment}")
-        predictions, metrics, history = tracked(corpus, experiment, card, data, parameters, facts, trained)
+        predictions, metrics, history = tracked(
+            corpus, experiment, description, data, parameters, facts, trained
+        )
         keys = [finished(models / f"seed{seed}") for seed in range(parameters.seeds)]
     own = {
         "experiment": experiment,
@@ -84,7 +86,7 @@ def facts_of(
 def tracked(
     corpus: str,
     experiment: str,
-    card: dict[str, Any],
+    description: dict[str, Any],
     data: "Dialogues",
     parameters: TrainParameters,
     facts: dict[str, Any],
@@ -104,8 +106,8 @@ def tracked(
     tags = {
         "corpus": corpus,
         "experiment": experiment,
-        "synthetic": card["synthetic"],
-        "protocol": card["protocol"],
+        "synthetic": description["synthetic"],
+        "protocol": description["protocol"],
     }
     fitted_by = facts["extractors"].get("text", {}).get("finetune_run")
     if fitted_by:

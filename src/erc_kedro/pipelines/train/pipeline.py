@@ -21,7 +21,7 @@ def create_pipeline() -> Pipeline:
                         "models": "models",
                         "parameters": "params:train",
                     },
-                    ["predictions", "metrics", "history", "training_card"],
+                    ["predictions", "metrics", "history", "training_summary"],
                     name="train",
                 ),
             ]

@@ -24,7 +24,7 @@ def tune_corpus(
     text: pd.DataFrame,
     audio: pd.DataFrame,
     visual: pd.DataFrame,
-    card: dict[str, Any],
+    description: dict[str, Any],
     audit: dict[str, Any],
     features_audit: dict[str, Any],
     folder: Path,
@@ -52,7 +52,7 @@ def tune_corpus(
     for caution in check_before_training("tune", audit, features_audit, tables, utterances, corpus, causal):
         logger.warning("%s tune: %s", corpus, caution)
     known = utterances[utterances["split"] != "test"]
-    given = prepare(corpus, known, tables, card["labels"], train, parameters, folder)
+    given = prepare(corpus, known, tables, description["labels"], train, parameters, folder)
     tags = {"corpus": corpus, "experiment": parameters.experiment, "study": given.name}
     with tracking.child(f"{corpus} tune", {**tags, "level": "tune"}) as run:
         run.parameters({"tune": parameters, "train": train})
