@@ -177,7 +177,7 @@ def test_equal_copies_of_a_csv_are_one_but_different_ones_are_refused(tmp_path: 
         ([], r"no rows below the header; an empty corpus"),
     ],
 )
-def test_bad_input_is_refused_with_file_row_and_mend(tmp_path: Path, rows: list[str], message: str) -> None:
+def test_bad_input_is_refused_with_file_row_and_fix(tmp_path: Path, rows: list[str], message: str) -> None:
     with pytest.raises(CorpusError, match=r"train_sent_emo\.csv.*" + message):
         meld.read(write_meld(tmp_path, train=rows))
 
