@@ -8,8 +8,8 @@ from erc_kedro.parameters import AudioParameters, FeatureParameters, RunnerParam
 from erc_kedro.pipelines.features.nodes import clip_features
 from tests.extractors import clips
 from tests.extractors.audio.whispers import LAYERS
+from tests.extractors.extraction import HERE, table
 from tests.extractors.sounds import noise, voice
-from tests.extractors.test_runner import HERE, table
 
 
 def test_several_extractors_are_put_beside_each_other(package):
