@@ -24,7 +24,7 @@ import psutil
 from erc_kedro import extractors
 from erc_kedro.extractors import media, runner, text
 from erc_kedro.extractors.base import RATE, FaceTrack, Line
-from erc_kedro.parameters import AudioParameters, RunnerParameters, TextParameters, VisualParameters
+from tests.defaults import AudioParameters, RunnerParameters, TextParameters, VisualParameters
 
 SOUND_RATE, FPS = 44_100, 25
 CONTENTS = 4

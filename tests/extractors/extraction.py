@@ -3,7 +3,7 @@
 import pandas as pd
 
 from erc_kedro.extractors import runner
-from erc_kedro.parameters import AudioParameters, RunnerParameters, VisualParameters
+from tests.defaults import AudioParameters, RunnerParameters, VisualParameters
 
 HERE = "tests.extractors.fakes"
 

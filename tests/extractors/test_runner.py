@@ -15,7 +15,7 @@ import pytest
 
 from erc_kedro.extractors import cache, media, runner
 from erc_kedro.extractors.base import ExtractionError
-from erc_kedro.parameters import AudioParameters, RunnerParameters
+from tests.defaults import AudioParameters, RunnerParameters
 from tests.extractors import clips
 from tests.extractors.extraction import HERE, settings, table, vectors
 

@@ -12,8 +12,8 @@ import torch
 from erc_kedro import extractors
 from erc_kedro.extractors import hub, text
 from erc_kedro.extractors.base import ExtractionError, Line
-from erc_kedro.parameters import TextParameters
 from tests import tiny
+from tests.defaults import TextParameters
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from transformers import AutoModel, AutoTokenizer
 from erc_kedro.extractors.base import Line
 from erc_kedro.extractors.text import Transformer
 from erc_kedro.extractors.windows import Windows
-from erc_kedro.parameters import FinetuneParameters, TextParameters
 from tests import tiny
+from tests.defaults import FinetuneParameters, TextParameters
 
 KINDS = ["bert", "roberta", "mpnet", "deberta", "modernbert"]
 QUESTION = "Now {speaker} feels {mask} ."

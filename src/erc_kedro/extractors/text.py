@@ -52,7 +52,7 @@ def extract(
     each = [_of_encoder(utterances, parameters, cache, one) for one in finetuned.every]
     joined = np.concatenate([one.vectors for one in each], axis=1)
     version = fingerprint(*(one.metadata.version for one in each))
-    made_by = Metadata(finetuned.together, joined.shape[1], finetuned.card.licence, version)
+    made_by = Metadata(finetuned.together, joined.shape[1], finetuned.record.licence, version)
     return Extracted(joined, made_by, each[0].read)
 
 
@@ -62,7 +62,7 @@ def _of_encoder(
     """The vectors of one fine-tuned encoder, each by the one of its folder that makes the utterance's."""
     made: dict[str, np.ndarray] = {}
     metadata = []
-    wanted, read = finetuned.settings(parameters, finetuned.folder).poolings, finetuned.card.read
+    wanted, read = finetuned.settings(parameters, finetuned.folder).poolings, finetuned.record.read
     pooled = [*dict.fromkeys(name for name in (*wanted, read) if name != "log_probabilities")]
     for folder, which in finetuned.shares(utterances):
         asked = finetuned.settings(parameters, folder).model_copy(update={"pooling": tuple(pooled)})
@@ -80,7 +80,7 @@ def _of_encoder(
     version = fingerprint(*(one.version for one in metadata), wanted)
     joined = np.concatenate([made[name] for name in wanted], axis=1)
     return Extracted(
-        joined, Metadata(finetuned.name, joined.shape[1], finetuned.card.licence, version), made[read]
+        joined, Metadata(finetuned.name, joined.shape[1], finetuned.record.licence, version), made[read]
     )
 
 

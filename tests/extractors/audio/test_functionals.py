@@ -8,7 +8,7 @@ import pytest
 from erc_kedro.extractors import EXTRACTORS, base
 from erc_kedro.extractors.audio import functionals as extractor
 from erc_kedro.extractors.audio.functionals import Functionals
-from erc_kedro.parameters import AudioParameters
+from tests.defaults import AudioParameters
 from tests.extractors.sounds import ODD, alone, noise, voice
 
 RATE = base.RATE

@@ -7,7 +7,7 @@ import pytest
 
 from erc_kedro.extractors import build
 from erc_kedro.extractors.base import RATE
-from erc_kedro.parameters import AudioParameters
+from tests.defaults import AudioParameters
 from tests.extractors.sounds import ODD, alone, voice
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from erc_kedro.extractors import build, resolved, runner
-from erc_kedro.parameters import AudioParameters, FeatureParameters, RunnerParameters
 from erc_kedro.pipelines.features.nodes import clip_features
+from tests.defaults import AudioParameters, FeatureParameters, RunnerParameters
 from tests.extractors import clips
 from tests.extractors.audio.whispers import LAYERS
 from tests.extractors.extraction import HERE, table
@@ -54,8 +54,8 @@ def test_the_record_of_the_features_names_what_auto_was(package, tmp_path):
         utterance_id=["a", "b"], dialogue_id="d", position=[0, 1], speaker="x", text="oh", label="joy"
     )
     asked = FeatureParameters(runner=RunnerParameters(n_jobs=1))
-    card = {"raw": str(tmp_path / "corpus")}
-    audio, record, *_ = clip_features(turns.assign(split="train"), card, tmp_path / "cache", asked)
+    description = {"raw": str(tmp_path / "corpus")}
+    audio, record, *_ = clip_features(turns.assign(split="train"), description, tmp_path / "cache", asked)
     assert record["extractor"]["name"] == f"functionals + whisper tiny.en, layer 2 of {LAYERS}"
     assert record["extractor"]["settings"]["extractor"] == ["functionals", "whisper"]
     assert audio["present"].all()

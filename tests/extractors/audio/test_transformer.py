@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from erc_kedro.extractors import build
-from erc_kedro.parameters import AudioParameters
+from tests.defaults import AudioParameters
 from tests.extractors.sounds import ODD, alone, noise, voice
 
 SIZES = {

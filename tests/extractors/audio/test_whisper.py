@@ -8,7 +8,7 @@ import torch
 
 from erc_kedro.extractors import base, build
 from erc_kedro.extractors.audio import whisper
-from erc_kedro.parameters import AudioParameters
+from tests.defaults import AudioParameters
 from tests.extractors.audio.whispers import LAYERS, POSITIONS, WIDTH, converted, file_of
 from tests.extractors.sounds import ODD, alone, noise, voice
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from erc_kedro.extractors import build
-from erc_kedro.parameters import VisualParameters
+from tests.defaults import VisualParameters
 from tests.extractors.visual.drawn import drawn, track
 
 

@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 from erc_kedro.extractors.visual import detection
-from erc_kedro.parameters import VisualParameters
+from tests.defaults import VisualParameters
 from tests.extractors.visual.heads import Still, follow, scene
 
 

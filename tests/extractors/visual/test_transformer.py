@@ -6,7 +6,7 @@ import torch
 import transformers
 
 from erc_kedro.extractors import build
-from erc_kedro.parameters import VisualParameters
+from tests.defaults import VisualParameters
 from tests.extractors.visual.drawn import drawn, track
 
 SIZES = {
