@@ -33,27 +33,55 @@ LONGEST = (
     "integration/test_hostile.py",
     "integration",
     "pipelines",
+    "demo",
     "corpora",
     "tuning",
     "finetuning",
     "extractors",
 )
-# Folders of which every test is slow; of others, each is marked.
-SLOW = ("benchmarks", "integration", "pipelines")
+# Folders and files that `make test-fast` leaves out: they train, encode media or start processes.
+SLOW = (
+    "benchmarks",
+    "corpora/test_real_annotations.py",
+    "corpora/test_synthetic.py",
+    "demo",
+    "extractors/media/test_player.py",
+    "extractors/test_documented.py",
+    "extractors/test_media.py",
+    "extractors/test_runner.py",
+    "finetuning/test_encoders.py",
+    "integration",
+    "pipelines",
+    "test_config.py",
+    "test_files.py",
+    "test_processes.py",
+    "test_surroundings.py",
+    "test_tracking.py",
+    "training/test_loop.py",
+    "training/test_planted_signal.py",
+    "tuning/test_planted_signal.py",
+    "tuning/test_search.py",
+    "tuning/test_storage.py",
+    "tuning/test_study.py",
+)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    folder = Path(__file__).parent
-
-    def turn(item):
-        path = item.path.relative_to(folder)
-        names = {path.as_posix(), *(parent.as_posix() for parent in path.parents)}
-        return next((number for number, name in enumerate(LONGEST) if name in names), len(LONGEST))
-
-    items.sort(key=turn)
     for item in items:
-        if item.path.relative_to(folder).parts[0] in SLOW:
+        if names(item) & {*SLOW}:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=turn)
+
+
+def names(item):
+    """A test's file, and the folders that it is in."""
+    path = item.path.relative_to(Path(__file__).parent)
+    return {path.as_posix(), *(parent.as_posix() for parent in path.parents)}
+
+
+def turn(item):
+    return next((number for number, name in enumerate(LONGEST) if name in names(item)), len(LONGEST))
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,17 @@ TINY = {
 }
 
 
+def ended(process: forked.Kedro | subprocess.Popen, succeeds: bool) -> str:
+    try:
+        printed, _ = process.communicate(timeout=600)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    assert (process.returncode == 0) == succeeds, f"exit status {process.returncode}\n{printed}"
+    return printed
+
+
 @dataclass(frozen=True)
 class Project:
     """A copy of the project without its data, runs and local configuration."""
@@ -55,10 +66,20 @@ class Project:
             "COLUMNS": "1000",
         }
 
-    def start(
+    def start(self, *words: str) -> forked.Kedro:
+        """``kedro <words>``, running, without the seconds that an interpreter takes to import libraries."""
+        return forked.Kedro(words, self.folder, self.environment)
+
+    def start_command(
         self, *words: str, module: str = "kedro", below: str = ".", **variables: str
     ) -> subprocess.Popen:
-        """``kedro <words>`` in this project or a folder below it, running, with more of the environment."""
+        """The command ``kedro <words>``, running.
+
+        Args:
+            module: of Python, instead of kedro.
+            below: the folder that it is typed in.
+            variables: more of the environment.
+        """
         return subprocess.Popen(
             [sys.executable, "-m", module, *words],
             cwd=self.folder / below,
@@ -69,23 +90,13 @@ class Project:
             errors="backslashreplace",
         )
 
-    def command(self, *words: str, succeeds: bool = True, **others: str) -> str:
-        """The command ``kedro <words>`` to its end; what it printed. Others as ``start`` has them."""
-        process = self.start(*words, **others)
-        try:
-            printed, _ = process.communicate(timeout=600)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
-        assert (process.returncode == 0) == succeeds, f"exit status {process.returncode}\n{printed}"
-        return printed
-
     def kedro(self, *words: str, succeeds: bool = True) -> str:
-        """As ``command``, without the seconds that a new interpreter takes to import the libraries."""
-        status, printed = forked.kedro(words, self.folder, self.environment, timeout=600)
-        assert (status == 0) == succeeds, f"exit status {status}\n{printed}"
-        return printed
+        """Runs ``kedro <words>`` to its end, as ``start`` does, and returns all that it printed."""
+        return ended(self.start(*words), succeeds)
+
+    def command(self, *words: str, succeeds: bool = True, **others: str) -> str:
+        """Runs the command ``kedro <words>`` to its end, as ``start_command`` does; what it printed."""
+        return ended(self.start_command(*words, **others), succeeds)
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name

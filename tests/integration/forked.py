@@ -41,28 +41,46 @@ _context.set_forkserver_preload(
 )
 
 
-def kedro(
-    words: tuple[str, ...], folder: Path, environment: dict[str, str], timeout: float
-) -> tuple[int, str]:
-    """``kedro <words>`` in a project; its exit status and all that it printed.
+class Kedro:
+    """``kedro <words>`` in a project, running; of ``subprocess.Popen``'s methods those that tests need."""
 
-    Raises:
-        TimeoutError: it did not end in time, and was killed.
-    """
-    with tempfile.NamedTemporaryFile() as printed:
-        process = _context.Process(target=_run, args=(words, folder, environment, printed.name))
-        process.start()
-        try:
-            process.join(timeout)
-            if process.exitcode is None:
-                raise TimeoutError(f"kedro {' '.join(words)} did not end in {timeout} s")
-        finally:
-            process.kill()
-            process.join()
-        return process.exitcode, Path(printed.name).read_text("utf-8", "backslashreplace")
+    def __init__(self, words: tuple[str, ...], folder: Path, environment: dict[str, str]) -> None:
+        output, name = tempfile.mkstemp(dir=folder.parent)
+        os.close(output)
+        self._printed = Path(name)
+        self._process = _context.Process(target=_run, args=(words, folder, environment, self._printed))
+        self._process.start()
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def wait(self) -> None:
+        self._process.join()
+
+    def communicate(self, timeout: float) -> tuple[str, None]:
+        """All that it printed, once it has ended.
+
+        Raises:
+            TimeoutError: it did not end in time.
+        """
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise TimeoutError(f"it did not end within {timeout} s")
+        return self._printed.read_text("utf-8", "backslashreplace"), None
 
 
-def _run(words: tuple[str, ...], folder: Path, environment: dict[str, str], printed: str) -> None:
+def _run(words: tuple[str, ...], folder: Path, environment: dict[str, str], printed: Path) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

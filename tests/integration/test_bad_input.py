@@ -255,7 +255,7 @@ def interrupt(project, signal_number):
     # A shell that runs tests in the background makes them, and what they start, deaf to Ctrl-C.
     heard = signal.signal(signal.SIGINT, signal.default_int_handler)
     words = ("run", "--env=demo", "--pipeline=train", "--namespaces=meld")
-    process = project.start(*words, module="saving_often")
+    process = project.start_command(*words, module="saving_often")
     signal.signal(signal.SIGINT, heard)
     try:
         deadline = time.monotonic() + 120

@@ -150,7 +150,6 @@ def test_a_killed_run_goes_on_where_it_was(demo_copy):
     assert checkpoint.exists()
     process.send_signal(signal.SIGKILL)
     process.wait()
-    process.stdout.close()
     project.kedro(*words)
     run = next(
         run

@@ -30,7 +30,7 @@ from tests.conftest import examples
 CLASSES = ("calm", "glad", "cross")
 SPEAKERS = ("ada", "ben", "cy")
 repeatable = settings(
-    max_examples=examples(30), deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(20), deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 scalings = st.dictionaries(
     st.sampled_from(MODALITIES), st.sampled_from(["train", "speaker", "speaker_past", "none"])
