@@ -1,4 +1,4 @@
-# make demo | test | ui | viz | lint | help
+# make demo | test | test-fast | ui | viz | lint | help
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -12,7 +12,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export PYTHONWARNINGS = ignore::FutureWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench ui viz tune-dashboard clean-demo
+.PHONY: help setup demo test test-fast lint bench ui viz tune-dashboard clean-demo
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -39,10 +39,17 @@ demo: setup  ## the whole walk on embedded synthetic corpora, offline
 	@echo "  make viz the pipelines as a graph"
 	@echo "  make ui  the runs in MLflow"
 
-test: setup  ## all tests
-	@echo "== Tests (about a quarter of an hour)"
-	@$(BIN)/python -m pytest
+# Processes that share the tests: make test JOBS=8
+JOBS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+test: setup  ## all tests (five minutes on two cores)
+	@echo "== Tests (about five minutes on two free cores)"
+	@$(PYTEST)
 	@echo "Passed. Next: make demo, then make viz and make ui."
+
+test-fast: setup  ## what can be tested within a minute: no training, no media, no processes
+	@$(PYTEST) -m "not slow"
 
 lint: setup  ## ruff, import rules and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --config pyproject.toml && $(BIN)/mypy

@@ -1,11 +1,14 @@
 """Small data that tests generate."""
 
 import os
+import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 # One thread and no outside world, whatever the machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,14 +21,72 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 CLASSES = ("calm", "glad", "cross")
 
 
-@pytest.fixture(scope="session")
-def store(tmp_path_factory):
-    """A migrated store; migrating takes seconds, copying does not."""
-    from mlflow import MlflowClient
+def examples(number: int) -> int:
+    """How many hypothesis draws where each costs much: ten times as many with HYPOTHESIS_PROFILE=thorough."""
+    return 10 * number if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else number
 
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+
+# What takes longest goes first, so that no worker of pytest-xdist is left alone with it at the end. Of the
+# first two, the one makes the demo and the other does not need it.
+LONGEST = (
+    "integration/test_walk.py",
+    "integration/test_hostile.py",
+    "integration",
+    "pipelines",
+    "corpora",
+    "tuning",
+    "finetuning",
+    "extractors",
+)
+# Folders of which every test is slow; of others, each is marked.
+SLOW = ("benchmarks", "integration", "pipelines")
+
+
+def pytest_collection_modifyitems(items):
+    folder = Path(__file__).parent
+
+    def turn(item):
+        path = item.path.relative_to(folder)
+        names = {path.as_posix(), *(parent.as_posix() for parent in path.parents)}
+        return next((number for number, name in enumerate(LONGEST) if name in names), len(LONGEST))
+
+    items.sort(key=turn)
+    for item in items:
+        if item.path.relative_to(folder).parts[0] in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """Makes a folder by a function of it, once for all workers of pytest-xdist. Look, do not touch."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def made(name, make):
+        folder = shared / name
+        done = shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                # One that failed half way is made anew.
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def store(made_once):
+    """A migrated store; migrating takes seconds, copying does not."""
+
+    def migrate(folder):
+        from mlflow import MlflowClient
+
+        MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+
+    return made_once("store", migrate) / "mlflow.db"
 
 
 @pytest.fixture

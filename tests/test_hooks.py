@@ -12,7 +12,7 @@ from erc_kedro.config import ConfigError
 from erc_kedro.datasets import Folder, Text
 from erc_kedro.errors import PlainError
 from erc_kedro.hooks import ACCEPTS_MISSING, RefusalHooks, _store
-from erc_kedro.parameters import CompareParameters, TrainParameters
+from tests.defaults import CompareParameters, TrainParameters
 
 
 def one(value):

@@ -9,7 +9,7 @@ HEAVY = ("torch", "sklearn", "mlflow", "transformers", "plotly", "pandas")
 
 
 def test_every_runnable_name_is_listed(project):
-    listed = project.kedro("registry", "list")
+    listed = project.command("registry", "list")
     names = {line.removeprefix("- ").strip() for line in listed.splitlines() if line.startswith("- ")}
     assert names >= {"__default__", "demo", "ingestion", "features", "train", "reporting"}
 
@@ -46,9 +46,9 @@ def test_the_package_runs_in_an_empty_folder_with_an_archive_of_configuration(pr
     (tmp_path / "empty").mkdir()
     words = ["--env=demo", "--pipelines=ingestion"]
     asked = {"module": "erc_kedro", "below": str(tmp_path / "empty"), "PYTHONPATH": str(tmp_path / "site")}
-    said = project.kedro(*words, succeeds=False, **asked)
+    said = project.command(*words, succeeds=False, **asked)
     assert "no configuration is there" in said
-    archived = project.kedro(
+    archived = project.command(
         *words, f"--conf-source={tmp_path / 'conf-erc_kedro.tar.gz'}", succeeds=False, **asked
     )
     assert "CorpusError: data/demo/01_raw/" in archived
@@ -60,7 +60,8 @@ def test_a_run_from_a_subfolder_reads_and_writes_where_the_project_is(demo_copy)
     notebooks.mkdir()
     before = demo_copy.files()
     raw = "meld_raw=../data/demo/01_raw/meld"
-    said = demo_copy.kedro("run", "--env=demo", "--pipeline=ingestion", f"--params={raw}", below="notebooks")
+    words = ("run", "--env=demo", "--pipeline=ingestion", f"--params={raw}")
+    said = demo_copy.command(*words, below="notebooks")
     # Logged as in the project.
     assert "Loading data from" not in said
     after = demo_copy.files()

@@ -43,7 +43,7 @@ hostile:
   ingestion: {reader: manifest, raw: data/01_raw/hostile.parquet}
   features:
     text: {extractor: tfidf}
-    audio: {extractor: librosa}
+    audio: {extractor: functionals}
     runner: {n_jobs: 1}
 """,
 }
@@ -76,11 +76,10 @@ def walked(new_project):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TMPDIR", str(project.folder / "tmp"))
             patch.setenv("HOME", str(project.folder / "tmp"))
-            printed = project.kedro(
+            printed = project.command(
                 "run", "--pipelines=ingestion,features,train,compare", "--params=experiments=[concat]"
             )
-            printed += project.kedro("run", "--pipeline=reporting")
-            printed += project.kedro("run", "--pipeline=contributions")
+            printed += project.command("run", "--pipelines=reporting,contributions")
         server.shutdown()
     said = witness.read_text() if witness.exists() else ""
     return project, printed, asked, said

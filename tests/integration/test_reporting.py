@@ -48,7 +48,7 @@ def test_tables_of_two_trainings_are_not_shown_together(demo, caplog):
     data = demo.folder / DATA
     folder = data / "07_model_output/meld/full"
     utterances = pd.read_parquet(data / "03_primary/meld/utterances.parquet")
-    card = json.loads((data / "03_primary/meld/card.json").read_text())
+    description = json.loads((data / "03_primary/meld/description.json").read_text())
     training = json.loads((folder / "training.json").read_text())
     tables = {
         name: pd.read_parquet(folder / f"{name}.parquet") for name in ("predictions", "metrics", "history")
@@ -57,7 +57,7 @@ def test_tables_of_two_trainings_are_not_shown_together(demo, caplog):
 
     def gathered(predictions, metrics, history):
         return gather_results(
-            utterances, card, None, None, predictions, metrics, history, training, None, None, None,
+            utterances, description, None, None, predictions, metrics, history, training, None, None, None,
             empty, empty, empty, data / "06_models/meld/full",
         )  # fmt: skip
 
@@ -67,7 +67,7 @@ def test_tables_of_two_trainings_are_not_shown_together(demo, caplog):
     old = tables["metrics"].assign(value=tables["metrics"]["value"] * 0.9)
     mixed = gathered(**{**tables, "metrics": old})
     assert (mixed.predictions, mixed.metrics, mixed.training) == (None, None, {})
-    assert "two trainings" in mixed.card["notes"][-1]
+    assert "two trainings" in mixed.description["notes"][-1]
     assert "kedro run --pipeline=train" in caplog.text
 
 
@@ -143,17 +143,19 @@ def test_chosen_runs_are_compared_in_their_order(two):
     runs = two.client().search_runs(["1"], "tags.level = 'corpus'")
     ids = {run.data.tags["experiment"]: run.info.run_id for run in runs}
     root = next(r for r in runs if r.data.tags["experiment"] == "full").data.tags["mlflow.rootRunId"]
-    two.kedro("run", "--env=demo", "--pipeline=reporting", f"--params=runs=[{ids['no_gates']},{root[:12]}]")
+    command = ("run", "--env=demo", "--pipeline=reporting", "--nodes=compare_runs")
+    two.kedro(*command, f"--params=runs=[{ids['no_gates']},{root[:12]}]")
     table = pd.read_csv(reports(two) / "runs" / "tables" / "runs.csv")
     assert table["experiment"].tolist() == ["no_gates", "full"]
     assert table["p"].isna().tolist() == [True, False]
     assert "train.model.gates" in (reports(two) / "runs" / "runs.html").read_text()
-    two.kedro("run", "--env=demo", "--pipeline=reporting", "--params=runs=[meld full]")
+    two.kedro(*command, "--params=runs=[meld full]")
     assert pd.read_csv(reports(two) / "runs" / "tables" / "runs.csv")["experiment"].tolist() == ["full"]
 
 
 def test_a_run_that_is_not_there_is_named(two):
-    printed = two.kedro("run", "--env=demo", "--pipeline=reporting", "--params=runs=[nobody]", succeeds=False)
+    words = ("--env=demo", "--pipeline=reporting", "--nodes=compare_runs", "--params=runs=[nobody]")
+    printed = two.kedro("run", *words, succeeds=False)
     assert "no MLflow run is called 'nobody'; the latest are" in printed
     assert "Traceback" not in printed
 

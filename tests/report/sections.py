@@ -6,10 +6,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 
-from erc_kedro.evaluation.audit import audit_corpus, audit_features
+from erc_kedro.audit.corpus import audit_corpus
+from erc_kedro.audit.features import audit_features
+from erc_kedro.audit.provenance import provenance
 from erc_kedro.evaluation.comparison import comparison_table
 from erc_kedro.evaluation.metrics import metrics_table
-from erc_kedro.evaluation.provenance import provenance
 from erc_kedro.pipelines.reporting.nodes import evaluate_results
 from erc_kedro.report.pages.report import render_report
 from erc_kedro.report.plots.drawn import figures_of
@@ -26,7 +27,7 @@ WEIGHTS = {
 EVIL = "<script>alert('x')</script>"
 
 
-def section(name="meld", seeds=3, classes=CLASSES, **card):
+def section(name="meld", seeds=3, classes=CLASSES, **description):
     rng = np.random.default_rng(8)
     splits = np.repeat(["train", "val", "test"], [60, 30, 60])
     count = len(splits)
@@ -61,7 +62,13 @@ def section(name="meld", seeds=3, classes=CLASSES, **card):
             "selected": np.tile([False, True, False], seeds),
         }
     )
-    card = {"name": name.upper(), "protocol": "official", "synthetic": False, "labels": classes, **card}
+    description = {
+        "name": name.upper(),
+        "protocol": "official",
+        "synthetic": False,
+        "labels": classes,
+        **description,
+    }
     irregularities = pd.DataFrame(
         [("numbering_gap", "row 3", EVIL), ("numbering_gap", "row 9", "")],
         columns=["kind", "where", "detail"],
@@ -121,11 +128,11 @@ def section(name="meld", seeds=3, classes=CLASSES, **card):
     return evaluate_results(
         CorpusSection(
             name,
-            card,
+            description,
             predictions,
             metrics_table(predictions),
             history,
-            audit_corpus(utterances, card, irregularities),
+            audit_corpus(utterances, description, irregularities),
             audit_features(
                 {"audio": features}, utterances, {"audio": provenance(features, utterances, {"name": "made"})}
             ),

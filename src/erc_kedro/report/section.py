@@ -15,14 +15,14 @@ class CorpusSection:
 
     Attributes:
         name: the corpus's namespace, as in ``kedro run --namespaces=<name>``.
-        card: facts of the corpus: ``name`` (as printed), ``protocol``, ``synthetic`` (bool),
+        description: facts of the corpus: ``name`` (as printed), ``protocol``, ``synthetic`` (bool),
             ``labels``, ``notes`` (sentences), ``fingerprint``, ``groups`` (``name``, and ``of``: speaker
             to group); each may be missing.
         predictions: seed, utterance_id, split, head, label, ``p_<class>`` (``schemas.predictions``).
         metrics: the long metrics table (``schemas.metrics``).
         history: seed, epoch, train_loss, val_weighted_f1, selected, optionally val_loss.
-        audit: the audit of the utterances, ``evaluation.audit``.
-        features_audit: the audit of the features, ``evaluation.audit``.
+        audit: the audit of the utterances, ``erc_kedro.audit``.
+        features_audit: the audit of the features, ``erc_kedro.audit``.
         utterances: the utterance table (``schemas.utterances``); intervals need its dialogues.
         contributions, degraded, layout: of the trained networks, by their schemas.
         comparison: experiments compared on this corpus (``schemas.comparison``).
@@ -32,7 +32,7 @@ class CorpusSection:
     """
 
     name: str
-    card: Mapping[str, Any] = field(default_factory=dict)
+    description: Mapping[str, Any] = field(default_factory=dict)
     predictions: pd.DataFrame | None = None
     metrics: pd.DataFrame | None = None
     history: pd.DataFrame | None = None
@@ -56,7 +56,7 @@ class CorpusSection:
     @property
     def title(self) -> str:
         """The name as printed, wherever it is printed: a synthetic corpus never passes for a real one."""
-        name = str(self.card.get("name") or self.name)
+        name = str(self.description.get("name") or self.name)
         return f"{name} (synthetic)" if self.synthetic else name
 
     @property
@@ -67,16 +67,16 @@ class CorpusSection:
     @property
     def synthetic(self) -> bool:
         """Whether a program made the corpus up."""
-        return bool(self.card.get("synthetic"))
+        return bool(self.description.get("synthetic"))
 
     @property
     def release(self) -> str | None:
         """``meld`` or ``iemocap`` if it is that release; None for a synthetic corpus and for a user's own.
 
-        By the card that its reader wrote: a namespace or a manifest may have any name.
+        By the description that its reader wrote: a namespace or a manifest may have any name.
         """
-        name = str(self.card.get("name")).lower()
-        own = self.synthetic or self.card.get("protocol") == "manifest"
+        name = str(self.description.get("name")).lower()
+        own = self.synthetic or self.description.get("protocol") == "manifest"
         return name if name in ("meld", "iemocap") and not own else None
 
     @property

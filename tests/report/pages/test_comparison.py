@@ -25,7 +25,7 @@ def table():
     return made
 
 
-def cards():
+def summaries():
     by_speaker = {"key": "k", "parameters": {"scaling": {"audio": "speaker"}}}
     by_training = {"key": "l", "parameters": {"scaling": {}}}
     experiments = {"full": by_speaker, "dialogue_rnn": by_training}
@@ -40,7 +40,7 @@ def section(page, title):
 
 
 def test_scores_tests_and_published_figures_stand_in_one_row():
-    page = comparison_markdown(table(), cards(), "full")
+    page = comparison_markdown(table(), summaries(), "full")
     row = next(line for line in page.splitlines() if line.startswith("| dialogue_rnn"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[2:6] == ["5", "58.0 ± 2.0", "58.0 ± 2.0", "55.0 to 61.0"]
@@ -52,40 +52,45 @@ def test_scores_tests_and_published_figures_stand_in_one_row():
 
 def test_every_row_has_as_many_cells_as_the_header():
     lines = [
-        line for line in comparison_markdown(table(), cards(), "full").splitlines() if line.startswith("|")
+        line
+        for line in comparison_markdown(table(), summaries(), "full").splitlines()
+        if line.startswith("|")
     ]
     assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
 
 
 def test_synthetic_corpora_are_marked_and_real_ones_are_not():
-    page = comparison_markdown(table(), cards(), "full")
+    page = comparison_markdown(table(), summaries(), "full")
     assert "SYNTHETIC" in section(page, "Mine")
     assert "SYNTHETIC" not in section(page, "MELD")
 
 
 @pytest.mark.parametrize("other", [{"synthetic": True}, {"protocol": "manifest"}])
 def test_only_the_release_itself_is_set_beside_published_figures(other):
-    not_it = {**cards(), "meld": {**cards()["meld"], **other}}
-    assert "| 57.0 |" in comparison_markdown(table(), cards(), "full")
+    not_it = {**summaries(), "meld": {**summaries()["meld"], **other}}
+    assert "| 57.0 |" in comparison_markdown(table(), summaries(), "full")
     assert "| 57.0 |" not in comparison_markdown(table(), not_it, "full")
 
 
 def test_names_cannot_break_the_table():
-    assert "## Mine \\| &lt;b>" in comparison_markdown(table(), cards(), "full")
+    assert "## Mine \\| &lt;b>" in comparison_markdown(table(), summaries(), "full")
 
 
 def test_cautions_that_quote_data_make_no_link():
-    facts = {**cards(), "meld": {**cards()["meld"], "cautions": ["All are [x](http://y.example) \x1b[2J."]}}
+    facts = {
+        **summaries(),
+        "meld": {**summaries()["meld"], "cautions": ["All are [x](http://y.example) \x1b[2J."]},
+    }
     page = comparison_markdown(table(), facts, "full")
     assert r"**All are \[x\](http\://y.example) ␛\[2J.**" in page
 
 
 def test_the_number_of_comparisons_is_said():
-    assert "corrected for 1 comparisons" in section(comparison_markdown(table(), cards(), "full"), "MELD")
+    assert "corrected for 1 comparisons" in section(comparison_markdown(table(), summaries(), "full"), "MELD")
 
 
 def test_what_scaling_reads_of_test_is_said_under_the_scores():
-    page = comparison_markdown(table(), cards(), "full")
+    page = comparison_markdown(table(), summaries(), "full")
     assert "`full`: Each speaker's audio features are scaled" in section(page, "MELD")
     assert "scaled" not in section(page, "Mine")
 
@@ -99,7 +104,7 @@ def test_an_experiment_without_the_scaled_modality_is_not_said_to_read_it():
         "majority": {"scaling": scaling, "model": {"architecture": "majority"}},
     }
     facts = {name: {"key": name, "parameters": parameters} for name, parameters in experiments.items()}
-    known = cards()
+    known = summaries()
     known["meld"]["experiments"] = facts
     assert "`full`: Each speaker's" in section(comparison_markdown(table(), known, "full"), "MELD")
     # The corpus has no voices at all.

@@ -43,7 +43,7 @@ def test_synthetic_models_are_called_so():
 
 
 @pytest.mark.parametrize(
-    ("name", "card", "said"),
+    ("name", "described", "said"),
     [
         ("meld", {}, "actors of a sitcom"),
         ("iemocap", {"protocol": "community"}, "actors who played scripts and improvised"),
@@ -54,12 +54,12 @@ def test_synthetic_models_are_called_so():
         ("interviews", {"name": "interviews", "protocol": "manifest"}, "Who gave them"),
     ],
 )
-def test_it_says_of_the_speakers_only_what_is_known_of_them(name, card, said):
+def test_it_says_of_the_speakers_only_what_is_known_of_them(name, described, said):
     given = section(name)
-    page = model_card(replace(given, card={**given.card, **card}), FACTS)
+    page = model_card(replace(given, description={**given.description, **described}), FACTS)
     assert said in page
-    own = card.get("protocol") == "manifest"
-    made_up = bool(card.get("synthetic"))
+    own = described.get("protocol") == "manifest"
+    made_up = bool(described.get("synthetic"))
     assert ("actors" in page) == (not own and not made_up)
     assert ("raters" in page) == (not own and not made_up)
     assert ("a program" in page) == made_up

@@ -13,9 +13,9 @@ def read_contributions(
     text: pd.DataFrame,
     audio: pd.DataFrame,
     visual: pd.DataFrame,
-    card: dict[str, Any],
+    description: dict[str, Any],
     predictions: pd.DataFrame,
-    training_card: dict[str, Any],
+    training_summary: dict[str, Any],
     models: Path,
     parameters: TrainParameters,
 ) -> pd.DataFrame:
@@ -26,7 +26,7 @@ def read_contributions(
     from erc_kedro.models.network import GatedFusionNetwork
     from erc_kedro.training.batches import assemble
 
-    trained_with = TrainParameters(**training_card["parameters"])
+    trained_with = TrainParameters(**training_summary["parameters"])
     if trained_with.model_dump(exclude=NOT_LEARNED) != parameters.model_dump(exclude=NOT_LEARNED):
         raise ConfigError(
             f"{models}: no model trained on this data with these parameters; "
@@ -34,7 +34,7 @@ def read_contributions(
             "further --params (add --env=demo for the embedded corpora)"
         )
     tables = {"text": text, "audio": audio, "visual": visual}
-    data = assemble(utterances, tables, card["labels"], parameters.scaling)
+    data = assemble(utterances, tables, description["labels"], parameters.scaling)
     found = []
     shown = data.only(parameters.shown)
     for seed, network in trained(models, shown, predictions):

@@ -46,9 +46,9 @@ def inspect_networks(
     text: pd.DataFrame | None,
     audio: pd.DataFrame | None,
     visual: pd.DataFrame | None,
-    card: dict[str, Any] | None,
+    description: dict[str, Any] | None,
     predictions: pd.DataFrame | None,
-    training_card: dict[str, Any] | None,
+    training_summary: dict[str, Any] | None,
     models: Path,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """What the trained networks do inside, and without a modality; nothing is trained.
@@ -68,18 +68,18 @@ def inspect_networks(
     tables = {"text": text, "audio": audio, "visual": visual}
     there = {name: table for name, table in tables.items() if table is not None}
     nothing = tuple(map(schemas.empty, (schemas.contributions, schemas.degraded, schemas.layout)))
-    if utterances is None or card is None or len(there) < len(tables):
+    if utterances is None or description is None or len(there) < len(tables):
         return nothing  # type: ignore[return-value]
-    if predictions is None or training_card is None:
+    if predictions is None or training_summary is None:
         return nothing  # type: ignore[return-value]
     try:
-        parameters = TrainParameters(**training_card["parameters"])
+        parameters = TrainParameters(**training_summary["parameters"])
         # More threads than free cores wait for each other for minutes.
         torch.set_num_threads(parameters.threads)
-        data = assemble(utterances, there, card["labels"], parameters.scaling)
+        data = assemble(utterances, there, description["labels"], parameters.scaling)
         return inspected(models, data.only(parameters.shown), predictions)
     except (ConfigError, ValueError) as error:
-        # Features or a card of another version than the predictions; or the networks of some seeds alone,
+        # Features or a description of another version than the predictions; or the networks of some seeds,
         # whose means would pass for those of all.
         logger.warning("%s %s is not inspected: %s", models.parent.name, models.name, error)
         return nothing  # type: ignore[return-value]
@@ -87,16 +87,16 @@ def inspect_networks(
 
 def gather_results(
     utterances: pd.DataFrame | None,
-    card: dict[str, Any] | None,
+    description: dict[str, Any] | None,
     audit: dict[str, Any] | None,
     features_audit: dict[str, Any] | None,
     predictions: pd.DataFrame | None,
     metrics: pd.DataFrame | None,
     history: pd.DataFrame | None,
-    training_card: dict[str, Any] | None,
+    training_summary: dict[str, Any] | None,
     tuning: dict[str, Any] | None,
     comparison: pd.DataFrame | None,
-    compared_card: dict[str, Any] | None,
+    compared_summary: dict[str, Any] | None,
     contributions: pd.DataFrame,
     degraded: pd.DataFrame,
     layout: pd.DataFrame,
@@ -106,24 +106,24 @@ def gather_results(
     from erc_kedro.config import chosen_env
     from erc_kedro.report.section import CorpusSection
 
-    training = training_card or {}
-    card = {**(card or {})}
+    training = training_summary or {}
+    description = {**(description or {})}
     now = None if utterances is None else digest(utterances)
-    if now is not None and (compared_card or {}).get("labels") != now:
+    if now is not None and (compared_summary or {}).get("labels") != now:
         comparison = None
     sentence = why_not_shown(training, now, predictions, metrics, history)
     if sentence is not None:
-        logger.warning("%s: %s", card.get("name"), sentence)
-        card["notes"] = [*card.get("notes", []), sentence]
+        logger.warning("%s: %s", description.get("name"), sentence)
+        description["notes"] = [*description.get("notes", []), sentence]
         predictions = metrics = history = None
         training = {}
-    card["fingerprint"] = training.get("data_fingerprint")
+    description["fingerprint"] = training.get("data_fingerprint")
     if (found := how_searched(training, tuning, metrics)) is not None:
-        card["notes"] = [*card.get("notes", []), found]
+        description["notes"] = [*description.get("notes", []), found]
     inspected = len(degraded) + len(contributions) > 0
     return CorpusSection(
         models.parent.name,
-        card,
+        description,
         predictions,
         metrics,
         history,
@@ -150,8 +150,8 @@ def evaluate_results(gathered: CorpusSection) -> CorpusSection:
         utterances=gathered.utterances,
         contributions=gathered.contributions,
         degraded=gathered.degraded,
-        labels=gathered.card.get("labels") or (),
-        groups=(gathered.card.get("groups") or {}).get("of"),
+        labels=gathered.description.get("labels") or (),
+        groups=(gathered.description.get("groups") or {}).get("of"),
     )
     return replace(gathered, results=results)
 

@@ -32,23 +32,25 @@ HEADER = (
 _RIGHT = [name not in ("experiment", "modalities", "note") for name in HEADER]
 
 
-def comparison_markdown(table: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]], reference: str) -> str:
+def comparison_markdown(
+    table: pd.DataFrame, summaries: Mapping[str, Mapping[str, Any]], reference: str
+) -> str:
     """One section a corpus, one row an experiment.
 
     Args:
         table: ``schemas.comparison`` with a column ``corpus``.
-        cards: by corpus: its ``title``, ``protocol``, whether it is ``synthetic``, its ``cautions``
+        summaries: by corpus: its ``title``, ``protocol``, whether it is ``synthetic``, its ``cautions``
             (sentences), and its ``experiments``: by name their ``parameters``, the modalities that are
             ``shown``, and their ``key``, None where none was trained.
         reference: the experiment that the others were tested against.
     """
     lines = ["# Experiments compared", ""]
     for corpus, rows in table.groupby("corpus", sort=False):
-        card = cards[str(corpus)]
-        lines += [f"## {markdown(card['title'])}, {markdown(card['protocol'])}", ""]
-        if card["synthetic"]:
+        summary = summaries[str(corpus)]
+        lines += [f"## {markdown(summary['title'])}, {markdown(summary['protocol'])}", ""]
+        if summary["synthetic"]:
             lines += ["**SYNTHETIC DATA, not a result.**", ""]
-        released = not card["synthetic"] and card["protocol"] != "manifest"
+        released = not summary["synthetic"] and summary["protocol"] != "manifest"
         tests = int(rows["p"].notna().sum())
         lines += [
             "Scores × 100 on test, mean ± standard deviation over seeds; interval by bootstrap over "
@@ -58,9 +60,9 @@ def comparison_markdown(table: pd.DataFrame, cards: Mapping[str, Mapping[str, An
             "",
             markdown_table(HEADER, (_cells(row, released) for row in rows.to_dict("records")), _RIGHT),
         ]
-        for caution in card.get("cautions") or []:
+        for caution in summary.get("cautions") or []:
             lines += [f"**{markdown(caution)}**", ""]
-        lines += _scaling_notes(card)
+        lines += _scaling_notes(summary)
     if table["experiment"].isin({name for name, *_ in PUBLISHED}).any():
         lines += ["Published figures and how they were selected:", ""]
         lines += [
@@ -72,9 +74,9 @@ def comparison_markdown(table: pd.DataFrame, cards: Mapping[str, Mapping[str, An
     return "\n".join(lines)
 
 
-def _scaling_notes(card: Mapping[str, Any]) -> list[str]:
+def _scaling_notes(summary: Mapping[str, Any]) -> list[str]:
     """What the experiments' scaling reads beside training, each sentence once."""
-    experiments: Mapping[str, Any] = card.get("experiments") or {}
+    experiments: Mapping[str, Any] = summary.get("experiments") or {}
     said: dict[str, list[str]] = {}
     for name, facts in experiments.items():
         absent = set(MODALITIES) - set(facts.get("shown", MODALITIES))

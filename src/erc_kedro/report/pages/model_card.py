@@ -69,7 +69,7 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
     used = [name for name in model.get("modalities") or MODALITIES if name not in unread]
     extractors = training.get("extractors") or {}
     seeds = section.metrics["seed"].nunique() if section.metrics is not None else 0
-    labels = markdown(few(section.card.get("labels") or ["its labels"], 50))
+    labels = markdown(few(section.description.get("labels") or ["its labels"], 50))
     synthetic = section.synthetic
     lines = [
         f"# Model card: {markdown(facts.get('experiment') or 'an experiment')} on {markdown(section.title)}",
@@ -85,7 +85,7 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         f"- Architecture: {markdown(model.get('architecture', 'not recorded'))}; {seeds} networks, one a "
         "seed",
         f"- Trained on: {markdown(section.title)}, "
-        f"protocol {markdown(section.card.get('protocol') or 'unknown')}; "
+        f"protocol {markdown(section.description.get('protocol') or 'unknown')}; "
         f"data fingerprint {code(training.get('data_fingerprint') or 'not recorded')}",
         *(
             f"- Features, {name}: "
@@ -116,7 +116,7 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         "",
         f"- {_MADE_UP if synthetic else _LABELS[section.release]}",
         f"- {_MISSING if 'degraded' in tables else _UNTRIED}",
-        *(f"- {markdown(note)}" for note in section.card.get("notes") or []),
+        *(f"- {markdown(note)}" for note in section.description.get("notes") or []),
         *([f"- {section.scaling_note}"] if section.scaling_note else []),
         "",
         "## Scores",

@@ -49,7 +49,7 @@ def headline_markdown(sections: Iterable[CorpusSection]) -> str:
     rows = []
     for section in sections:
         scores = _headline(section, headline_table([section]))
-        protocol = str(section.card.get("protocol") or NONE)
+        protocol = str(section.description.get("protocol") or NONE)
         rows.append([section.title, protocol, *(scores[name] for name in _COLUMNS.values())])
     table = markdown_table(["corpus", "protocol", *_COLUMNS], rows, [False, False, *(True for _ in _COLUMNS)])
     caption = (
@@ -126,10 +126,10 @@ def _view(
         "scaling_note": section.scaling_note,
         "test_dialogues": _test_dialogues(section.utterances),
         "caution": section.caution,
-        "card": {
+        "description": {
             **dict.fromkeys(("protocol", "notes", "fingerprint")),
-            **section.card,
-            "labels": [line(name, LONGEST) for name in section.card.get("labels") or []],
+            **section.description,
+            "labels": [line(name, LONGEST) for name in section.description.get("labels") or []],
         },
         "synthetic": section.synthetic,
         "scores": _headline(section, headline),
@@ -143,7 +143,7 @@ def _view(
         "has_networks": section.contributions is not None,
         "has_audit": section.audit is not None,
         "has_features_audit": section.features_audit is not None,
-        "has_groups": bool((section.card.get("groups") or {}).get("of")),
+        "has_groups": bool((section.description.get("groups") or {}).get("of")),
         "scored": section.scored,
         "sizes": _sizes(section.utterances),
         "audit": _findings(section.audit),

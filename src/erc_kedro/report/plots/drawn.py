@@ -28,7 +28,7 @@ def figures_of(section: CorpusSection) -> dict[str, go.Figure]:
     not_trained, no_networks = NOT_TRAINED + options, NO_NETWORKS + options
     no_test = not_trained if predictions is None else NOT_LABELLED
     no_weights = no_networks if section.contributions is None else NO_WEIGHTS
-    groups = section.card.get("groups") or {}
+    groups = section.description.get("groups") or {}
     slices = {slice_title(name, groups): results[name] for name in SLICES if name in results}
 
     def map_of(table: pd.DataFrame) -> go.Figure:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from erc_kedro.evaluation.audit import CLIP_COLUMNS, clip_cells
+from erc_kedro.audit.clips import CLIP_COLUMNS, clip_cells
 from erc_kedro.report.labels import CHECKS, NONE
 from erc_kedro.report.section import CorpusSection, Table
 from erc_kedro.schemas import SPLITS

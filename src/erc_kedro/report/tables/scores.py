@@ -135,7 +135,7 @@ def _confusion(name: str, counts: pd.DataFrame, which: str) -> dict[str, Table]:
 
 
 def _of_slices(section: CorpusSection) -> dict[str, Table]:
-    groups = section.card.get("groups") or {}
+    groups = section.description.get("groups") or {}
     return {
         name: Table(f"{slice_title(name, groups)}: scores × 100 on test", section.results[name])
         for name in SLICES
