@@ -126,7 +126,7 @@ def test_odd_clips_are_named(tmp_path: Path) -> None:
     touch(tmp_path / "elsewhere" / "dia0_utt0.mp4")
     corpus = meld.read(tmp_path)
     assert rows_of(corpus)["test_dia0_utt0"]["clip"] == str(right)
-    assert found(corpus, "twin_clip") == ["test_dia0_utt0"]
+    assert found(corpus, "two_clips") == ["test_dia0_utt0"]
     assert found(corpus, "clip_without_row") == ["output_repeated_splits_test/dia108_utt2.mp4"]
     assert found(corpus, "clip_unplaced") == [
         "elsewhere/dia0_utt0.mp4",

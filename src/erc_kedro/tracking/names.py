@@ -10,7 +10,7 @@ from typing import Any
 # What follows the name of a mean in that of its deviation over seeds.
 DEVIATION = ".std"
 NAME_LENGTH = 250 - len(DEVIATION)
-# Other signs than letters, digits and _-. /; what would read as an escape or a deviation; and slashes and
+# Characters other than letters, digits and _-. /; what would read as an escape or a deviation; and slashes and
 # full stops by which MLflow, which takes names for paths, would find two names in one place.
 _NOT_ADMITTED = re.compile(r"[^\w\-. /]|-(?=u[0-9A-F])|\.(?=std\Z)|/(?=\.{0,2}(?:/|\Z))|\A/|\A\.(?=\.|/|\Z)")
 
@@ -48,7 +48,7 @@ def git_revision(folder: Path) -> str:
 def logged_name(key: str) -> str:
     """The name under which MLflow keeps a metric or parameter; no two keys share one.
 
-    Most keys are their own names. What MLflow does not admit is written ``-uHEX-`` after its code point, as
+    Most keys are their own names. What MLflow does not accept is written ``-uHEX-`` after its code point, as
     are a hyphen that would look like the start of that and a full stop before a last ``std``. What is too
     long is cut, and ends with ``-u`` and a hash.
     """

@@ -280,7 +280,7 @@ def _stop(uri: str, error: Exception) -> None:
     _lost.add(uri)
     logger.warning(
         "%s: tracking stopped (%s). The run goes on, and its results are written as ever. Once the store "
-        "answers, the same command takes up what was trained, and logs it.",
+        "answers, the same command reuses what was trained, and logs it.",
         store.shown(uri),
         store.reason(error),
     )
@@ -349,6 +349,6 @@ def _is_gone(run: "MlflowRun", uri: str) -> bool:
             return True
     if where == machine():
         return not alive(pid, started)
-    # Another container of this kernel, or this host before it was started anew: what it held tells.
+    # Another container of this kernel, or this host before it was started anew: what it held shows it.
     near = any(ours == its for ours, its in zip(machine().split()[:2], str(where).split()[:2], strict=False))
     return lease is not None and near and not store.is_held(uri, lease)
