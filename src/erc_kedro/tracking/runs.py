@@ -176,7 +176,7 @@ def start(
     with store.explained(uri), store.impatient(), store.turn(uri):
         store.refuse_unwritable(uri)
         experiment_id = _experiment(client, uri, experiment)
-        _bury(client, uri, experiment_id)
+        _end_dead_runs(client, uri, experiment_id)
         # Held before the run is seen, so that nobody takes it for a dead one's.
         _held = store.hold(uri)
         run_id = _open(client, experiment_id, name, tags)
@@ -322,7 +322,7 @@ def _open(client: "MlflowClient", experiment_id: str, name: str, tags: Mapping[s
     return client.create_run(experiment_id, run_name=name, tags=every).info.run_id
 
 
-def _bury(client: "MlflowClient", uri: str, experiment_id: str) -> None:
+def _end_dead_runs(client: "MlflowClient", uri: str, experiment_id: str) -> None:
     """A process that was killed outright could not end its runs; they end here."""
     running = client.search_runs([experiment_id], "attributes.status = 'RUNNING'", max_results=1000)
     for run in running:
