@@ -14,7 +14,7 @@ import pandas as pd
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.schemas import MODALITIES
 from erc_kedro.training.batches import assemble
-from erc_kedro.training.loop import fit
+from erc_kedro.training.loop import train_model
 
 
 def main(data: Path, corpus: str, parameters: TrainParameters) -> dict[str, list[float]]:
@@ -23,10 +23,10 @@ def main(data: Path, corpus: str, parameters: TrainParameters) -> dict[str, list
     features = {
         name: pd.read_parquet(data / "04_feature" / corpus / f"{name}.parquet") for name in MODALITIES
     }
-    card = json.loads((data / "03_primary" / corpus / "card.json").read_text("utf-8"))
-    dialogues = assemble(utterances, features, card["labels"], parameters.scaling)
+    description = json.loads((data / "03_primary" / corpus / "description.json").read_text("utf-8"))
+    dialogues = assemble(utterances, features, description["labels"], parameters.scaling)
     with tempfile.TemporaryDirectory() as folder:
-        history = fit(dialogues, parameters, 0, Path(folder)).history
+        history = train_model(dialogues, parameters, 0, Path(folder)).history
     return {name: history[name].tolist() for name in ("seconds", "val_loss")}
 
 

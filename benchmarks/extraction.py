@@ -24,7 +24,7 @@ import psutil
 from erc_kedro import extractors
 from erc_kedro.extractors import media, runner, text
 from erc_kedro.extractors.base import RATE, FaceTrack, Line
-from erc_kedro.parameters import AudioParameters, RunnerParameters, TextParameters, VisualParameters
+from tests.defaults import AudioParameters, RunnerParameters, TextParameters, VisualParameters
 
 SOUND_RATE, FPS = 44_100, 25
 CONTENTS = 4
@@ -256,7 +256,7 @@ class _Straightforward:
     def _track(self, path: Path) -> FaceTrack:
         import cv2
 
-        from erc_kedro.extractors import faces
+        from erc_kedro.extractors.visual import crops as cropping
 
         crops, boxes, times = [], [], []
         wanted = counter()
@@ -274,7 +274,7 @@ class _Straightforward:
                 self.detection += time.process_time() - started
                 if len(found):
                     box = np.array(max(found, key=lambda box: box[3]), np.float64)
-                    crops.append(faces.cut(gray, box, faces.GRAY))
+                    crops.append(cropping.cut(gray, box, cropping.GRAY))
                     boxes.append(box / np.tile(gray.shape[::-1], 2))
                     times.append(frame.time)
         places = np.stack(boxes).astype(np.float32)

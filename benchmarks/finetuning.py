@@ -22,7 +22,8 @@ from sklearn.metrics import f1_score
 
 from erc_kedro.extractors import finetuned, text
 from erc_kedro.finetuning.encoders import finetune
-from erc_kedro.parameters import FinetuneParameters, TextParameters
+from erc_kedro.parameters import FinetuneParameters
+from tests.defaults import TextParameters
 
 NAMES = {"speaker_names": True, "template": "{speaker}: {text}"}
 ASKED = {"read": "mask", "context": 4, "speaker_names": "letters"}
@@ -66,12 +67,12 @@ def parameters(corpus: str, **changes: object) -> FinetuneParameters:
 def measure(data: Path, corpus: str, choice: str, seed: int, more: dict[str, object]) -> dict[str, object]:
     """Scores of one choice and seed."""
     utterances = pd.read_parquet(data / "03_primary" / corpus / "utterances.parquet")
-    card = json.loads((data / "03_primary" / corpus / "card.json").read_text("utf-8"))
+    description = json.loads((data / "03_primary" / corpus / "description.json").read_text("utf-8"))
     asked = parameters(corpus, **{**CHOICES[choice], **more, "seed": seed})
     name = "_".join([corpus, choice, *(f"{key}{value}" for key, value in more.items()), f"seed{seed}"])
     folder = data / "08_reporting" / "bench" / "finetuning" / name
     started = time.monotonic()
-    made = finetune(utterances, card, corpus, asked, folder)
+    made = finetune(utterances, description, corpus, asked, folder)
     wall = time.monotonic() - started
     tuned = finetuned.find("finetuned", folder)
     assert tuned is not None
@@ -107,8 +108,8 @@ def speed(data: Path, corpus: str, more: dict[str, object], rounds: int) -> pd.D
     import torch
     from transformers import AutoModel
 
-    from erc_kedro.finetuning import classifier, loop
-    from erc_kedro.finetuning.examples import Dialogues, batches
+    from erc_kedro.finetuning import classifier, hardware, loop
+    from erc_kedro.finetuning.examples import TokenizedDialogues, window_batches
 
     torch.set_num_threads(1)
     utterances = pd.read_parquet(data / "03_primary" / corpus / "utterances.parquet")
@@ -126,11 +127,11 @@ def speed(data: Path, corpus: str, more: dict[str, object], rounds: int) -> pd.D
         if way == "straightforward":
             # As it comes: attention dropout, and the attention that transformers chooses.
             encoder = AutoModel.from_pretrained(encoder.config._name_or_path, dtype=torch.float32)
-        accelerator = loop._accelerator(asked)
+        accelerator = hardware.accelerator(asked)
         network = classifier.Classifier(encoder, len(classes), asked.dropout).train()
         optimiser = torch.optim.AdamW(network.parameters(), lr=1e-6, fused=way != "straightforward")
         network, optimiser = accelerator.prepare(network, optimiser)
-        learned = Dialogues(training, classes, tokenizer, asked.max_tokens, asked)
+        learned = TokenizedDialogues(training, classes, tokenizer, asked.max_tokens, asked)
         draw = np.random.default_rng(0)
         examples = learned.examples(asked.targets, draw)
         if way == "straightforward":
@@ -140,7 +141,7 @@ def speed(data: Path, corpus: str, more: dict[str, object], rounds: int) -> pd.D
                 for first in range(0, len(order), asked.batch_utterances)
             ]
         else:
-            own = batches(examples, asked.batch_utterances, asked.batch_tokens, draw)
+            own = window_batches(examples, asked.batch_utterances, asked.batch_tokens, draw)
         rest = {"weight": torch.ones(len(classes)), "accelerator": accelerator, "parameters": asked}
         step = partial(loop._step, network, optimiser, learned, **rest)
         steps[way] = (step, own)

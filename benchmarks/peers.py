@@ -12,8 +12,8 @@ from benchmarks.corpora import make
 from benchmarks.shapes import Shape
 from benchmarks.speed import first_batches
 from erc_kedro.models.architectures import build
-from erc_kedro.parameters import ModelParameters, TrainParameters
 from erc_kedro.training import loop
+from tests.defaults import ModelParameters, TrainParameters
 
 OURS = "gated_fusion"
 # MMGCN's layers as in its experiment; all else is the default.

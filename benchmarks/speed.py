@@ -22,15 +22,16 @@ from erc_kedro.parameters import TrainParameters
 from erc_kedro.training import batches as batching
 from erc_kedro.training import checkpoint, loop
 from erc_kedro.training.batches import Dialogues, batch_of
+from tests import defaults
 
 # What ``predict`` puts into a batch, padding included.
 PREDICT_SIZE = 512
 
 
 def train(shape: Shape, threads: int, epochs: int, most: int | None = None) -> dict[str, Any]:
-    """Speed and memory of ``fit``, timed from one epoch's end to the next one's.
+    """Speed and memory of ``train_model``, timed from one epoch's end to the next one's.
 
-    An epoch is all that ``fit`` spends on it: batches, loss, gradient, clipping, AdamW, averaging of
+    An epoch is all that ``train_model`` spends on it: batches, loss, gradient, clipping, AdamW, averaging of
     weights, the validation of two utterances and, every five seconds, a checkpoint.
 
     Args:
@@ -40,10 +41,10 @@ def train(shape: Shape, threads: int, epochs: int, most: int | None = None) -> d
     rates = [machine.matmul_rate(threads)]
     imports = machine.resident()
     data = make(shape)
-    parameters = TrainParameters(threads=threads, epochs=1 + epochs, patience=1 + epochs)
+    parameters = defaults.TrainParameters(threads=threads, epochs=1 + epochs, patience=1 + epochs)
     stages = machine.Stages()
     started = time.perf_counter()
-    checkpoint.key(data, parameters, 0)
+    checkpoint.training_key(data, parameters, 0)
     key_seconds = time.perf_counter() - started
     stages.end("key")
     ends: list[float] = []
@@ -55,7 +56,7 @@ def train(shape: Shape, threads: int, epochs: int, most: int | None = None) -> d
         stages.end("warm-up" if len(ends) == 1 else "training")
 
     with tempfile.TemporaryDirectory() as folder, first_batches(most) as trained:
-        loop.fit(data, parameters, 0, Path(folder), on_epoch)
+        loop.train_model(data, parameters, 0, Path(folder), on_epoch)
     fit_seconds = time.perf_counter() - ends[-1]
     stages.end("prediction")
     rates.append(machine.matmul_rate(threads))
@@ -83,7 +84,7 @@ def infer(shape: Shape, threads: int, repeats: int, singles: int) -> dict[str, A
     rates = [machine.matmul_rate(threads)]
     imports = machine.resident()
     data = make(shape)
-    network = _network(data, TrainParameters()).eval()
+    network = _network(data, defaults.TrainParameters()).eval()
     count = len(data.utterance_id)
     stages = machine.Stages()
     whole, passes, shares = [], [], []
@@ -97,7 +98,7 @@ def infer(shape: Shape, threads: int, repeats: int, singles: int) -> dict[str, A
     for _ in range(1 + repeats):
         started = time.perf_counter()
         with torch.inference_mode():
-            for which in batching.batches(data, None, PREDICT_SIZE):
+            for which in batching.dialogue_batches(data, None, PREDICT_SIZE):
                 network(batch_of(data, which))
         passes.append(count / (time.perf_counter() - started))
     order = np.flatnonzero(data.split == "train")
@@ -123,10 +124,12 @@ def work(shape: Shape) -> dict[str, Any]:
     """Parameters, padding and arithmetic, which do not depend on the machine."""
     torch.set_num_threads(1)
     data = make(shape)
-    parameters = TrainParameters()
+    parameters = defaults.TrainParameters()
     network = _network(data, parameters)
-    training = list(batching.batches(data, "train", parameters.batch_utterances, np.random.default_rng(0)))
-    predicting = list(batching.batches(data, None, PREDICT_SIZE))
+    training = list(
+        batching.dialogue_batches(data, "train", parameters.batch_utterances, np.random.default_rng(0))
+    )
+    predicting = list(batching.dialogue_batches(data, None, PREDICT_SIZE))
     return {
         "parameters": sum(p.numel() for p in network.parameters()),
         "batches": len(training),
@@ -211,7 +214,7 @@ def estimate_flops(network: Network, data: Dialogues, groups: list[np.ndarray], 
 def first_batches(most: int | None) -> Iterator[list[int]]:
     """Lets every epoch train on its first batches only, and counts each epoch's utterances."""
     trained: list[int] = []
-    whole = loop.batches
+    whole = loop.dialogue_batches
 
     def limited(data: Dialogues, split: str | None, *rest: Any) -> Iterator[np.ndarray]:
         if split != "train":
@@ -222,11 +225,11 @@ def first_batches(most: int | None) -> Iterator[list[int]]:
             trained[-1] += int(data.length[which].sum())
             yield which
 
-    loop.batches = limited
+    loop.dialogue_batches = limited
     try:
         yield trained
     finally:
-        loop.batches = whole
+        loop.dialogue_batches = whole
 
 
 def _network(data: Dialogues, parameters: TrainParameters) -> Network:

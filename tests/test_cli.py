@@ -6,15 +6,15 @@ from kedro.io import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
 from pydantic import ValidationError
 
+from erc_kedro.audit.checks import AuditError
 from erc_kedro.cli import print_plainly, split_parameters
 from erc_kedro.config import ConfigError
 from erc_kedro.corpora import CorpusError
 from erc_kedro.errors import PlainError
-from erc_kedro.evaluation.audit import AuditError
 from erc_kedro.extractors.base import ExtractionError
 from erc_kedro.finetuning.encoders import FinetuningError
-from erc_kedro.parameters import TrainParameters
 from erc_kedro.tracking import UnknownRunError
+from tests.defaults import TrainParameters
 
 
 @pytest.fixture

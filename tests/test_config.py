@@ -4,6 +4,7 @@ import re
 import shutil
 import tarfile
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from kedro.framework.project import configure_project, pipelines
@@ -24,14 +25,14 @@ def parameters(env=None, **runtime):
 
 def test_layers_win_in_order():
     base = {
-        "train": {"epochs": 1, "model": {"hidden": 1, "heads": 1, "layers": 1}},
-        "meld": {"train": {"model": {"heads": 2, "layers": 2}}},
+        "train": {"epochs": 1, "model": {"hidden": 1, "attention_heads": 1, "layers": 1}},
+        "meld": {"train": {"model": {"attention_heads": 2, "layers": 2}}},
     }
     experiment = {"train": {"model": {"layers": 3}}, "iemocap": {"train": {"epochs": 9}}}
     runtime = {"train": {"epochs": 4}, "iemocap": {"train": {"epochs": 5}}}
     got = for_each_corpus(base, ["meld", "iemocap"], experiment, runtime)
-    assert got["meld"]["train"] == {"epochs": 4, "model": {"hidden": 1, "heads": 2, "layers": 3}}
-    assert got["iemocap"]["train"] == {"epochs": 5, "model": {"hidden": 1, "heads": 1, "layers": 3}}
+    assert got["meld"]["train"] == {"epochs": 4, "model": {"hidden": 1, "attention_heads": 2, "layers": 3}}
+    assert got["iemocap"]["train"] == {"epochs": 5, "model": {"hidden": 1, "attention_heads": 1, "layers": 3}}
 
 
 def test_merge_leaves_its_arguments_alone():
@@ -124,6 +125,17 @@ def test_the_environment_s_corpora_replace_the_base_s(tmp_path):
         ErcConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="local")
 
 
+def test_configuration_that_is_read_in_another_thread_changes_no_session(tmp_path):
+    for env, corpora in (("base", "[meld]"), ("local", "[mine]")):
+        (tmp_path / env).mkdir()
+        (tmp_path / env / "globals.yml").write_text(f"corpora: {corpora}\n")
+    before = active_corpora()
+    elsewhere = Thread(target=ErcConfigLoader, args=(str(tmp_path),), kwargs=CONFIG_LOADER_ARGS)
+    elsewhere.start()
+    elsewhere.join()
+    assert active_corpora() == before == ["meld", "iemocap"]
+
+
 def test_names_become_folders_and_are_refused_where_they_cannot(configured):
     names = ["../../out", "/tmp/x", "a/b", "a\x1b[2J", "x" * 300, "", ".hidden", "CON.a", 7, "comparison"]
     refused = configured("", experiments=names)["meld"]["compare"]["refused"]
@@ -175,13 +187,14 @@ def test_the_default_pipeline_is_the_walk_without_demo():
     assert names == {
         "read_corpus",
         "audit_corpus",
-        "admit_corpus",
+        "check_corpus",
         "text_features",
         "clip_features",
         "audit_features",
         "train",
         "draw_figures",
         "gather_results",
+        "evaluate_results",
         "write_report",
         "inspect_networks",
         "compare_runs",

@@ -8,7 +8,7 @@ import re
 import pandas as pd
 import pytest
 
-from erc_kedro.escaping import Visible, csv_text, latex, line, markdown, visible
+from erc_kedro.escaping import Visible, csv_text, latex, line, markdown, markdown_table, visible
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,12 @@ def test_lines_of_the_log_command_no_terminal():
         Visible(logging.Formatter("%(levelname)s %(message)s")).format(record)
         == "WARNING label ␛]0;x␇[U+202E]"
     )
+
+
+def test_a_markdown_table_has_as_many_cells_in_every_line_whatever_they_hold():
+    table = markdown_table(["name", "a|b"], [["x\ny | *z*", 3], ["l" * 1000, None]], [False, True])
+    lines = table.splitlines()
+    assert lines[:3] == [r"| name | a\|b |", "|---|---:|", r"| x y \| \*z\* | 3 |"]
+    assert {line.replace(r"\|", "").count("|") for line in lines} == {3}
+    assert len(lines[3]) < 520
+    assert markdown_table(["a", "b"], []).splitlines() == ["| a | b |", "|---|---|"]

@@ -12,7 +12,7 @@ from erc_kedro.config import ConfigError
 from erc_kedro.datasets import Folder, Text
 from erc_kedro.errors import PlainError
 from erc_kedro.hooks import ACCEPTS_MISSING, RefusalHooks, _store
-from erc_kedro.parameters import CompareParameters, TrainParameters
+from tests.defaults import CompareParameters, TrainParameters
 
 
 def one(value):
@@ -82,6 +82,19 @@ def test_a_slice_that_leaves_out_what_makes_its_results_is_refused_with_what_to_
     with pytest.raises(ConfigError, match=rf"report reads results, .*never on disk.*gather.*{mend}"):
         refuse(Pipeline([REPORT]), slices, **asked)
     refuse(Pipeline([GATHER, REPORT]), slices, **asked)
+
+
+def test_a_slice_is_told_at_once_all_that_it_leaves_out(slices, monkeypatch):
+    evaluate = Node(one, "results", "scores", name="evaluate")
+    report = Node(one, "scores", "page", name="report")
+    monkeypatch.setattr(
+        "kedro.framework.project.pipelines", {"reporting": Pipeline([GATHER, evaluate, report])}
+    )
+    slices["scores"] = MemoryDataset()
+    with pytest.raises(
+        ConfigError, match=r"report reads scores, .*evaluate, gather.*--from-nodes=report,evaluate,gather"
+    ):
+        refuse(Pipeline([report]), slices, from_nodes=["report"])
 
 
 def test_a_missing_file_ends_a_run_before_the_nodes_that_do_not_read_it(tmp_path):

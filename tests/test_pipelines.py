@@ -23,18 +23,18 @@ def test_extraction_waits_until_training_will_not_refuse_the_corpus(learning):
     run = pipeline("ingestion") + pipeline("features") + pipeline(learning)
     order = [node.name for node in run.nodes]
     for corpus in ("meld", "iemocap"):
-        later = {node.name for node in run.from_nodes(f"{corpus}.admit_corpus").nodes}
+        later = {node.name for node in run.from_nodes(f"{corpus}.check_corpus").nodes}
         assert {f"{corpus}.text_features", f"{corpus}.clip_features"} <= later
-        earlier = {node.name for node in run.to_nodes(f"{corpus}.admit_corpus").nodes}
-        assert earlier == {f"{corpus}.{name}" for name in ("read_corpus", "audit_corpus", "admit_corpus")}
+        earlier = {node.name for node in run.to_nodes(f"{corpus}.check_corpus").nodes}
+        assert earlier == {f"{corpus}.{name}" for name in ("read_corpus", "audit_corpus", "check_corpus")}
     # One after the other, no corpus is extracted before another one is refused.
-    assert max(order.index(f"{corpus}.admit_corpus") for corpus in ("meld", "iemocap")) < min(
+    assert max(order.index(f"{corpus}.check_corpus") for corpus in ("meld", "iemocap")) < min(
         order.index(f"{corpus}.{name}_features")
         for corpus in ("meld", "iemocap")
         for name in ("text", "clip")
     )
     alone = pipeline("ingestion") + pipeline("features")
-    assert not [node for node in alone.nodes if "admit" in node.name]
+    assert not [node for node in alone.nodes if "check" in node.name]
 
 
 def test_any_pipelines_run_together_since_every_output_has_one_maker():
@@ -57,8 +57,8 @@ def test_any_pipelines_run_together_since_every_output_has_one_maker():
 )
 def test_ingestion_says_at_once_what_training_will_refuse(changes, said, level, caplog):
     utterances, _ = make_corpus()
-    card = {"name": "Talk", "protocol": "own", "synthetic": False}
-    audit, page = audit_corpus(utterances.replace(changes), card, irregularity_table([]))
+    description = {"name": "Talk", "protocol": "own", "synthetic": False}
+    audit, page = audit_corpus(utterances.replace(changes), description, irregularity_table([]))
     assert [record.levelno for record in caplog.records if said in record.getMessage()] == [level]
     assert said in page
     assert pd.Series([*audit["errors"], *audit["not_learnable"]]).str.contains(said).any()

@@ -132,17 +132,17 @@ from tests.conftest import CLASSES, make_corpus
 from tests.extractors import clips
 from tests.extractors.test_runner import settings, table
 from erc_kedro.extractors import runner
-from erc_kedro.parameters import TrainParameters
+from tests.defaults import TrainParameters
 from erc_kedro.training.batches import assemble
-from erc_kedro.training.seeds import fit_seeds
+from erc_kedro.training.seeds import train_seeds
 
 folder = Path(sys.argv[1])
 sounds = [clips.wav(folder / f"{number}.wav", clips.voice(0.3)) for number in range(2)]
 for jobs in (1, 2):
     found = runner.extract(table(wav=sounds), settings(n_jobs=jobs), folder / f"cache{jobs}")
     print([result.reason for result in found["audio"][1]])
-small = TrainParameters(epochs=1, patience=1, seeds=2, jobs=2, model={"hidden": 16, "heads": 2})
-fits = list(fit_seeds(assemble(*make_corpus(), CLASSES), small, folder / "models", "here"))
+small = TrainParameters(epochs=1, patience=1, seeds=2, jobs=2, model={"hidden": 16, "attention_heads": 2})
+fits = list(train_seeds(assemble(*make_corpus(), CLASSES), small, folder / "models", "here"))
 print([int(fit.predictions["seed"].iloc[0]) for fit in fits])
 """
 

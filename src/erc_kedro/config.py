@@ -8,6 +8,7 @@ A stage's parameters are written once (``train:``) and refined, in this order, b
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextvars import ContextVar
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -62,39 +63,22 @@ class ConfigError(PlainError, ValueError):
     """Configuration that cannot be used; the message names the key and the mend."""
 
 
-# The last one made: pipelines are built for the corpora of the environment that runs.
-_loader: "ErcConfigLoader | None" = None
+# Kedro hands the loader of a session neither to pipelines nor to nodes.
+_in_session: ContextVar["ErcConfigLoader | None"] = ContextVar("configuration", default=None)
 
 
 def active_corpora() -> list[str]:
-    """The corpora that pipelines are built for: ``corpora`` in the environment's or the base globals."""
-    loader = _loader
+    """The corpora that pipelines are built for: the session's, or without one those of the base environment.
+
+    Raises:
+        ConfigError: globals.yml has no list of names.
+    """
+    loader = _in_session.get()
     # Not by its truth: a loader is a mapping, empty at first.
     if loader is None:
         conf = Path(__file__).resolve().parents[2] / "conf"
         loader = ErcConfigLoader(str(conf), env=os.environ.get("KEDRO_ENV"), **CONFIG_LOADER_ARGS)
-    corpora = loader["globals"].get("corpora")
-    if corpora is None:
-        raise ConfigError(
-            f"{loader.conf_source}: base/globals.yml has no list of corpora; add `corpora: [meld, iemocap]`"
-        )
-    if not isinstance(corpora, list) or not all(isinstance(c, str) and c.isidentifier() for c in corpora):
-        raise ConfigError(
-            f"{loader.conf_source}: globals.yml: corpora must be a list of names such as [meld, iemocap]"
-        )
-    for at, corpus in enumerate(corpora):
-        check_name(corpus, f"{loader.conf_source}: globals.yml: corpora", _NO_CORPUS)
-        if corpus in corpora[:at]:
-            raise ConfigError(
-                f"{loader.conf_source}: globals.yml: corpora: {corpus} is there twice; name each once"
-            )
-        for other in corpora:
-            if corpus in {f"{other}_{ending}" for ending in _ENDINGS}:
-                raise ConfigError(
-                    f"{loader.conf_source}: globals.yml: corpora: files of {corpus} would be called as some "
-                    f"of {other}; choose another name"
-                )
-    return corpora
+    return loader.corpora
 
 
 def check_name(name: Any, where: str, taken: Collection[str] = ()) -> str:
@@ -120,7 +104,8 @@ def check_name(name: Any, where: str, taken: Collection[str] = ()) -> str:
 
 def chosen_env() -> str:
     """The environment of the run, such as ``demo``."""
-    return _loader.chosen_env if _loader is not None else os.environ.get("KEDRO_ENV", "local")
+    loader = _in_session.get()
+    return loader.chosen_env if loader is not None else os.environ.get("KEDRO_ENV", "local")
 
 
 def merge(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -249,8 +234,7 @@ class ErcConfigLoader(OmegaConfigLoader):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        global _loader
-        _loader = self
+        _in_session.set(self)
         if self._protocol == "file" and not (Path(self.conf_source) / self.base_env).is_dir():
             raise ConfigError(
                 f"{self.conf_source}: no configuration is there; run inside the project, or say where it is "
@@ -266,10 +250,32 @@ class ErcConfigLoader(OmegaConfigLoader):
     def chosen_env(self) -> str:
         return self.env or self.default_run_env
 
+    @property
+    def corpora(self) -> list[str]:
+        """``corpora`` of the environment's globals, or of the base's."""
+        corpora = self["globals"].get("corpora")
+        where = f"{self.conf_source}: globals.yml: corpora"
+        if corpora is None:
+            raise ConfigError(
+                f"{self.conf_source}: base/globals.yml has no list of corpora; add `corpora: [meld, iemocap]`"
+            )
+        if not isinstance(corpora, list) or not all(isinstance(c, str) and c.isidentifier() for c in corpora):
+            raise ConfigError(f"{where} must be a list of names such as [meld, iemocap]")
+        for at, corpus in enumerate(corpora):
+            check_name(corpus, where, _NO_CORPUS)
+            if corpus in corpora[:at]:
+                raise ConfigError(f"{where}: {corpus} is there twice; name each once")
+            for other in corpora:
+                if corpus in {f"{other}_{ending}" for ending in _ENDINGS}:
+                    raise ConfigError(
+                        f"{where}: files of {corpus} would be called as some of {other}; choose another name"
+                    )
+        return corpora
+
     def __getitem__(self, key: str) -> dict[str, Any]:
         if key != "parameters":
             return super().__getitem__(key)
-        corpora = active_corpora()
+        corpora = self.corpora
         # OmegaConf would not say which key it cannot merge.
         _check_kinds(self.runtime_params, "parameters", corpora)
         config = super().__getitem__(key)

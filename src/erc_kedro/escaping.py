@@ -7,18 +7,19 @@ import csv
 import logging
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Signs that nobody sees and that do something: controls (but tab and line feed), line and paragraph
+# Characters that nobody sees and that do something: controls (but tab and line feed), line and paragraph
 # separators, those that turn the direction of writing, byte-order marks, and halves of characters, which no
 # file can hold.
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
-# Signs of a cell that pages show; data keep longer names and texts whole.
+# Characters of a cell that pages show; data keep longer names and texts whole.
 LONGEST = 500
 
 _MARKDOWN = re.compile(
@@ -82,6 +83,21 @@ def markdown(text: object, longest: int | None = None) -> str:
     return _MARKDOWN.sub(_escaped, line(text, longest))
 
 
+def markdown_table(
+    header: Iterable[object], rows: Iterable[Iterable[object]], right: Sequence[bool] = ()
+) -> str:
+    """A table of ``markdown`` cells, each cut where it is longer than ``LONGEST``.
+
+    Args:
+        right: of each column, whether it is set flush right; by default none is.
+    """
+    names = list(header)
+    rule = ("---:" if flush else "---" for flush in right or [False] * len(names))
+    cells = [[markdown(cell, LONGEST) for cell in row] for row in (names, *rows)]
+    head, *body = ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join([head, "|" + "|".join(rule) + "|", *body]) + "\n"
+
+
 def _escaped(match: re.Match[str]) -> str:
     found = match[0]
     if match["html"]:
@@ -102,8 +118,8 @@ def code(text: object) -> str:
 def latex(text: object) -> str:
     """The text in one line of LaTeX, which prints it as it stands.
 
-    Signs that pdflatex has no font for are printed as their code points there, and as they are by XeLaTeX and
-    LuaLaTeX.
+    Characters that pdflatex has no font for are printed as their code points there, and as they are by
+    XeLaTeX and LuaLaTeX.
     """
     parts = re.split(f"((?:(?!{_SET.pattern}).)+)", line(text))
     return "".join(
@@ -117,10 +133,10 @@ def latex(text: object) -> str:
 def csv_text(table: "pd.DataFrame", index: bool = False) -> str:
     """The table as CSV that a spreadsheet may open: no cell of text is a formula to it.
 
-    A cell of text, or a heading, whose first visible sign is one of ``= + - @`` (or one of their wide forms)
-    gets an apostrophe before it, unless it is a number; and so does such a sign within it, after what some
-    spreadsheets take for the end of a cell (a semicolon, a tab, a line end). Control characters but line ends
-    are made visible. Columns of numbers stay as they are.
+    A cell of text, or a heading, whose first visible character is one of ``= + - @`` (or one of their wide
+    forms) gets an apostrophe before it, unless it is a number; and so does such a character within it, after
+    what some spreadsheets take for the end of a cell (a semicolon, a tab, a line end). Control characters but
+    line ends are made visible. Columns of numbers stay as they are.
     """
     import pandas as pd
 

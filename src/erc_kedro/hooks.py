@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -76,17 +77,29 @@ def _refuse_missing(nodes: list[Node], run_params: dict[str, Any], pipeline: Pip
             # A folder is made when it is read; what is in no catalog, Kedro refuses itself.
             if not isinstance(dataset, Folder | None) and not catalog.exists(name)
         ]
-        in_memory = {name for name in missing if isinstance(given[name], MemoryDataset)}
+        in_memory = _never_on_disk(missing, catalog)
         if in_memory:
-            raise ConfigError(_left_out(node, in_memory, run_params))
+            raise ConfigError(_left_out(node, in_memory, run_params, catalog))
         for name in missing:
             # Says what makes it.
             catalog.load(name)
 
 
-def _left_out(node: Node, names: set[str], run_params: dict[str, Any]) -> str:
+def _never_on_disk(names: Iterable[str], catalog: Any) -> set[str]:
+    return {
+        name for name in names if isinstance(catalog.get(name), MemoryDataset) and not catalog.exists(name)
+    }
+
+
+def _left_out(node: Node, names: set[str], run_params: dict[str, Any], catalog: Any) -> str:
     every = {maker for known in project.pipelines.values() for maker in known.nodes}
-    makers = sorted(maker.name for maker in every if names & set(maker.outputs))
+    makers: list[str] = []
+    wanted = names
+    while wanted:
+        found = sorted(maker for maker in every if wanted & set(maker.outputs))
+        makers += [maker.name for maker in found if maker.name not in makers]
+        # What they read may never be on disk either.
+        wanted = _never_on_disk({name for maker in found for name in maker.inputs}, catalog)
     option = "nodes" if run_params.get("node_names") else "from-nodes"
     named = [*(run_params.get("node_names") or run_params.get("from_nodes") or ()), *makers]
     return (

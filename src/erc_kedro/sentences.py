@@ -5,7 +5,7 @@ from typing import Any
 
 from erc_kedro.escaping import line
 
-# Signs of a name.
+# Characters of a name.
 _LONGEST = 80
 
 
@@ -15,3 +15,11 @@ def few(values: Iterable[Any], most: int = 5) -> str:
     return ", ".join(line(name, _LONGEST) for name in names[:most]) + (
         f" and {len(names) - most} more" if len(names) > most else ""
     )
+
+
+def unused_name(name: str, taken: Iterable[Any]) -> str:
+    """The name, in as many brackets as it takes to be none of the data's own."""
+    taken = set(taken)
+    while name in taken:
+        name = f"({name})"
+    return name

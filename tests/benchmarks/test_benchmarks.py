@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks import child, corpora, extraction, finetuning, machine, page, peers, reports, shapes, speed
-from erc_kedro.parameters import TrainParameters
-from erc_kedro.training.batches import batches
+from erc_kedro.training.batches import dialogue_batches
 from tests import tiny
+from tests.defaults import TrainParameters
 from tests.finetuning.corpus import toy
 
 TINY = shapes.SHAPES["meld"].times(0.02)
@@ -51,12 +51,14 @@ def test_an_epoch_cut_short_counts_what_it_trained():
     data, parameters = corpora.make(TINY), TrainParameters()
     whole = [
         int(data.length[which].sum())
-        for which in batches(data, "train", parameters.batch_utterances, np.random.default_rng(0))
+        for which in dialogue_batches(data, "train", parameters.batch_utterances, np.random.default_rng(0))
     ]
     with speed.first_batches(1) as trained:
-        kept = list(speed.loop.batches(data, "train", parameters.batch_utterances, np.random.default_rng(0)))
+        kept = list(
+            speed.loop.dialogue_batches(data, "train", parameters.batch_utterances, np.random.default_rng(0))
+        )
     assert (len(kept), trained) == (1, whole[:1])
-    assert speed.loop.batches is batches
+    assert speed.loop.dialogue_batches is dialogue_batches
 
 
 def test_peers_and_their_page():

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from releases import MELD_HEADER, found, meld_row, rows_of, write_csv, write_iemocap, write_meld
 
 from erc_kedro import schemas
 from erc_kedro.corpora import Corpus, CorpusError, iemocap, manifest, meld
 from erc_kedro.corpora.delimited import csv_rows
 from erc_kedro.corpora.tables import MISSING, SAID, alike
+from tests.corpora.releases import MELD_HEADER, found, meld_row, rows_of, write_csv, write_iemocap, write_meld
 
 HEADER = "dialogue_id,position,speaker,text,label,split"
 
@@ -253,7 +253,7 @@ def test_iemocap_is_read_in_the_encoding_it_is_said_to_have(tmp_path: Path) -> N
 
 def test_what_another_program_lost_is_listed(tmp_path: Path) -> None:
     corpus = manifest.read(write(tmp_path, "d,0,a,d\ufffdj\ufffd vu,l,train", "d,1,a,\u4f60,l,train"))
-    assert corpus.irregularities.to_numpy().tolist() == [["lost_characters", "d_0", "2 signs"]]
+    assert corpus.irregularities.to_numpy().tolist() == [["lost_characters", "d_0", "2 characters"]]
 
 
 # Lines.

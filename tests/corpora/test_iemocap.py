@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
-from releases import append, found, iemocap_file, rows_of, touch, write_iemocap
 
 from erc_kedro.corpora import CorpusError, iemocap
+from tests.corpora.releases import append, found, iemocap_file, rows_of, touch, write_iemocap
 
 RELABELLED = iemocap.community()["hap_where_release_says_xxx"][0]
 RELABELLED_DIALOGUE, RELABELLED_TURN = RELABELLED.rsplit("_", 1)
@@ -49,7 +49,7 @@ def test_the_folder_above_is_found_and_an_ambiguous_one_refused(raw: Path) -> No
 
 
 def test_other_labels_are_dropped_or_kept_as_context(raw: Path) -> None:
-    dropped, kept = iemocap.read(raw), iemocap.read(raw, unlabelled_as_context=True)
+    dropped, kept = iemocap.read(raw), iemocap.read(raw, keep_unlabelled=True)
     assert "Ses05M_script01_1b_M001" not in rows_of(dropped)
     assert (
         rows_of(kept)["Ses05M_script01_1b_M001"]["label"] != rows_of(kept)["Ses05M_script01_1b_M001"]["label"]

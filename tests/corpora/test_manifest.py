@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from releases import touch
 
 from erc_kedro import schemas
 from erc_kedro.corpora import CorpusError, manifest
 from erc_kedro.corpora.tables import irregularity_table
+from tests.corpora.releases import touch
 
 HEADER = "dialogue_id,position,speaker,text,clip,label,split"
 

@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from releases import MELD_HEADER, found, meld_row, rows_of, touch, write_csv, write_meld
 
 from erc_kedro import schemas
 from erc_kedro.corpora import CorpusError, meld
 from erc_kedro.corpora.tables import repair
+from tests.corpora.releases import MELD_HEADER, found, meld_row, rows_of, touch, write_csv, write_meld
 
 
 def test_reads_three_splits_with_seconds_in_the_episode(tmp_path: Path) -> None:

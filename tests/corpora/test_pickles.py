@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.faults import fuzz_pickles
 
 from erc_kedro.corpora import pickles
+from tests.faults import fuzz_pickles
 
 ALLOWED = 2**28
 
@@ -124,7 +124,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES, st.integers(0, 5))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_any_plain_value_is_read_as_pickle_reads_it(value: Any, protocol: int) -> None:
     file = pickle.dumps(value, protocol)
     assert repr(pickles.loads(file, ALLOWED)) == repr(pickle.loads(file))  # noqa: S301

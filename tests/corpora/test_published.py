@@ -12,12 +12,13 @@ import psutil
 import pyarrow
 import pyarrow.parquet
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from releases import meld_row, write_iemocap, write_meld
 
 from erc_kedro import schemas
 from erc_kedro.corpora import CorpusError, iemocap, meld, published
+from erc_kedro.corpora.published import apart, limits
+from tests.corpora.releases import meld_row, write_iemocap, write_meld
 
 
 @pytest.fixture
@@ -275,6 +276,7 @@ def test_a_field_of_odd_kinds_is_refused(tmp_path: Path, talk: pd.DataFrame) -> 
 
 
 @given(st.binary(max_size=200))
+@settings(deadline=None)
 def test_no_bytes_do_anything_but_fail(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "noise.pkl"
     path.write_bytes(content)
@@ -523,7 +525,7 @@ def repeated(text: str, times: int) -> pyarrow.DictionaryArray:
 def test_a_hostile_parquet_is_refused(
     tmp_path: Path, talk: pd.DataFrame, columns: dict, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(published, "_MOST_BYTES_OF_A_SMALL_FILE", 2**20)
+    monkeypatch.setattr(limits, "_MOST_BYTES_OF_A_SMALL_FILE", 2**20)
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "f.parquet", compression="zstd")
     with pytest.raises(CorpusError, match=rf"f\.parquet: .*{message}"):
         published.read(tmp_path / "f.parquet", talk, "audio")
@@ -544,7 +546,7 @@ def test_what_stops_the_process_that_reads_is_said(
     path = dump(
         tmp_path / "f.pkl", {key: [*np.zeros((len(turns), 1_000_000))] for key, turns in BY_NUMBER.items()}
     )
-    monkeypatch.setattr(published, "_MEMORY", 2**20 - 2 * published._allowed(path))
+    monkeypatch.setattr(apart, "_MEMORY", 2**20 - 2 * limits.allowed_bytes(path))
     with pytest.raises(CorpusError, match=r"f\.pkl: reading it takes more than 1,048,576 bytes of memory"):
         published.read_apart(path, talk, "audio")
     # As the kernel, or a library that crashes, would end it.
@@ -556,7 +558,7 @@ def test_what_stops_the_process_that_reads_is_said(
         for one in new:
             one.kill()
 
-    monkeypatch.setattr(published, "_MEMORY", 2**29)
+    monkeypatch.setattr(apart, "_MEMORY", 2**29)
     killer = threading.Thread(target=kill)
     killer.start()
     with pytest.raises(
@@ -564,8 +566,8 @@ def test_what_stops_the_process_that_reads_is_said(
     ):
         published.read_apart(path, talk, "audio")
     killer.join()
-    monkeypatch.setattr(published, "_SECONDS", 0)
-    monkeypatch.setattr(published, "_BYTES_A_SECOND", 2**50)
+    monkeypatch.setattr(apart, "_SECONDS", 0)
+    monkeypatch.setattr(apart, "_BYTES_A_SECOND", 2**50)
     with pytest.raises(CorpusError, match=r"f\.pkl: not read within [\d.]+ s; convert it"):
         published.read_apart(path, talk, "audio")
 
@@ -582,7 +584,7 @@ def test_what_stops_the_process_that_reads_is_said(
         ({"utterance_id": ["dev_dia0_utt0"] * 2, "vector": [[1.0]] * 2}, "dev_dia0_utt0 is there twice"),
         (
             {"utterance_id": ["dev_dia0_utt0", "dev_dia0_utt1"], "vector": [[1.0], [1.0, 2.0]]},
-            "dev_dia0_utt0 has 1 numbers and dev_dia0_utt1 2",
+            "dev_dia0_utt0 has 1 values and dev_dia0_utt1 2",
         ),
         ({"utterance_id": ["dev_dia0_utt0"], "vector": [["x", "y"]]}, "is not a vector of numbers"),
     ],

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from erc_kedro import schemas
-from erc_kedro.corpora import Corpus, iemocap, leaks, meld, published
-from erc_kedro.evaluation import audit, overlaps
+from erc_kedro.audit import leaks, overlaps
+from erc_kedro.audit.corpus import audit_corpus
+from erc_kedro.corpora import Corpus, iemocap, meld, published
 
 DATA = Path(os.environ.get("ERC_SHARED_DATA") or "absent")
 pytestmark = pytest.mark.skipif(not (DATA / "meld").is_dir(), reason="ERC_SHARED_DATA names no annotations")
@@ -36,7 +37,7 @@ def test_meld_counts(real_meld: Corpus) -> None:
     dialogues = table.groupby("split")["dialogue_id"].nunique()
     assert dialogues.to_dict() == {"train": 1038, "val": 114, "test": 280}
     assert any("1039" in note for note in real_meld.facts["notes"])
-    assert audit.audit_corpus(table, real_meld.facts, real_meld.irregularities)["errors"] == []
+    assert audit_corpus(table, real_meld.facts, real_meld.irregularities)["errors"] == []
 
 
 def test_meld_irregularities(real_meld: Corpus) -> None:
@@ -78,7 +79,7 @@ def test_meld_repeats_what_was_found_by_hand(real_meld: Corpus) -> None:
     assert not any(
         f"{name} " in f"{named} " for name in ("train_dia19", "test_dia63", "dev_dia55", "test_dia148")
     )
-    findings = audit.audit_corpus(corpus.utterances, corpus.facts, corpus.irregularities)
+    findings = audit_corpus(corpus.utterances, corpus.facts, corpus.irregularities)
     assert any(said.startswith("11 of 2610 utterances of test repeat") for said in findings["warnings"])
     assert not any("utterances of val repeat" in said for said in findings["warnings"])
     assert corpus.utterances.equals(real_meld.utterances)
@@ -106,7 +107,7 @@ def test_meld_dialogues_of_one_recording_are_of_one_fold(real_meld: Corpus) -> N
 
 @pytest.mark.parametrize(("context", "known"), [(False, 559), (True, 980)])
 def test_iemocaps_scripts_are_no_leak(context: bool, known: int) -> None:
-    corpus = leaks.examined(iemocap.read(DATA / "iemocap", unlabelled_as_context=context))
+    corpus = leaks.examined(iemocap.read(DATA / "iemocap", keep_unlabelled=context))
     assert set(corpus.facts["twice"]) == {"same_words"}
     assert corpus.facts["twice"]["same_words"]["test"]["train"] == known
     told = where(corpus, "same_words_across_splits")
@@ -118,14 +119,14 @@ def test_iemocap_counts(real_iemocap: Corpus) -> None:
     table = schemas.utterances.validate(real_iemocap.utterances)
     assert len(table) == 7433
     assert len(iemocap.read(DATA / "iemocap", "release").utterances) == 7380
-    everything = iemocap.read(DATA / "iemocap", unlabelled_as_context=True).utterances
+    everything = iemocap.read(DATA / "iemocap", keep_unlabelled=True).utterances
     assert (len(everything), everything["label"].notna().sum()) == (10_039, 7433)
     assert table["dialogue_id"].nunique() == 151
     test = table[table["split"] == "test"]
     assert (test["dialogue_id"].nunique(), len(test)) == (31, 1623)
     assert table.loc[table["split"] == "val", "dialogue_id"].nunique() == 12
     assert len(where(real_iemocap, "community_relabelled")) == 53
-    assert audit.audit_corpus(table, real_iemocap.facts, real_iemocap.irregularities)["errors"] == []
+    assert audit_corpus(table, real_iemocap.facts, real_iemocap.irregularities)["errors"] == []
 
 
 @pytest.mark.skipif(not COMMUNITY.is_file(), reason="the community's list is not there")

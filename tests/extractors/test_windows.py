@@ -11,8 +11,8 @@ from transformers import AutoModel, AutoTokenizer
 from erc_kedro.extractors.base import Line
 from erc_kedro.extractors.text import Transformer
 from erc_kedro.extractors.windows import Windows
-from erc_kedro.parameters import FinetuneParameters, TextParameters
 from tests import tiny
+from tests.defaults import FinetuneParameters, TextParameters
 
 KINDS = ["bert", "roberta", "mpnet", "deberta", "modernbert"]
 QUESTION = "Now {speaker} feels {mask} ."
@@ -81,7 +81,7 @@ def test_an_answer_depends_on_its_own_window_and_on_every_part_of_it(kind, folde
         assert np.abs(encoder([other])[0] - alone).max() > 1e-3
     rephrased = Transformer(TextParameters(**asked | {"question": "{speaker} is {mask}"}))
     assert np.abs(rephrased([LINE])[0] - alone).max() > 1e-3
-    assert rephrased.card.version != encoder.card.version
+    assert rephrased.metadata.version != encoder.metadata.version
 
 
 def test_the_vector_is_the_state_at_the_mask_and_several_stand_beside_each_other(folders):
@@ -89,7 +89,7 @@ def test_the_vector_is_the_state_at_the_mask_and_several_stand_beside_each_other
     one = Transformer(TextParameters(**asked, pooling="mask"))([LINE])
     both = Transformer(TextParameters(**asked, pooling=["own", "mask"]))
     own = Transformer(TextParameters(**asked, pooling="own"))([LINE])
-    assert both.card.dimension == 32
+    assert both.metadata.dimension == 32
     np.testing.assert_allclose(both([LINE]), np.concatenate([own, one], axis=1), atol=1e-6)
     assert np.abs(own - one).max() > 1e-3
 

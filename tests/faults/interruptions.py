@@ -48,7 +48,8 @@ demo: {folder: data/demo/01_raw, seed: 0, meld_dialogues: 12, iemocap_dialogues_
 """,
     "parameters_features.yml": "features: {runner: {n_jobs: 2}}\n",
     "parameters_train.yml": """
-train: {seeds: 4, epochs: 25, patience: 25, warmup_epochs: 1, jobs: 2, model: {hidden: 16, heads: 2}}
+train:
+  {seeds: 4, epochs: 25, patience: 25, warmup_epochs: 1, jobs: 2, model: {hidden: 16, attention_heads: 2}}
 """,
     "parameters_finetune.yml": """
 finetune:
@@ -155,11 +156,15 @@ def _restore_interruptions() -> None:
 
 
 def contents(project: Project) -> dict[str, str]:
-    """What each file below data says, without times and names of runs."""
+    """What each file below data says, without times and names of runs.
+
+    The page over MLflow's runs is left out: it lists those that were interrupted, too.
+    """
     found = {}
     for path in sorted((project.folder / DATA).rglob("*")):
         name = path.relative_to(project.folder / DATA).as_posix()
-        if path.is_file() and path.parent.name != LOCKS and "04_feature/cache" not in name:
+        left_out = name.startswith(("04_feature/cache", "08_reporting/runs/"))
+        if path.is_file() and path.parent.name != LOCKS and not left_out:
             found[name] = _content(path)
     return found
 
@@ -236,7 +241,7 @@ class Trials:
         assert expected.run(self.words), expected.said()
         self.lasts_s = time.monotonic() - started
         self.expected = contents(expected)
-        # A training's card tells how long its epochs took.
+        # A training's summary tells how long its epochs took.
         self.same = {file for file in self.expected if not file.endswith("/training.json")}
         print(f"{name}: {self.lasts_s:.1f} s undisturbed, {len(self.same)} files compared", flush=True)
 

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 
 from erc_kedro.parameters import FinetuneParameters
+from tests import defaults
 
 CLASSES = ["glad", "cross", "calm"]
 TELLING = {"glad": "love", "cross": "hate", "calm": "is"}
-CARD = {"labels": CLASSES, "protocol": "toy", "synthetic": True}
+DESCRIPTION = {"labels": CLASSES, "protocol": "toy", "synthetic": True}
 
 
 def toy(dialogues: int = 30, seed: int = 0, from_before: bool = False) -> pd.DataFrame:
@@ -23,7 +24,7 @@ def toy(dialogues: int = 30, seed: int = 0, from_before: bool = False) -> pd.Dat
             words = list(draw.choice(filler, 3))
             told = label
             if from_before:
-                # Each utterance tells the label of the next one.
+                # Each utterance says the label of the next one.
                 words.append(TELLING[label])
                 told = said if i else None
             else:
@@ -46,4 +47,4 @@ def parameters(encoder, **options) -> FinetuneParameters:
         "precision": "no",
         "folds": 0,
     }
-    return FinetuneParameters(**(quick | options))
+    return defaults.FinetuneParameters(**(quick | options))

@@ -16,15 +16,18 @@ from safetensors.torch import load_file
 from sklearn.metrics import f1_score
 
 from erc_kedro import schemas
-from erc_kedro.evaluation.audit import _features_section, audit_features, contents, encoder_errors
-from erc_kedro.evaluation.provenance import provenance
+from erc_kedro.audit.encoders import contents, encoder_errors
+from erc_kedro.audit.features import audit_features
+from erc_kedro.audit.page import _features_section
+from erc_kedro.audit.provenance import provenance
 from erc_kedro.extractors import finetuned, text
 from erc_kedro.extractors.base import ExtractionError
-from erc_kedro.finetuning import encoders, loop
+from erc_kedro.finetuning import encoders, hardware, loop, task
 from erc_kedro.finetuning.encoders import finetune
-from erc_kedro.parameters import FinetuneParameters, LoraParameters, TextParameters
+from erc_kedro.parameters import LoraParameters
 from tests import tiny
-from tests.finetuning.corpus import CARD, CLASSES, parameters, toy
+from tests.defaults import FinetuneParameters, TextParameters
+from tests.finetuning.corpus import CLASSES, DESCRIPTION, parameters, toy
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,7 +43,7 @@ def tuned(base, tmp_path_factory):
     table = toy()
     folder = tmp_path_factory.mktemp("tuned") / "toy"
     asked = parameters(base, folds=2, context=1, following=1, targets=2, epochs=6)
-    finetune(table, CARD, "toy", asked, folder)
+    finetune(table, DESCRIPTION, "toy", asked, folder)
     return finetuned.find("finetuned", folder), table
 
 
@@ -58,7 +61,7 @@ def vectors(tuned, table, tmp_path):
 
 def test_it_learns_what_the_words_say(tuned, tmp_path):
     found, table = tuned
-    assert found.card.fitted[""].weighted_f1 > 0.75
+    assert found.record.fitted[""].weighted_f1 > 0.75
     predictions = found.predictions(table, vectors(found, table, tmp_path).read)
     schemas.predictions.validate(predictions)
     test = predictions[predictions["split"] == "test"]
@@ -70,25 +73,25 @@ def test_it_learns_what_the_words_say(tuned, tmp_path):
 def test_it_learns_what_only_the_context_says(base, tmp_path):
     table = toy(60, from_before=True)
     asked = parameters(base, context=1, following=0, targets=1, epochs=8)
-    seen = finetune(table, CARD, "toy", asked, tmp_path / "seen").fitted[""]
-    blind = finetune(table, CARD, "toy", asked.model_copy(update={"context": 0}), tmp_path / "blind").fitted[
-        ""
-    ]
+    seen = finetune(table, DESCRIPTION, "toy", asked, tmp_path / "seen").fitted[""]
+    blind = finetune(
+        table, DESCRIPTION, "toy", asked.model_copy(update={"context": 0}), tmp_path / "blind"
+    ).fitted[""]
     assert seen.weighted_f1 > 0.9
     assert blind.weighted_f1 < 0.6
 
 
 def test_extraction_shows_utterances_as_validation_did(tuned, tmp_path):
     found, table = tuned
-    made, card, read = vectors(found, table, tmp_path)
+    made, metadata, read = vectors(found, table, tmp_path)
     assert made.shape == (len(table), 16)
     np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1, atol=1e-5)
-    assert card.name == f"{found.card.encoder} fine-tuned on toy"
+    assert metadata.name == f"{found.record.encoder} fine-tuned on toy"
     predictions = found.predictions(table, read)
     val = predictions[predictions["split"] == "val"]
     guess = val[[f"p_{name}" for name in CLASSES]].to_numpy().argmax(1)
     score = f1_score(val["label"].map(CLASSES.index), guess, average="weighted", zero_division=0)
-    assert score == pytest.approx(found.card.fitted[""].weighted_f1, abs=1e-6)
+    assert score == pytest.approx(found.record.fitted[""].weighted_f1, abs=1e-6)
 
 
 def test_the_vectors_are_pooled_as_asked_without_fitting_anew_and_the_head_reads_the_last_layer(
@@ -96,10 +99,10 @@ def test_the_vectors_are_pooled_as_asked_without_fitting_anew_and_the_head_reads
 ):
     table, made = toy(20), {}
     for pooling in ("last_four", "own"):
-        card = finetune(table, CARD, "toy", parameters(base, pooling=pooling), tmp_path / "tuned")
+        record = finetune(table, DESCRIPTION, "toy", parameters(base, pooling=pooling), tmp_path / "tuned")
         found = finetuned.find("finetuned", tmp_path / "tuned")
         made[pooling] = vectors(found, table, tmp_path / "cache")
-    assert encoders.resumed(tmp_path / "tuned", card) == {"": "done"}
+    assert encoders.resumed(tmp_path / "tuned", record) == {"": "done"}
     np.testing.assert_array_equal(made["own"].vectors, made["own"].read)
     np.testing.assert_allclose(made["last_four"].read, made["own"].read, atol=1e-5)
     assert np.abs(made["last_four"].vectors - made["own"].vectors).max() > 0.01
@@ -113,7 +116,7 @@ def test_training_vectors_come_from_an_encoder_that_did_not_see_their_dialogue(t
     for folder, own in shares:
         name = "" if folder == found.folder else folder.name
         dialogues = set(table["dialogue_id"][own])
-        fitted = found.card.fitted[name]
+        fitted = found.record.fitted[name]
         if name:
             assert not dialogues & set(fitted.trained_on)
         else:
@@ -123,7 +126,7 @@ def test_training_vectors_come_from_an_encoder_that_did_not_see_their_dialogue(t
         expected = text.Transformer(alone)(text.lines(table, alone))
         np.testing.assert_allclose(made[own], expected[own], atol=1e-5)
     training = set(table.loc[table["split"] == "train", "dialogue_id"])
-    held_out = [training - set(fitted.trained_on) for name, fitted in found.card.fitted.items() if name]
+    held_out = [training - set(fitted.trained_on) for name, fitted in found.record.fitted.items() if name]
     assert len(held_out) == 2
     assert set.union(*held_out) == training
     assert not set.intersection(*held_out)
@@ -140,30 +143,32 @@ def test_dialogues_of_one_recording_are_held_out_together(base, tmp_path):
             rows = rows.assign(dialogue_id=name, speaker="ada", label=CLASSES[number % 3], split="train")
             copies.append(rows.assign(utterance_id=[f"{name}_{turn}" for turn in range(len(texts))]))
     table = pd.concat([table, *copies], ignore_index=True)
-    card = finetune(table, CARD, "toy", parameters(base, folds=4, epochs=1), tmp_path)
+    record = finetune(table, DESCRIPTION, "toy", parameters(base, folds=4, epochs=1), tmp_path)
     for number in range(6):
-        for name, fitted in card.fitted.items():
+        for name, fitted in record.fitted.items():
             both = {f"whole{number}" in fitted.trained_on, f"part{number}" in fitted.trained_on}
             assert len(both) == 1, (name, number)
-    held_out = [set(card.fitted[""].trained_on) - set(fitted.trained_on) for fitted in card.fitted.values()]
+    held_out = [
+        set(record.fitted[""].trained_on) - set(fitted.trained_on) for fitted in record.fitted.values()
+    ]
     assert sorted(map(bool, held_out)) == [False, True, True, True, True]
 
 
 def test_without_folds_one_encoder_makes_all(base, tmp_path):
     table = toy(10)
-    finetune(table, CARD, "toy", parameters(base, epochs=1), tmp_path)
+    finetune(table, DESCRIPTION, "toy", parameters(base, epochs=1), tmp_path)
     assert [folder for folder, _ in finetuned.find("finetuned", tmp_path).shares(table)] == [tmp_path]
 
 
-def test_the_card_says_what_it_learned_from(tuned):
+def test_the_record_says_what_it_learned_from(tuned):
     found, table = tuned
-    card = found.card
+    record = found.record
     train, val = (set(table.loc[table["split"] == split, "dialogue_id"]) for split in ("train", "val"))
-    assert set(card.fitted[""].trained_on) == train
-    assert all(set(fitted.selected_on) == val for fitted in card.fitted.values())
-    assert card.corpus == "toy"
-    assert len(card.split_fingerprint) == 64
-    for fitted in card.fitted.values():
+    assert set(record.fitted[""].trained_on) == train
+    assert all(set(fitted.selected_on) == val for fitted in record.fitted.values())
+    assert record.corpus == "toy"
+    assert len(record.split_fingerprint) == 64
+    for fitted in record.fitted.values():
         assert [row["epoch"] for row in fitted.history] == list(range(6))
         chosen = [row for row in fitted.history if row["selected"]]
         assert [row["val_weighted_f1"] for row in chosen] == [fitted.weighted_f1]
@@ -176,8 +181,8 @@ def test_the_test_split_has_no_part_in_it(base, tmp_path):
     other.loc[test, "text"] = "i hate this"
     other.loc[test, "label"] = None
     asked = parameters(base, epochs=2)
-    one = finetune(table, CARD, "toy", asked, tmp_path / "one")
-    two = finetune(other, CARD, "toy", asked, tmp_path / "two")
+    one = finetune(table, DESCRIPTION, "toy", asked, tmp_path / "one")
+    two = finetune(other, DESCRIPTION, "toy", asked, tmp_path / "two")
     assert one.fitted[""].key == two.fitted[""].key
     assert same(weights(tmp_path / "one"), weights(tmp_path / "two"))
 
@@ -191,38 +196,39 @@ def test_the_best_epoch_is_kept(base, tmp_path, monkeypatch):
         return {"val_loss": 1.0, "val_weighted_f1": next(scores), "val_accuracy": 0.5}
 
     monkeypatch.setattr(loop, "_validate", scored)
-    card = finetune(toy(10), CARD, "toy", parameters(base), tmp_path)
-    assert [row["selected"] for row in card.fitted[""].history] == [0, 1, 0]
+    record = finetune(toy(10), DESCRIPTION, "toy", parameters(base), tmp_path)
+    assert [row["selected"] for row in record.fitted[""].history] == [0, 1, 0]
     assert same(states[1], load_file(tmp_path / "head.safetensors"))
     assert not same(states[2], states[1])
 
 
 def test_what_is_done_is_not_done_again_and_what_changed_is(base, tmp_path, monkeypatch):
     table, asked = toy(10), parameters(base, epochs=1, folds=2)
-    first = finetune(table, CARD, "toy", asked, tmp_path, run="first")
+    first = finetune(table, DESCRIPTION, "toy", asked, tmp_path, run="first")
     steps = []
     step = loop._step
     monkeypatch.setattr(loop, "_step", lambda *given: steps.append(1) or step(*given))
-    again = finetune(table, CARD, "toy", asked, tmp_path, run="second")
+    again = finetune(table, DESCRIPTION, "toy", asked, tmp_path, run="second")
     assert not steps
     assert again == first
     assert encoders.resumed(tmp_path, again) == {"": "done", "fold0": "done", "fold1": "done"}
     # Folds come and go without the others.
-    fewer = finetune(table, CARD, "toy", asked.model_copy(update={"folds": 0}), tmp_path, run="third")
+    fewer = finetune(table, DESCRIPTION, "toy", asked.model_copy(update={"folds": 0}), tmp_path, run="third")
     assert not steps
     assert set(fewer.fitted) == {""}
-    finetune(table, CARD, "toy", asked.model_copy(update={"learning_rate": 1e-3}), tmp_path)
+    finetune(table, DESCRIPTION, "toy", asked.model_copy(update={"learning_rate": 1e-3}), tmp_path)
     assert steps
 
 
 @pytest.mark.parametrize("package", ["accelerate", "peft"])
 def test_a_fit_by_another_library_is_another_fit(base, tmp_path, monkeypatch, package):
     def key() -> str:
-        return loop._key(loop.Task("toy", toy(10), CLASSES, parameters(base), 0, tmp_path), "digest")
+        one = task.FinetuningTask("toy", toy(10), CLASSES, parameters(base), 0, tmp_path)
+        return task.finetuning_key(one, "digest")
 
     first = key()
-    installed = loop.version
-    monkeypatch.setattr(loop, "version", lambda name: "0.1" if name == package else installed(name))
+    installed = task.version
+    monkeypatch.setattr(task, "version", lambda name: "0.1" if name == package else installed(name))
     assert key() != first
 
 
@@ -234,7 +240,7 @@ class Stop(Exception):
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_fit_that_was_stopped_goes_on_and_ends_the_same(base, tmp_path, monkeypatch, accumulate):
     table, asked = toy(20), parameters(base, epochs=2, accumulate=accumulate)
-    finetune(table, CARD, "toy", asked, tmp_path / "whole")
+    finetune(table, DESCRIPTION, "toy", asked, tmp_path / "whole")
     monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
     step, done = loop._step, []
 
@@ -248,13 +254,13 @@ def test_a_fit_that_was_stopped_goes_on_and_ends_the_same(base, tmp_path, monkey
     # Saving is as rare as it is dear; here it is free.
     monkeypatch.setattr(loop.time, "monotonic", iter(range(10**6)).__next__)
     with pytest.raises(Stop):
-        finetune(table, CARD, "toy", asked, tmp_path / "parts")
+        finetune(table, DESCRIPTION, "toy", asked, tmp_path / "parts")
     with pytest.raises(ExtractionError, match="no finished one"):
         finetuned.find("finetuned", tmp_path / "parts")
     monkeypatch.setattr(loop, "_step", lambda *given: done.append(1) or step(*given))
-    card = finetune(table, CARD, "toy", asked, tmp_path / "parts")
+    record = finetune(table, DESCRIPTION, "toy", asked, tmp_path / "parts")
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
-    assert encoders.resumed(tmp_path / "parts", card)[""].startswith("epoch ")
+    assert encoders.resumed(tmp_path / "parts", record)[""].startswith("epoch ")
     assert not list(tmp_path.rglob("*checkpoint*"))
     assert not list(tmp_path.rglob(".*"))
 
@@ -268,11 +274,11 @@ def test_the_recipe_for_a_large_roberta_runs_on_a_small_one(tmp_path):
         "jobs": 1,
     }
     table = toy(20)
-    card = finetune(table, CARD, "toy", FinetuneParameters(**asked), tmp_path / "tuned")
+    record = finetune(table, DESCRIPTION, "toy", FinetuneParameters(**asked), tmp_path / "tuned")
     found = finetuned.find("finetuned", tmp_path / "tuned")
     made, *_ = text.extract(table, TextParameters(), tmp_path / "cache", found)
     assert np.isfinite(made).all()
-    assert set(card.fitted) == {"", "fold0", "fold1"}
+    assert set(record.fitted) == {"", "fold0", "fold1"}
 
 
 @pytest.mark.parametrize(
@@ -289,23 +295,23 @@ def test_the_recipe_for_a_large_roberta_runs_on_a_small_one(tmp_path):
 )
 def test_each_way_to_learn_leaves_an_encoder_that_extracts_what_it_was_validated_on(base, tmp_path, options):
     table = toy(40)
-    finetune(table, CARD, "toy", parameters(base, **({"epochs": 6} | options)), tmp_path / "tuned")
+    finetune(table, DESCRIPTION, "toy", parameters(base, **({"epochs": 6} | options)), tmp_path / "tuned")
     found = finetuned.find("finetuned", tmp_path / "tuned")
-    # Adapters alone cannot mend random weights.
-    assert found.card.fitted[""].weighted_f1 > (0 if "lora" in options else 0.8)
+    # Adapters alone cannot make up for random weights.
+    assert found.record.fitted[""].weighted_f1 > (0 if "lora" in options else 0.8)
     predictions = found.predictions(table, vectors(found, table, tmp_path / "cache").read)
     val = predictions[predictions["split"] == "val"]
     guess = val[[f"p_{name}" for name in CLASSES]].to_numpy().argmax(1)
     score = f1_score(val["label"].map(CLASSES.index), guess, average="weighted")
     # In bf16 an utterance may change sides.
-    assert score == pytest.approx(found.card.fitted[""].weighted_f1, abs=0.03)
+    assert score == pytest.approx(found.record.fitted[""].weighted_f1, abs=0.03)
     assert not [name for name in load_file(tmp_path / "tuned" / "model.safetensors") if "lora" in name]
 
 
 def test_vectors_are_what_was_asked_for_beside_each_other_and_the_head_says_the_same_of_them(base, tmp_path):
     table, wanted = toy(20), ["mask", "own", "log_probabilities"]
     asked = parameters(base, read="mask", question="is it {mask}", pooling=wanted, folds=2)
-    finetune(table, CARD, "toy", asked, tmp_path / "tuned")
+    finetune(table, DESCRIPTION, "toy", asked, tmp_path / "tuned")
     found = finetuned.find("finetuned", tmp_path / "tuned")
     made = vectors(found, table, tmp_path / "cache")
     assert made.vectors.shape == (len(table), 16 + 16 + 3)
@@ -321,15 +327,15 @@ def test_vectors_are_what_was_asked_for_beside_each_other_and_the_head_says_the_
 
 def test_several_vectors_of_several_encoders_are_taken_for_what_they_are(base, tmp_path):
     asked = parameters(base, epochs=1, pooling=["own", "log_probabilities"], beside=[{"seed": 1}])
-    made = finetune(toy(10), CARD, "toy", asked, tmp_path)
-    assert finetuned.find("finetuned", tmp_path).card == made
+    made = finetune(toy(10), DESCRIPTION, "toy", asked, tmp_path)
+    assert finetuned.find("finetuned", tmp_path).record == made
 
 
-def test_the_card_alone_says_how_an_utterance_is_shown(base, tmp_path):
+def test_the_record_alone_says_how_an_utterance_is_shown(base, tmp_path):
     """Whatever the parameters of extraction say of it."""
     table = toy(20)
     asked = parameters(base, read="mask", speaker_names=True, context=1, question="{speaker} is {mask}")
-    finetune(table, CARD, "toy", asked, tmp_path / "tuned")
+    finetune(table, DESCRIPTION, "toy", asked, tmp_path / "tuned")
     found = finetuned.find(str(tmp_path / "tuned"), tmp_path)
     other = TextParameters(template="{text} no {speaker}", question="oh {mask}", context=3, pooling="mask")
     made = vectors(found, table, tmp_path / "cache")
@@ -343,9 +349,9 @@ def two(base, tmp_path_factory):
     table, folder = toy(20), tmp_path_factory.mktemp("two")
     second = {"context": 2, "following": 1, "read": "mask", "question": "{mask}", "pooling": "mask"}
     asked = {"folds": 2, "epochs": 2}
-    finetune(table, CARD, "toy", parameters(base, **asked, beside=[second]), folder / "both")
-    finetune(table, CARD, "toy", parameters(base, **asked), folder / "first")
-    finetune(table, CARD, "toy", parameters(base, **asked | second), folder / "second")
+    finetune(table, DESCRIPTION, "toy", parameters(base, **asked, beside=[second]), folder / "both")
+    finetune(table, DESCRIPTION, "toy", parameters(base, **asked), folder / "first")
+    finetune(table, DESCRIPTION, "toy", parameters(base, **asked | second), folder / "second")
     return folder, table, parameters(base, **asked, beside=[second])
 
 
@@ -355,10 +361,10 @@ def test_encoders_beside_each_other_are_each_what_it_is_alone(two, tmp_path):
         vectors(finetuned.find("finetuned", folder / name), table, tmp_path / name)
         for name in ("both", "first", "second")
     )
-    assert both.card.dimension == 32
+    assert both.metadata.dimension == 32
     np.testing.assert_array_equal(both.vectors, np.hstack([first.vectors, second.vectors]))
     np.testing.assert_array_equal(both.read, first.read)
-    assert len({both.card.version, first.card.version, second.card.version}) == 3
+    assert len({both.metadata.version, first.metadata.version, second.metadata.version}) == 3
 
 
 def test_the_audit_says_what_each_encoder_reads_of_an_utterance(two):
@@ -366,7 +372,7 @@ def test_the_audit_says_what_each_encoder_reads_of_an_utterance(two):
     found = finetuned.find("finetuned", folder / "both")
     second = "asked '{mask}', with 2 before it and 1 after it"
     assert found.facts["shown"] == f"read by its own words, alone; beside it {second}"
-    assert found.together == f"{found.card.encoder} + {found.card.encoder} fine-tuned on toy"
+    assert found.together == f"{found.record.encoder} + {found.record.encoder} fine-tuned on toy"
     vectors = table[["utterance_id"]].assign(
         vector=[np.ones(2, np.float32)] * len(table), reason="ok", present=True
     )
@@ -397,16 +403,16 @@ def test_what_is_fitted_beside_is_not_fitted_again_and_what_changed_is_refused(t
     shutil.copytree(folder / "both", copy)
     with monkeypatch.context() as patched:
         patched.setattr(loop, "_train", None)
-        finetune(table, CARD, "toy", asked, copy)
+        finetune(table, DESCRIPTION, "toy", asked, copy)
     other = [{**asked.beside[0], "context": 1}]
     with monkeypatch.context() as patched:
-        # Killed when the second is fitted, and the first one's card is still that of before.
+        # Killed when the second is fitted, and the first one's record is still that of before.
         patched.setattr(encoders, "_finetune", stopped_after(1, encoders._finetune))
         with pytest.raises(KeyboardInterrupt):
-            finetune(table, CARD, "toy", asked.model_copy(update={"beside": other}), copy)
+            finetune(table, DESCRIPTION, "toy", asked.model_copy(update={"beside": other}), copy)
     with pytest.raises(ExtractionError, match=r"beside1 is not the encoder that .* puts beside its own"):
         finetuned.find("finetuned", copy)
-    finetune(table, CARD, "toy", asked.model_copy(update={"beside": ()}), copy)
+    finetune(table, DESCRIPTION, "toy", asked.model_copy(update={"beside": ()}), copy)
     assert finetuned.find("finetuned", copy).beside == ()
 
 
@@ -433,14 +439,16 @@ def test_what_cannot_stand_beside_is_refused_before_anything_is_fitted():
             FinetuneParameters(beside=beside)
 
 
-def test_a_card_from_before_there_were_questions_still_reads_its_own_tokens(tuned, tmp_path):
+def test_a_record_from_before_there_were_questions_still_reads_its_own_tokens(tuned, tmp_path):
     found, table = tuned
-    card = found.card.model_dump()
-    del card["read"], card["beside"], card["settings"]["template"], card["settings"]["question"]
-    old = finetuned.FineTuned(found.folder, finetuned.EncoderCard(**card))
+    record = found.record.model_dump()
+    del record["read"], record["beside"], record["settings"]["template"], record["settings"]["question"]
+    old = finetuned.FineTuned(found.folder, finetuned.EncoderRecord(**record))
     before = finetuned.FineTuned(
         found.folder,
-        found.card.model_copy(update={"settings": {**found.card.settings, "template": "{speaker}: {text}"}}),
+        found.record.model_copy(
+            update={"settings": {**found.record.settings, "template": "{speaker}: {text}"}}
+        ),
     )
     made = [
         text.extract(table, TextParameters(template="{text}"), tmp_path / n, one)
@@ -452,7 +460,13 @@ def test_a_card_from_before_there_were_questions_still_reads_its_own_tokens(tune
 def test_an_encoder_that_cannot_be_asked_is_refused_by_parameter(tmp_path):
     folder = tiny.without_mask(tmp_path / "decoder")
     with pytest.raises(ValueError, match=r"decoder has no mask token .*finetune\.read: own"):
-        finetune(toy(10), CARD, "toy", parameters(folder, read="mask", question="{mask}"), tmp_path / "tuned")
+        finetune(
+            toy(10),
+            DESCRIPTION,
+            "toy",
+            parameters(folder, read="mask", question="{mask}"),
+            tmp_path / "tuned",
+        )
 
 
 def test_several_processes_fit_one_encoder(base, tmp_path):
@@ -460,11 +474,11 @@ def test_several_processes_fit_one_encoder(base, tmp_path):
 import json
 from pathlib import Path
 from erc_kedro.finetuning.encoders import finetune
-from tests.finetuning.corpus import CARD, parameters, toy
+from tests.finetuning.corpus import DESCRIPTION, parameters, toy
 if __name__ == "__main__":
     asked = parameters({str(base)!r}, epochs=12, processes=2)
-    card = finetune(toy(40), CARD, "toy", asked, Path({str(tmp_path)!r}))
-    print(json.dumps(card.fitted[""].weighted_f1))
+    record = finetune(toy(40), DESCRIPTION, "toy", asked, Path({str(tmp_path)!r}))
+    print(json.dumps(record.fitted[""].weighted_f1))
 """
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
     done = subprocess.run(
@@ -488,7 +502,7 @@ def test_what_cannot_be_fitted_is_refused_by_parameter(base, tmp_path, change, m
     if torch.cuda.is_available() and "precision" in change:
         pytest.skip("there is a GPU")
     with pytest.raises((ValueError, FloatingPointError), match=message):
-        finetune(toy(10), CARD, "toy", parameters(base).model_copy(update=change), tmp_path)
+        finetune(toy(10), DESCRIPTION, "toy", parameters(base).model_copy(update=change), tmp_path)
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -496,14 +510,14 @@ def test_a_split_whose_labels_are_all_of_silence_is_refused_by_name(base, tmp_pa
     table = toy(10)
     table.loc[table["split"] == split, "text"] = " "
     with pytest.raises(ValueError, match=f"no labelled utterance of toy's {split} split says a word"):
-        finetune(table, CARD, "toy", parameters(base, epochs=1), tmp_path)
+        finetune(table, DESCRIPTION, "toy", parameters(base, epochs=1), tmp_path)
 
 
 def test_weights_that_the_last_step_broke_are_never_left_as_the_best(base, tmp_path):
     """Its loss was that of the weights before."""
     asked = parameters(base, epochs=1, batch_utterances=500, learning_rate=1e30)
     with pytest.raises(FloatingPointError, match=r"lower finetune\.learning_rate"):
-        finetune(toy(10), CARD, "toy", asked, tmp_path)
+        finetune(toy(10), DESCRIPTION, "toy", asked, tmp_path)
     assert not list(tmp_path.glob("*.safetensors"))
 
 
@@ -512,48 +526,48 @@ def test_weights_that_the_last_step_broke_are_never_left_as_the_best(base, tmp_p
 )
 def test_a_wrong_parameter_costs_no_finished_encoder(base, tmp_path, change):
     asked = parameters(base, epochs=1)
-    made = finetune(toy(10), CARD, "toy", asked, tmp_path, run="first")
+    made = finetune(toy(10), DESCRIPTION, "toy", asked, tmp_path, run="first")
     with pytest.raises(ValueError, match=r"finetune\."):
-        finetune(toy(10), CARD, "toy", asked.model_copy(update=change), tmp_path, run="second")
-    assert finetuned.find("finetuned", tmp_path).card == made
-    assert finetune(toy(10), CARD, "toy", asked, tmp_path, run="third") == made
+        finetune(toy(10), DESCRIPTION, "toy", asked.model_copy(update=change), tmp_path, run="second")
+    assert finetuned.find("finetuned", tmp_path).record == made
+    assert finetune(toy(10), DESCRIPTION, "toy", asked, tmp_path, run="third") == made
 
 
 def test_a_fit_that_changed_and_was_stopped_is_not_taken_for_the_one_before(base, tmp_path, monkeypatch):
     asked = parameters(base, epochs=1, folds=2)
-    finetune(toy(10), CARD, "toy", asked, tmp_path)
-    fit = encoders.fit
+    finetune(toy(10), DESCRIPTION, "toy", asked, tmp_path)
+    whole = encoders.finetune_encoder
 
     def stopped(task):
         if task.folder.name == "fold1":
             raise Stop
-        fit(task)
+        whole(task)
 
-    monkeypatch.setattr(encoders, "fit", stopped)
+    monkeypatch.setattr(encoders, "finetune_encoder", stopped)
     longer = asked.model_copy(update={"epochs": 2})
     with pytest.raises(Stop):
-        finetune(toy(10), CARD, "toy", longer, tmp_path)
+        finetune(toy(10), DESCRIPTION, "toy", longer, tmp_path)
     with pytest.raises(ExtractionError, match=r"is not the encoder that .*; `kedro run --pipeline=finetune`"):
         finetuned.find("finetuned", tmp_path)
-    monkeypatch.setattr(encoders, "fit", fit)
-    made = finetune(toy(10), CARD, "toy", longer, tmp_path)
-    assert finetuned.find("finetuned", tmp_path).card == made
+    monkeypatch.setattr(encoders, "finetune_encoder", whole)
+    made = finetune(toy(10), DESCRIPTION, "toy", longer, tmp_path)
+    assert finetuned.find("finetuned", tmp_path).record == made
 
 
-def test_what_was_fine_tuned_is_no_start_and_no_encoder_without_its_card(base, tmp_path):
-    finetune(toy(10), CARD, "toy", parameters(base, epochs=1, folds=2), tmp_path / "tuned")
+def test_what_was_fine_tuned_is_no_start_and_no_encoder_without_its_record(base, tmp_path):
+    finetune(toy(10), DESCRIPTION, "toy", parameters(base, epochs=1, folds=2), tmp_path / "tuned")
     for folder in ("tuned", "tuned/fold0"):
         with pytest.raises(ValueError, match=r"finetune\.encoder: .* was fine-tuned before"):
-            finetune(toy(10), CARD, "toy", parameters(tmp_path / folder), tmp_path / "again")
+            finetune(toy(10), DESCRIPTION, "toy", parameters(tmp_path / folder), tmp_path / "again")
     with pytest.raises(ExtractionError, match=r"no erc_encoder\.json in it says on what"):
         finetuned.find(str(tmp_path / "tuned/fold0"), tmp_path / "own")
     # Its head alone, which a copy without our records keeps, gives it away.
-    for name in (finetuned.CARD, finetuned.FIT):
+    for name in (finetuned.RECORD, finetuned.FIT):
         (tmp_path / "tuned" / name).unlink()
     with pytest.raises(ExtractionError, match=r"no erc_encoder\.json in it says on what"):
         finetuned.find(str(tmp_path / "tuned"), tmp_path / "own")
     with pytest.raises(ValueError, match=r"finetune\.encoder: .* was fine-tuned before"):
-        finetune(toy(10), CARD, "toy", parameters(tmp_path / "tuned"), tmp_path / "again")
+        finetune(toy(10), DESCRIPTION, "toy", parameters(tmp_path / "tuned"), tmp_path / "again")
 
 
 @pytest.mark.parametrize(
@@ -621,9 +635,9 @@ def test_an_encoder_that_learned_what_was_left_out_is_refused():
 
 
 @pytest.mark.parametrize("broken", ["{}", "not json", '{"corpus": 1}'])
-def test_a_card_that_cannot_be_read_is_named(tmp_path, broken):
+def test_a_record_that_cannot_be_read_is_named(tmp_path, broken):
     (tmp_path / "erc_encoder.json").write_text(broken)
-    with pytest.raises(ExtractionError, match=r"erc_encoder\.json is not the card"):
+    with pytest.raises(ExtractionError, match=r"erc_encoder\.json is not the record"):
         finetuned.find(str(tmp_path), tmp_path / "other")
 
 
@@ -634,10 +648,10 @@ def test_another_encoder_is_none_of_ours(base, tmp_path):
 
 def test_a_step_waits_for_no_device(base, monkeypatch):
     """On a GPU each of these would hold the host until the device is done; what libraries do is theirs."""
-    accelerator = loop._accelerator(parameters(base))
+    accelerator = hardware.accelerator(parameters(base))
     tokenizer, encoder, *_ = loop.classifier.load(str(base))
     asked = parameters(base, read="mask", question="is it {mask}")
-    data = loop.Dialogues(toy(10), CLASSES, tokenizer, 64, asked)
+    data = loop.TokenizedDialogues(toy(10), CLASSES, tokenizer, 64, asked)
     network = loop.Classifier(encoder, len(CLASSES), 0.1).train()
     optimiser = torch.optim.AdamW(network.parameters())
     network, optimiser = accelerator.prepare(network, optimiser)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from erc_kedro.extractors.windows import Window
-from erc_kedro.finetuning.examples import Dialogues, Example, batches
+from erc_kedro.finetuning.examples import Example, TokenizedDialogues, window_batches
 from tests import tiny
 from tests.finetuning.corpus import CLASSES, parameters, toy
 
@@ -29,7 +29,7 @@ def test_every_labelled_utterance_is_a_target_once_with_its_own_label(tokenizer,
     table = toy(12)
     table.loc[[3, 4], "label"] = None
     asked = parameters("x", targets=targets, following=following, speaker_names=False)
-    data = Dialogues(table, CLASSES, tokenizer, 64, asked)
+    data = TokenizedDialogues(table, CLASSES, tokenizer, 64, asked)
     got = [
         (" ".join(words), label)
         for example in data.examples(targets, np.random.default_rng(0))
@@ -44,7 +44,7 @@ def test_every_labelled_utterance_is_a_target_once_with_its_own_label(tokenizer,
 def test_of_silence_nothing_is_learned_whoever_is_shown_to_keep_it(tokenizer, asked):
     table = toy(12)
     table.loc[[3, 4], "text"] = ["", " "]
-    data = Dialogues(table, CLASSES, tokenizer, 64, parameters("x", **asked))
+    data = TokenizedDialogues(table, CLASSES, tokenizer, 64, parameters("x", **asked))
     assert len(data.examples()) == len(table) - 2
 
 
@@ -54,7 +54,7 @@ def test_a_window_shows_so_many_neighbours_and_no_other_dialogue(tokenizer, foll
     table["text"] = [f"{d} {i}" for d, i in zip(table["dialogue_id"], table["position"], strict=True)]
     tokenizer.add_tokens([*table["dialogue_id"].unique(), *map(str, range(10))])
     asked = parameters("x", targets=1, context=2, following=following, speaker_names=False)
-    data = Dialogues(table, CLASSES, tokenizer, 64, asked)
+    data = TokenizedDialogues(table, CLASSES, tokenizer, 64, asked)
     examples = data.examples()
     assert len(examples) == len(table)
     for example in examples:
@@ -70,7 +70,7 @@ def test_a_long_utterance_is_cut_and_never_costs_its_neighbours(tokenizer):
     table = toy(5)
     table.loc[1, "text"] = " ".join(["love"] * 500)
     asked = parameters("x", targets=4, following=3, speaker_names=False)
-    data = Dialogues(table, CLASSES, tokenizer, 32, asked)
+    data = TokenizedDialogues(table, CLASSES, tokenizer, 32, asked)
     examples = data.examples(4)
     assert max(len(example.window.ids) for example in examples) <= 32
     counts = [count for example in examples for _, count in example.window.spans]
@@ -91,7 +91,7 @@ def test_batches_hold_every_example_once_within_both_limits(lengths, utterances,
         Example(Window(list(range(length)), [(0, 1)] * targets), (at,) * targets)
         for at, (length, targets) in enumerate(lengths)
     ]
-    made = batches(examples, utterances, tokens, np.random.default_rng(0) if drawn else None)
+    made = window_batches(examples, utterances, tokens, np.random.default_rng(0) if drawn else None)
     assert sorted(e.labels[0] for batch in made for e in batch) == list(range(len(examples)))
     for batch in made:
         # One that is too large by itself is still learned from.
@@ -102,10 +102,10 @@ def test_batches_hold_every_example_once_within_both_limits(lengths, utterances,
 def test_batches_of_similar_length_pad_little():
     draw = np.random.default_rng(0)
     examples = [Example(Window([0] * int(n), [(0, 1)]), (0,)) for n in draw.integers(5, 200, 2000)]
-    made = batches(examples, 32, 10**6, draw)
+    made = window_batches(examples, 32, 10**6, draw)
     padded = sum(max(len(e.window.ids) for e in batch) * len(batch) for batch in made)
     own = sum(len(e.window.ids) for e in examples)
     assert padded < 1.1 * own
     # An order drawn anew has other batches.
-    again = batches(examples, 32, 10**6, draw)
+    again = window_batches(examples, 32, 10**6, draw)
     assert [[id(e) for e in batch] for batch in made] != [[id(e) for e in batch] for batch in again]

@@ -7,11 +7,11 @@ import torch
 from erc_kedro import schemas
 from erc_kedro.inspection.contributions import contributions
 from erc_kedro.models.network import GatedFusionNetwork
-from erc_kedro.parameters import ModelParameters
 from erc_kedro.training.batches import assemble, batch_of
 from tests.conftest import CLASSES, make_corpus
+from tests.defaults import ModelParameters
 
-MODEL = ModelParameters(hidden=16, heads=2)
+MODEL = ModelParameters(hidden=16, attention_heads=2)
 
 
 @pytest.fixture

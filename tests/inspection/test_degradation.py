@@ -7,12 +7,12 @@ import torch
 from erc_kedro import schemas
 from erc_kedro.inspection.degradation import degraded_predictions
 from erc_kedro.models.network import GatedFusionNetwork
-from erc_kedro.parameters import ModelParameters
 from erc_kedro.training.batches import assemble
 from erc_kedro.training.loop import predict
 from tests.conftest import CLASSES, make_corpus
+from tests.defaults import ModelParameters
 
-MODEL = ModelParameters(hidden=16, heads=2)
+MODEL = ModelParameters(hidden=16, attention_heads=2)
 
 
 @pytest.fixture

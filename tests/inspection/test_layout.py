@@ -8,15 +8,15 @@ from erc_kedro import schemas
 from erc_kedro.inspection import layout as module
 from erc_kedro.inspection.layout import layout
 from erc_kedro.models.network import GatedFusionNetwork
-from erc_kedro.parameters import ModelParameters
 from erc_kedro.training.batches import assemble
 from tests.conftest import CLASSES, make_corpus
+from tests.defaults import ModelParameters
 
 
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return GatedFusionNetwork(ModelParameters(hidden=16, heads=2), [6, 5, 4], 3).eval()
+    return GatedFusionNetwork(ModelParameters(hidden=16, attention_heads=2), [6, 5, 4], 3).eval()
 
 
 @pytest.fixture

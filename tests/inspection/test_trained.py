@@ -6,12 +6,12 @@ import pytest
 
 from erc_kedro.config import ConfigError
 from erc_kedro.inspection import trained
-from erc_kedro.parameters import TrainParameters
 from erc_kedro.training.batches import assemble
-from erc_kedro.training.loop import fit
+from erc_kedro.training.loop import train_model
 from tests.conftest import CLASSES, make_corpus
+from tests.defaults import TrainParameters
 
-PARAMETERS = TrainParameters(seeds=1, epochs=2, warmup_epochs=1, model={"hidden": 16, "heads": 2})
+PARAMETERS = TrainParameters(seeds=1, epochs=2, warmup_epochs=1, model={"hidden": 16, "attention_heads": 2})
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def data():
 @pytest.fixture(scope="module")
 def made(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    return folder, fit(data, PARAMETERS, 0, folder / "seed0").predictions
+    return folder, train_model(data, PARAMETERS, 0, folder / "seed0").predictions
 
 
 def test_a_network_that_repeats_its_predictions_is_given(made, data):

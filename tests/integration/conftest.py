@@ -28,11 +28,11 @@ TINY = {
   patience: 3
   warmup_epochs: 1
   jobs: 1
-  model: {hidden: 16, heads: 2}
+  model: {hidden: 16, attention_heads: 2}
 """,
     "compare": "{draws: 500}",
     # Whisper, which the default has where it is installed, takes most of a minute.
-    "features": "{audio: {extractor: egemaps}}",
+    "features": "{audio: {extractor: functionals}}",
 }
 
 

@@ -116,7 +116,10 @@ def test_a_pickle_with_a_forbidden_class(demo_copy):
     [
         ("train.epochs=0", ("meld.train", "epochs", "greater than or equal to 1")),
         ("iemocap.train.model.hiden=64", ("iemocap.train", "model.hiden", "not permitted")),
-        ("meld.features.audio.extractor=none", ("meld.features", "'none' is no audio extractor", "librosa")),
+        (
+            "meld.features.audio.extractor=none",
+            ("meld.features", "'none' is no audio extractor", "functionals"),
+        ),
         ("features.visual.extractor=transformers", ("features", "needs `model`")),
         ("features.runner.n_jobs=0", ("features", "n_jobs is 0")),
         ("experiment=nonsense", ("experiment", "nonsense", "full", "conf/local/experiments/nonsense.yml")),
@@ -273,7 +276,7 @@ def test_an_interrupted_training_is_taken_up(demo_copy):
     demo_copy.write("src/saving_often.py", SAVING_OFTEN)
     demo_copy.write(
         "conf/demo/parameters_train.yml",
-        "train: {seeds: 1, epochs: 80, patience: 80, jobs: 1, model: {hidden: 16, heads: 2}}\n",
+        "train: {seeds: 1, epochs: 80, patience: 80, jobs: 1, model: {hidden: 16, attention_heads: 2}}\n",
     )
     before = {name: file for name, file in demo_copy.files().items() if "/07_model_output/" in name}
 
@@ -298,7 +301,7 @@ def test_an_interrupted_training_is_taken_up(demo_copy):
     assert {level: run.info.status for level, run in third.items()} == dict.fromkeys(
         ("run", "corpus", "seed"), "FINISHED"
     )
-    assert int(third["seed"].data.tags["taken_up"].removeprefix("epoch ")) >= 2
+    assert int(third["seed"].data.tags["resumed"].removeprefix("epoch ")) >= 2
     history = pd.read_parquet(demo_copy.folder / "data/demo/07_model_output/meld/full/history.parquet")
     assert history["epoch"].tolist() == list(range(80))
     assert not list(demo_copy.folder.glob("data/demo/06_models/**/checkpoint.pt"))
@@ -308,7 +311,7 @@ def test_of_two_trainings_of_one_experiment_the_second_waits_and_takes_up(demo_c
     """Both wrote the same files: 3 of 10 pairs failed, with words that misled."""
     demo_copy.write(
         "conf/demo/parameters_train.yml",
-        "train: {seeds: 2, epochs: 40, patience: 40, jobs: 1, model: {hidden: 16, heads: 2}}\n",
+        "train: {seeds: 2, epochs: 40, patience: 40, jobs: 1, model: {hidden: 16, attention_heads: 2}}\n",
     )
     words = ("run", "--env=demo", "--pipeline=train", "--namespaces=meld")
     running = [demo_copy.start(*words) for _ in range(2)]
@@ -318,7 +321,7 @@ def test_of_two_trainings_of_one_experiment_the_second_waits_and_takes_up(demo_c
     holder = running[1 - waited].pid
     assert f"is being written by `kedro {' '.join(words)}` (process {holder}, since " in said[waited]
     seeds = [run for run in demo_copy.runs() if run.data.tags["level"] == "seed"]
-    assert sorted(run.data.tags["taken_up"] for run in seeds) == ["done", "done", "no", "no"]
+    assert sorted(run.data.tags["resumed"] for run in seeds) == ["done", "done", "no", "no"]
     # Another experiment is another output: nobody waits for it.
     other = demo_copy.start(*words, "--params=experiment=no_gates,seeds=1")
     third = demo_copy.start(*words, "--params=experiment=only_text,seeds=1")

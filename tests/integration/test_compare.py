@@ -75,7 +75,7 @@ def test_what_the_demo_trained_is_not_trained_again(compared, demo):
             assert after[f"{corpus}/full/seed{seed}"][1] == before[f"{corpus}/full/seed{seed}"][1]
     full = [run for run in project.runs() if run.data.tags.get("experiment") == "full"]
     seeds = [run for run in full if run.data.tags["level"] == "seed"]
-    assert [run.data.tags["taken_up"] for run in seeds] == ["done"] * 4
+    assert [run.data.tags["resumed"] for run in seeds] == ["done"] * 4
 
 
 def test_runs_are_nested_three_deep(compared):

@@ -65,11 +65,11 @@ def test_the_features_are_the_fine_tuned_encoder_s(tuned, corpus):
     assert made_by["settings"]["context"] == 1
     assert features["vector"].map(len).unique().tolist() == [16]
     folder = tuned.folder / "data/demo/06_models/encoders" / corpus
-    card = json.loads((folder / "erc_encoder.json").read_text())
-    assert sorted(card["fitted"]) == ["", "fold0", "fold1"]
+    record = json.loads((folder / "erc_encoder.json").read_text())
+    assert sorted(record["fitted"]) == ["", "fold0", "fold1"]
     utterances = table(tuned, "03_primary/{corpus}/utterances.parquet", corpus)
     training = utterances.loc[utterances["split"] == "train", "dialogue_id"]
-    assert set(card["fitted"][""]["trained_on"]) == set(training)
+    assert set(record["fitted"][""]["trained_on"]) == set(training)
 
 
 def test_the_encoder_alone_is_scored(tuned, runs):
@@ -91,7 +91,7 @@ def test_the_run_that_fitted_it_is_linked_to_those_that_use_it(runs):
     assert fitted.data.params["finetune.epochs"] == "2"
     for name in ("meld finetuned", "meld finetuned seed 0", "meld encoder alone"):
         assert runs[name].data.tags["finetune_run"] == fitted.info.run_id
-    # The dialogues that it learned from are in its card, not in thousands of parameters.
+    # The dialogues that it learned from are in its record, not in thousands of parameters.
     assert len(runs["meld finetuned"].data.params) < 150
 
 
@@ -156,5 +156,5 @@ def test_a_killed_run_goes_on_where_it_was(demo_copy):
         for run in project.runs()
         if run.info.run_name == "meld finetune" and run.info.status == "FINISHED"
     )
-    assert run.data.tags["taken_up"].startswith("epoch ")
+    assert run.data.tags["resumed"].startswith("epoch ")
     assert not checkpoint.exists()

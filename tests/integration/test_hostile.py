@@ -43,7 +43,7 @@ hostile:
   ingestion: {reader: manifest, raw: data/01_raw/hostile.parquet}
   features:
     text: {extractor: tfidf}
-    audio: {extractor: librosa}
+    audio: {extractor: functionals}
     runner: {n_jobs: 1}
 """,
 }

@@ -48,7 +48,7 @@ def test_tables_of_two_trainings_are_not_shown_together(demo, caplog):
     data = demo.folder / DATA
     folder = data / "07_model_output/meld/full"
     utterances = pd.read_parquet(data / "03_primary/meld/utterances.parquet")
-    card = json.loads((data / "03_primary/meld/card.json").read_text())
+    description = json.loads((data / "03_primary/meld/description.json").read_text())
     training = json.loads((folder / "training.json").read_text())
     tables = {
         name: pd.read_parquet(folder / f"{name}.parquet") for name in ("predictions", "metrics", "history")
@@ -57,7 +57,7 @@ def test_tables_of_two_trainings_are_not_shown_together(demo, caplog):
 
     def gathered(predictions, metrics, history):
         return gather_results(
-            utterances, card, None, None, predictions, metrics, history, training, None, None, None,
+            utterances, description, None, None, predictions, metrics, history, training, None, None, None,
             empty, empty, empty, data / "06_models/meld/full",
         )  # fmt: skip
 
@@ -67,7 +67,7 @@ def test_tables_of_two_trainings_are_not_shown_together(demo, caplog):
     old = tables["metrics"].assign(value=tables["metrics"]["value"] * 0.9)
     mixed = gathered(**{**tables, "metrics": old})
     assert (mixed.predictions, mixed.metrics, mixed.training) == (None, None, {})
-    assert "two trainings" in mixed.card["notes"][-1]
+    assert "two trainings" in mixed.description["notes"][-1]
     assert "kedro run --pipeline=train" in caplog.text
 
 

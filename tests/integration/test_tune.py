@@ -69,10 +69,10 @@ def test_the_winner_is_trained_afresh_and_told_apart(tuned):
     page = (tuned.folder / "conf/demo/experiments/meld_best.yml").read_text("utf-8")
     train = yaml.safe_load(page)["meld_best"]["meld"]["train"]
     assert train["learning_rate"] == found["values"]["learning_rate"]
-    card = json.loads(
+    summary = json.loads(
         (tuned.folder / "data/demo/07_model_output/meld/meld_best/training.json").read_text("utf-8")
     )
-    assert card["parameters"]["learning_rate"] == found["values"]["learning_rate"]
+    assert summary["parameters"]["learning_rate"] == found["values"]["learning_rate"]
     predictions = pd.read_parquet(
         tuned.folder / "data/demo/07_model_output/meld/meld_best/predictions.parquet"
     )
@@ -151,7 +151,7 @@ def test_an_interrupted_search_goes_on(demo_copy, sign):
     demo_copy.write("conf/demo/parameters_tune.yml", asked)
     demo_copy.write(
         "conf/demo/parameters_train.yml",
-        "train: {epochs: 60, patience: 60, model: {hidden: 16, heads: 2}}",
+        "train: {epochs: 60, patience: 60, model: {hidden: 16, attention_heads: 2}}",
     )
     words = ("run", "--env=demo", "--pipeline=tune", "--namespaces=meld")
     process = demo_copy.start(*words)

@@ -54,7 +54,7 @@ def test_every_promised_file_is_there_and_no_other(demo):
         promised |= {
             *(
                 f"03_primary/{corpus}/{n}"
-                for n in ("utterances.parquet", "card.json", "irregularities.parquet")
+                for n in ("utterances.parquet", "description.json", "irregularities.parquet")
             ),
             *(f"04_feature/{corpus}/{name}.parquet" for name in ("text", "audio", "visual", "clips")),
             *(f"04_feature/{corpus}/{name}_provenance.json" for name in ("text", "audio", "visual")),
@@ -89,7 +89,9 @@ def test_every_promised_file_is_there_and_no_other(demo):
 @pytest.mark.parametrize("corpus", CORPORA)
 def test_predictions_hold_every_utterance_head_and_class(demo, corpus):
     table, utterances = predictions_of(demo, corpus), utterances_of(demo, corpus)
-    labels = json.loads((demo.folder / DATA / "03_primary" / corpus / "card.json").read_text())["labels"]
+    labels = json.loads((demo.folder / DATA / "03_primary" / corpus / "description.json").read_text())[
+        "labels"
+    ]
     classes = [f"p_{label}" for label in labels]
     assert set(table.columns) == {"seed", "utterance_id", "split", "head", "label", *classes}
     assert set(table["head"]) == set(HEADS) == {"t", "a", "v", "ta", "tv", "av", "tav"}
@@ -155,9 +157,9 @@ def test_voice_and_face_come_from_the_clips_and_each_has_its_reason(demo, corpus
     clips = pd.read_parquet(folder / "clips.parquet")
     for modality in ("audio", "visual"):
         table = pd.read_parquet(folder / f"{modality}.parquet").set_index("utterance_id")
-        card = json.loads((folder / f"{modality}_provenance.json").read_text())["extractor"]
-        assert card["version"]
-        assert card["licence"]
+        extractor = json.loads((folder / f"{modality}_provenance.json").read_text())["extractor"]
+        assert extractor["version"]
+        assert extractor["licence"]
         assert table["present"].mean() > 0.85
         own = clips[clips["modality"] == modality].set_index("utterance_id")
         assert own["reason"].to_dict() == table["reason"].to_dict()
@@ -238,7 +240,7 @@ def test_seeds_have_curves_final_scores_and_their_model(demo, tracked):
             assert steps == list(range(EPOCHS))
         kept = {file.path for file in client.list_artifacts(run.info.run_id, "model")}
         assert kept >= {"model/model.safetensors", "model/config.json", "model/predictions.parquet"}
-        assert run.data.tags["taken_up"] == "no"
+        assert run.data.tags["resumed"] == "no"
 
 
 def test_corpora_have_mean_scores_predictions_and_confusion(demo, tracked, tmp_path):
@@ -278,7 +280,7 @@ def test_an_identical_run_encodes_and_trains_nothing(demo, demo_copy):
     assert kept
     assert {name: before[name] for name in kept} == {name: after[name] for name in kept}
     assert after.keys() == before.keys()
-    assert {run.data.tags["taken_up"] for run in at_level(demo_copy.runs(), "seed")} == {"done"}
+    assert {run.data.tags["resumed"] for run in at_level(demo_copy.runs(), "seed")} == {"done"}
     for corpus in CORPORA:
         pd.testing.assert_frame_equal(predictions_of(demo_copy, corpus), predictions_of(demo, corpus))
         pd.testing.assert_frame_equal(metrics_of(demo_copy, corpus), metrics_of(demo, corpus))

@@ -7,7 +7,8 @@ import torch
 
 from erc_kedro.models.losses import consistency, distilled, redundancy, supervised
 from erc_kedro.models.network import GatedFusionNetwork
-from erc_kedro.parameters import LossParameters, ModelParameters
+from erc_kedro.parameters.train import LossWeights
+from tests.defaults import LossParameters, ModelParameters
 from tests.models.test_network import CLASSES, DIMENSIONS, batch
 
 R, N, C, D = 3, 7, 4, 5
@@ -119,27 +120,20 @@ def test_nothing_to_average_is_zero(numbers):
 
 def test_a_weight_of_zero_switches_its_term_off():
     torch.manual_seed(0)
-    net = GatedFusionNetwork(ModelParameters(hidden=16, heads=2), DIMENSIONS, CLASSES).eval()
+    net = GatedFusionNetwork(ModelParameters(hidden=16, attention_heads=2), DIMENSIONS, CLASSES).eval()
     b = batch([4, 3])
-    names = {
-        "lambda_pairs": "label_pairs",
-        "lambda_singles": "label_singles",
-        "mu_pairs": "teacher_pairs",
-        "mu_singles": "teacher_singles",
-        "mu_pair_single": "pairs_singles",
-        "eta_consistency": "consistency",
-        "rho_redundancy": "redundancy",
-    }
     loss, every = net.loss(net(b), b, LossParameters())
     assert loss.item() == pytest.approx(sum(v.item() for v in every.values()))
-    for weight, term in names.items():
-        _, terms = net.loss(net(b), b, LossParameters(**{weight: 0.0}))
-        assert set(every) - set(terms) == {term}
+    switched_on = set(LossWeights.model_fields) - {"student_to_teacher"}
+    assert set(every) == {"label_to_teacher", *switched_on}
+    for name in switched_on:
+        _, terms = net.loss(net(b), b, LossParameters(weights={name: 0.0}))
+        assert set(every) - set(terms) == {name}
 
 
 def test_students_are_taught_only_where_their_modality_is():
     torch.manual_seed(0)
-    net = GatedFusionNetwork(ModelParameters(hidden=16, heads=2), DIMENSIONS, CLASSES)
+    net = GatedFusionNetwork(ModelParameters(hidden=16, attention_heads=2), DIMENSIONS, CLASSES)
     b = batch([4, 3])
     b.present[..., 2] = False
     output = net(b)

@@ -1,4 +1,4 @@
-"""The network keeps what model.md promises, whatever its switches."""
+"""The network keeps what docs/model.md promises, whatever its switches."""
 
 import itertools
 from dataclasses import replace
@@ -8,11 +8,11 @@ import torch
 
 from erc_kedro.models.batch import Batch
 from erc_kedro.models.network import GatedFusionNetwork
-from erc_kedro.parameters import LossParameters, ModelParameters
+from tests.defaults import LossParameters, ModelParameters
 
 DIMENSIONS, CLASSES = [6, 5, 4], 3
 SHAPES = [
-    ModelParameters(hidden=16, heads=2, context=context, causal=causal, **switch)
+    ModelParameters(hidden=16, attention_heads=2, context_encoder=context, causal=causal, **switch)
     for context, causal in itertools.product(("transformer", "gru"), (False, True))
     for switch in ({}, {"gates": False, "guide": False}, {"fusion": "concat"}, {"layers": 2})
 ]
@@ -88,7 +88,7 @@ def test_causal_does_not_know_that_a_modality_will_come(parameters):
 
 @pytest.mark.parametrize("context", ["transformer", "gru"])
 def test_without_causal_the_future_is_used(context):
-    net, b = network(ModelParameters(hidden=16, heads=2, context=context)), batch([6])
+    net, b = network(ModelParameters(hidden=16, attention_heads=2, context_encoder=context)), batch([6])
     b.present[:] = True
     later = [x.clone() for x in b.features]
     for x in later:
@@ -107,7 +107,7 @@ def test_gradients_are_finite_and_reach_every_weight(parameters, supervision):
     loss, terms = net.loss(net(b), b, LossParameters(supervision=supervision))
     loss.backward()
     assert torch.isfinite(loss)
-    assert ("students_teacher" in terms) == (supervision == "mutual")
+    assert ("student_to_teacher" in terms) == (supervision == "mutual")
     for name, weight in net.named_parameters():
         if not parameters.guide and name == "pairs.null_guide":
             continue
@@ -116,6 +116,6 @@ def test_gradients_are_finite_and_reach_every_weight(parameters, supervision):
 
 
 def test_gates_and_weights_are_shares():
-    output = network(ModelParameters(hidden=16, heads=2))(batch([4, 2]))
+    output = network(ModelParameters(hidden=16, attention_heads=2))(batch([4, 2]))
     assert ((output.gates > 0) & (output.gates < 1)).all()
     torch.testing.assert_close(output.weights.sum(0), torch.ones_like(output.weights[0]))

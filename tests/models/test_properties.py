@@ -1,4 +1,4 @@
-"""What model.md promises of the network, over random switches, sizes and dialogues."""
+"""What docs/model.md promises of the network, over random switches, sizes and dialogues."""
 
 from dataclasses import fields, replace
 
@@ -9,37 +9,27 @@ from hypothesis import strategies as st
 
 from erc_kedro.models.batch import Batch
 from erc_kedro.models.network import GatedFusionNetwork
-from erc_kedro.parameters import LossParameters, ModelParameters
+from erc_kedro.parameters.train import LossWeights
 from erc_kedro.schemas import MODALITIES
+from tests.defaults import LossParameters, ModelParameters
 from tests.models.test_network import CLASSES, DIMENSIONS, pick, probabilities
 
 repeatable = settings(max_examples=150, deadline=None, derandomize=True)
 seeds = st.integers(0, 99)
-
-TERMS = {
-    "lambda_pairs": "label_pairs",
-    "lambda_singles": "label_singles",
-    "mu_pairs": "teacher_pairs",
-    "mu_singles": "teacher_singles",
-    "mu_pair_single": "pairs_singles",
-    "mu_teacher": "students_teacher",
-    "eta_consistency": "consistency",
-    "rho_redundancy": "redundancy",
-}
 
 
 def shapes(causal=None, **others):
     return st.builds(
         ModelParameters,
         layers=st.integers(1, 2),
-        context=st.sampled_from(["transformer", "gru"]),
+        context_encoder=st.sampled_from(["transformer", "gru"]),
         causal=st.booleans() if causal is None else st.just(causal),
         speaker_track=st.booleans(),
         gates=st.booleans(),
         guide=st.booleans(),
         fusion=st.sampled_from(["gated", "concat"]),
         modalities=st.lists(st.sampled_from(MODALITIES), min_size=1, unique=True),
-        **{name: st.just(value) for name, value in {"hidden": 16, "heads": 2, **others}.items()},
+        **{name: st.just(value) for name, value in {"hidden": 16, "attention_heads": 2, **others}.items()},
     )
 
 
@@ -174,7 +164,7 @@ def test_odd_dialogues_give_probabilities(odd, shape, seed):
 @st.composite
 def losses(draw, weights):
     return LossParameters(
-        **{name: draw(weights) for name in TERMS},
+        weights={name: draw(weights) for name in LossWeights.model_fields},
         temperature=draw(st.sampled_from([2.0, 0.5, 8.0])),
         supervision=draw(st.sampled_from(["teacher", "mutual"])),
         focal_gamma=draw(st.sampled_from([0.0, 0.5, 1.0, 2.0])),
@@ -217,7 +207,7 @@ def test_loss_and_gradients_are_finite(shape, seed, b, parameters, class_weight,
     b=dialogues(),
     parameters=losses(st.sampled_from([0.5, 2.0])),
     class_weight=class_weights,
-    off=st.sets(st.sampled_from(sorted(TERMS)), min_size=1),
+    off=st.sets(st.sampled_from(sorted(LossWeights.model_fields)), min_size=1),
 )
 def test_a_term_switched_off_is_gone_and_leaves_the_others_as_they_were(
     shape, seed, b, parameters, class_weight, off
@@ -226,9 +216,10 @@ def test_a_term_switched_off_is_gone_and_leaves_the_others_as_they_were(
     with torch.no_grad():
         output = net(b)
         _, every = net.loss(output, b, parameters, class_weight)
-        fewer = parameters.model_copy(update=dict.fromkeys(off, 0.0))
+        weights = parameters.weights.model_copy(update=dict.fromkeys(off, 0.0))
+        fewer = parameters.model_copy(update={"weights": weights})
         loss, left = net.loss(output, b, fewer, class_weight)
-    assert ("students_teacher" in every) == (parameters.supervision == "mutual")
-    assert set(left) == set(every) - {TERMS[name] for name in off}
+    assert ("student_to_teacher" in every) == (parameters.supervision == "mutual")
+    assert set(left) == set(every) - off
     assert all(torch.equal(left[name], every[name]) for name in left)
     assert loss.item() == pytest.approx(sum(term.item() for term in left.values()), rel=1e-5, abs=1e-6)

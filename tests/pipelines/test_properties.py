@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from erc_kedro.corpora import published
 from erc_kedro.corpora.tables import utterance_table
 from erc_kedro.models.architectures import ARCHITECTURES, build
-from erc_kedro.parameters import FeatureParameters, ModelParameters, TrainParameters
+from erc_kedro.parameters import ModelParameters, TrainParameters
 from erc_kedro.pipelines.features.nodes import clip_features, text_features
 from erc_kedro.schemas import MODALITIES
 from erc_kedro.training import checkpoint
 from erc_kedro.training.batches import assemble
-from erc_kedro.training.loop import fit, load_network, predict
-from tests import tiny
+from erc_kedro.training.loop import load_network, predict, train_model
+from tests import defaults, tiny
 from tests.conftest import examples
 
 CLASSES = ("calm", "glad", "cross")
@@ -119,7 +119,7 @@ def changed(draw, table, features, where):
 
 def extracted(table, features, folder, parameters):
     """All three modalities as the nodes of the features pipeline leave them."""
-    card = {"labels": list(CLASSES), "raw": str(folder / "corpus")}
+    description = {"labels": list(CLASSES), "raw": str(folder / "corpus")}
     published = {}
     for modality, one in features.items():
         path = folder / f"{modality}.parquet"
@@ -127,9 +127,9 @@ def extracted(table, features, folder, parameters):
         # A file holds someone at least.
         (kept if len(kept) else one.head(1)).drop(columns=["present", "reason"]).to_parquet(path)
         published[modality] = {"path": str(path)}
-    asked = FeatureParameters(text=parameters, **published)
-    text, _, _ = text_features(table, card, folder / "cache", folder / "none", asked)
-    audio, _, visual, _, _ = clip_features(table, card, folder / "cache", asked)
+    asked = defaults.FeatureParameters(text=parameters, **published)
+    text, _, _ = text_features(table, description, folder / "cache", folder / "none", asked)
+    audio, _, visual, _, _ = clip_features(table, description, folder / "cache", asked)
     return {"text": text, "audio": audio, "visual": visual}
 
 
@@ -149,10 +149,10 @@ def probabilities(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 models = st.builds(
-    ModelParameters,
+    defaults.ModelParameters,
     hidden=st.just(16),
     heads=st.just(2),
-    context=st.sampled_from(["transformer", "gru"]),
+    context_encoder=st.sampled_from(["transformer", "gru"]),
     speaker_track=st.booleans(),
     gates=st.booleans(),
     guide=st.booleans(),
@@ -186,8 +186,8 @@ def test_what_comes_later_changes_no_prediction_of_a_causal_model(
     """Nor what is said in another dialogue of validation or test."""
     draw = np.random.default_rng(seed)
     table, features = random_corpus(draw)
-    parameters = TrainParameters(model=model.model_copy(update={"causal": True}), scaling=scaling)
-    asked = FeatureParameters(text={"encoder": str(encoder), **text}).text
+    parameters = defaults.TrainParameters(model=model.model_copy(update={"causal": True}), scaling=scaling)
+    asked = defaults.FeatureParameters(text={"encoder": str(encoder), **text}).text
     # Training's statistics scale everything, and training is over when a causal model is used.
     used = table[table["split"] != "train"]
     at = used.iloc[draw.integers(len(used))]
@@ -211,9 +211,9 @@ architectures = st.sampled_from(sorted(ARCHITECTURES))
 
 
 def trained_with(architecture, scaling, **changes) -> TrainParameters:
-    model = {"architecture": architecture, "hidden": 8, "heads": 2, **changes.pop("model", {})}
+    model = {"architecture": architecture, "hidden": 8, "attention_heads": 2, **changes.pop("model", {})}
     options = {"epochs": 1, "patience": 1, "warmup_epochs": 0, "batch_utterances": 16, **changes}
-    return TrainParameters(model=model, scaling=scaling, **options)
+    return defaults.TrainParameters(model=model, scaling=scaling, **options)
 
 
 def assembled(table, features, scaling):
@@ -241,7 +241,7 @@ def test_a_test_dialogue_moves_no_weight_and_no_other_dialogue_s_prediction(seed
     for rows, vectors in ((table, features), (other_table, other_features)):
         data = assembled(rows, vectors, parameters.scaling)
         with tempfile.TemporaryDirectory() as folder:
-            made = fit(data, parameters, 0, Path(folder))
+            made = train_model(data, parameters, 0, Path(folder))
             weights = load_network(Path(folder)).state_dict()
         results.append((probabilities(made.predictions), weights))
     (before, weights), (after, other_weights) = results
@@ -283,14 +283,16 @@ def test_equal_keys_are_equal_predictions_of_exchangeable_weights(seed, architec
         # What leaves nothing to be seen is refused.
         with contextlib.suppress(ValueError):
             made = variants(base, draw) if number else base
-            same = others.setdefault(checkpoint.key(data, made, 0), [])
+            same = others.setdefault(checkpoint.training_key(data, made, 0), [])
             same += [made] * (made not in same)
     pairs = [same[:2] for same in others.values() if len(same) > 1]
     assume(pairs)
     pair = pairs[draw.integers(len(pairs))]
     event(architecture)
     with tempfile.TemporaryDirectory() as folder:
-        one, two = (fit(data, parameters, 0, Path(folder) / str(at)) for at, parameters in enumerate(pair))
+        one, two = (
+            train_model(data, parameters, 0, Path(folder) / str(at)) for at, parameters in enumerate(pair)
+        )
         pd.testing.assert_frame_equal(one.predictions, two.predictions)
         # What the one left is what the other is used with.
         again = predict(load_network(one.folder), data.only(pair[1].shown))

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erc_kedro.parameters import TrainParameters
-from erc_kedro.training.batches import assemble, batch_of, batches
+from erc_kedro.training.batches import assemble, batch_of, dialogue_batches
 from erc_kedro.training.checkpoint import effective
 from tests.conftest import CLASSES, make_corpus
+from tests.defaults import TrainParameters
 
 
 @settings(max_examples=25, deadline=None)
@@ -19,7 +19,7 @@ def test_every_utterance_is_in_exactly_one_batch_in_its_place(seed, size, shuffl
     utterances, features = make_corpus(9, seed)
     data = assemble(utterances, features, CLASSES, dict.fromkeys(features, "none"))
     seen = []
-    for which in batches(data, None, size, np.random.default_rng(seed) if shuffled else None):
+    for which in dialogue_batches(data, None, size, np.random.default_rng(seed) if shuffled else None):
         batch = batch_of(data, which)
         assert len(which) == 1 or batch.valid.numel() <= size
         for place in batch.valid.nonzero().tolist():
@@ -36,7 +36,7 @@ def test_every_utterance_is_in_exactly_one_batch_in_its_place(seed, size, shuffl
 
 def test_a_split_s_batches_hold_that_split_alone(corpus):
     data = assemble(*corpus, CLASSES)
-    test = {i for which in batches(data, "test", 64) for i in which}
+    test = {i for which in dialogue_batches(data, "test", 64) for i in which}
     assert set(data.split[sorted(test)]) == {"test"}
     assert len(test) == (data.split == "test").sum()
 

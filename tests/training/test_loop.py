@@ -12,13 +12,13 @@ from sklearn.linear_model import LogisticRegression
 from erc_kedro import sources
 from erc_kedro.models.architectures import ARCHITECTURES
 from erc_kedro.models.baselines.classical import STRENGTHS
-from erc_kedro.parameters import TrainParameters
 from erc_kedro.schemas import HEADS
 from erc_kedro.training import checkpoint, loop
 from erc_kedro.training.batches import assemble
-from erc_kedro.training.loop import drop_modalities, fit, load_network, predict, weights_of_classes
-from erc_kedro.training.seeds import Task, fit_all, fit_seeds
+from erc_kedro.training.loop import drop_modalities, load_network, predict, train_model, weights_of_classes
+from erc_kedro.training.seeds import TrainingTask, train_all, train_seeds
 from tests.conftest import CLASSES, make_corpus
+from tests.defaults import TrainParameters
 from tests.models.test_network import batch
 
 SMALL = TrainParameters(
@@ -27,7 +27,7 @@ SMALL = TrainParameters(
     patience=6,
     learning_rate=0.005,
     batch_utterances=32,
-    model={"hidden": 16, "heads": 2, "dropout": 0.1},
+    model={"hidden": 16, "attention_heads": 2, "dropout": 0.1},
 )
 
 
@@ -44,7 +44,7 @@ def accuracy(predictions, split, head="tav"):
 
 def test_it_learns_and_writes_what_it_says(tmp_path):
     data = assemble(*make_corpus(60, signal=3.0), CLASSES)
-    result = fit(data, SMALL.model_copy(update={"epochs": 20}), 0, tmp_path)
+    result = train_model(data, SMALL.model_copy(update={"epochs": 20}), 0, tmp_path)
     assert accuracy(result.predictions, "test") > 0.9
     p = result.predictions
     assert len(p) == 7 * len(data.utterance_id)
@@ -62,31 +62,31 @@ def test_test_labels_change_nothing_but_the_labels_themselves(corpus, tmp_path):
     shuffled = utterances.copy()
     test = shuffled["split"] == "test"
     shuffled.loc[test, "label"] = CLASSES[0]
-    first = fit(assemble(utterances, features, CLASSES), SMALL, 0, tmp_path / "a")
-    other = fit(assemble(shuffled, features, CLASSES), SMALL, 0, tmp_path / "b")
+    first = train_model(assemble(utterances, features, CLASSES), SMALL, 0, tmp_path / "a")
+    other = train_model(assemble(shuffled, features, CLASSES), SMALL, 0, tmp_path / "b")
     columns = [f"p_{c}" for c in CLASSES]
     pd.testing.assert_frame_equal(first.predictions[columns], other.predictions[columns])
     assert first.history["selected"].tolist() == other.history["selected"].tolist()
 
 
 def test_the_selected_epoch_is_the_best_on_validation(data, tmp_path):
-    history = fit(data, SMALL, 0, tmp_path).history
+    history = train_model(data, SMALL, 0, tmp_path).history
     assert history["selected"].sum() == 1
     chosen = history.loc[history["selected"], "val_weighted_f1"].item()
     assert chosen == history["val_weighted_f1"].max()
 
 
 def test_patience_ends_training(data, tmp_path):
-    history = fit(data, SMALL.model_copy(update={"epochs": 200, "patience": 3}), 0, tmp_path).history
+    history = train_model(data, SMALL.model_copy(update={"epochs": 200, "patience": 3}), 0, tmp_path).history
     best = int(history.loc[history["selected"], "epoch"].item())
     assert len(history) == best + 1 + 3
 
 
-@pytest.mark.parametrize("context", ["transformer", "gru"])
-def test_a_killed_fit_resumes_to_the_same_result(data, tmp_path, monkeypatch, context):
-    model = SMALL.model.model_copy(update={"context": context})
+@pytest.mark.parametrize("encoder", ["transformer", "gru"])
+def test_a_killed_fit_resumes_to_the_same_result(data, tmp_path, monkeypatch, encoder):
+    model = SMALL.model.model_copy(update={"context_encoder": encoder})
     parameters = SMALL.model_copy(update={"model": model})
-    whole = fit(data, parameters, 3, tmp_path / "whole")
+    whole = train_model(data, parameters, 3, tmp_path / "whole")
     monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
 
     def kill(row):
@@ -94,9 +94,9 @@ def test_a_killed_fit_resumes_to_the_same_result(data, tmp_path, monkeypatch, co
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(data, parameters, 3, tmp_path / "killed", kill)
+        train_model(data, parameters, 3, tmp_path / "killed", kill)
     epochs = []
-    resumed = fit(data, parameters, 3, tmp_path / "killed", lambda row: epochs.append(row["epoch"]))
+    resumed = train_model(data, parameters, 3, tmp_path / "killed", lambda row: epochs.append(row["epoch"]))
     assert resumed.resumed == "epoch 3"
     assert epochs == [3, 4, 5]
     pd.testing.assert_frame_equal(resumed.predictions, whole.predictions)
@@ -108,53 +108,53 @@ def test_a_killed_fit_resumes_to_the_same_result(data, tmp_path, monkeypatch, co
 def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(data, tmp_path):
     columns = [f"p_{c}" for c in CLASSES]
     runs = [
-        fit(data, SMALL, seed, tmp_path / name).predictions[columns]
+        train_model(data, SMALL, seed, tmp_path / name).predictions[columns]
         for seed, name in ((1, "a"), (1, "b"), (2, "c"))
     ]
     pd.testing.assert_frame_equal(runs[0], runs[1])
     assert not np.allclose(runs[0], runs[2])
 
 
-def test_a_finished_seed_is_taken_up_and_a_changed_input_is_not(corpus, data, tmp_path):
+def test_a_finished_seed_is_reused_and_a_changed_input_is_not(corpus, data, tmp_path):
     tmp_path = tmp_path / "corpus" / "experiment"
-    first = list(fit_seeds(data, SMALL, tmp_path, "x"))
-    again = list(fit_seeds(data, SMALL, tmp_path, "x"))
+    first = list(train_seeds(data, SMALL, tmp_path, "x"))
+    again = list(train_seeds(data, SMALL, tmp_path, "x"))
     assert [f.resumed for f in again] == ["done", "done"]
     for one, two in zip(first, again, strict=True):
         pd.testing.assert_frame_equal(one.predictions, two.predictions)
     # More seeds reuse those that are there.
-    more = [f.resumed for f in fit_seeds(data, SMALL.model_copy(update={"seeds": 3}), tmp_path, "x")]
+    more = [f.resumed for f in train_seeds(data, SMALL.model_copy(update={"seeds": 3}), tmp_path, "x")]
     assert more == ["done", "done", ""]
     slower = SMALL.model_copy(update={"learning_rate": 0.001})
-    assert next(fit_seeds(data, slower, tmp_path, "x")).resumed == ""
+    assert next(train_seeds(data, slower, tmp_path, "x")).resumed == ""
     utterances, features = corpus
     features["audio"].loc[0, "present"] = False
     changed = assemble(utterances, features, CLASSES)
-    assert next(fit_seeds(changed, slower, tmp_path, "x")).resumed == ""
+    assert next(train_seeds(changed, slower, tmp_path, "x")).resumed == ""
 
 
 def test_a_half_written_result_is_not_believed(data, tmp_path):
-    fit(data, SMALL, 0, tmp_path)
+    train_model(data, SMALL, 0, tmp_path)
     (tmp_path / "predictions.parquet").write_bytes(b"PAR1")
-    assert fit(data, SMALL, 0, tmp_path).resumed == ""
+    assert train_model(data, SMALL, 0, tmp_path).resumed == ""
 
 
 def test_an_unreadable_checkpoint_starts_afresh(data, tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
-    assert fit(data, SMALL, 0, tmp_path).resumed == ""
+    assert train_model(data, SMALL, 0, tmp_path).resumed == ""
 
 
 def test_a_split_without_labels_is_refused(corpus, tmp_path):
     utterances, features = corpus
     utterances.loc[utterances["split"] == "val", "label"] = pd.NA
     with pytest.raises(ValueError, match="the val split has no labelled utterance"):
-        fit(assemble(utterances, features, CLASSES), SMALL, 0, tmp_path)
+        train_model(assemble(utterances, features, CLASSES), SMALL, 0, tmp_path)
 
 
 def test_unlabelled_utterances_are_predicted_and_never_scored(corpus, tmp_path):
     utterances, features = corpus
     utterances.loc[utterances.index[::3], "label"] = pd.NA
-    result = fit(assemble(utterances, features, CLASSES), SMALL, 0, tmp_path)
+    result = train_model(assemble(utterances, features, CLASSES), SMALL, 0, tmp_path)
     assert len(result.predictions) == 7 * len(utterances)
     assert result.predictions["label"].isna().sum() == 7 * utterances["label"].isna().sum()
 
@@ -187,10 +187,10 @@ def test_equal_content_is_trained_once_whatever_its_experiment(tmp_path):
         update={"model": SMALL.model.model_copy(update={"modalities": ("text", "audio")})}
     )
     tasks = [
-        Task(data, parameters, 0, tmp_path / name / "seed0")
+        TrainingTask(data, parameters, 0, tmp_path / name / "seed0")
         for name, parameters in (("full", SMALL), ("text_audio", without_visual))
     ]
-    first, second = fit_all(tasks, tmp_path, "x")
+    first, second = train_all(tasks, tmp_path, "x")
     assert (first.resumed, second.resumed) == ("", "done")
     pd.testing.assert_frame_equal(first.predictions, second.predictions)
     config = json.loads((second.folder / "config.json").read_text())
@@ -198,14 +198,14 @@ def test_equal_content_is_trained_once_whatever_its_experiment(tmp_path):
     # Where the modality is there, only the experiment that does not look at it has been done before.
     data = assemble(*make_corpus(), CLASSES)
     tasks = [replace(task, data=data) for task in tasks]
-    assert [f.resumed for f in fit_all(tasks, tmp_path, "x")] == ["", "done"]
+    assert [f.resumed for f in train_all(tasks, tmp_path, "x")] == ["", "done"]
 
 
 def test_withholding_a_modality_uses_the_whole_models_weights(data, tmp_path):
     withheld = SMALL.model_copy(update={"withhold": ("audio",)})
     epochs = []
-    whole = fit(data, SMALL, 0, tmp_path / "full" / "seed0")
-    part = fit(data, withheld, 0, tmp_path / "no_audio" / "seed0", epochs.append, shared=tmp_path)
+    whole = train_model(data, SMALL, 0, tmp_path / "full" / "seed0")
+    part = train_model(data, withheld, 0, tmp_path / "no_audio" / "seed0", epochs.append, shared=tmp_path)
     assert epochs == []
     assert (part.folder / "model.safetensors").read_bytes() == (
         whole.folder / "model.safetensors"
@@ -237,7 +237,7 @@ def test_the_key_follows_what_the_code_does_and_not_its_comments(tmp_path, monke
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_architecture_is_trained_and_scored_by_the_same_walk(architecture, data, tmp_path):
     model = SMALL.model.model_copy(update={"architecture": architecture})
-    result = fit(data, SMALL.model_copy(update={"model": model, "epochs": 2}), 0, tmp_path)
+    result = train_model(data, SMALL.model_copy(update={"model": model, "epochs": 2}), 0, tmp_path)
     p = result.predictions
     assert "tav" in set(p["head"])
     assert set(p["head"]) <= set(HEADS)
@@ -254,7 +254,9 @@ def test_the_simplest_baselines_are_what_scikit_learn_says(tmp_path):
 
     def logits(architecture):
         model = SMALL.model.model_copy(update={"architecture": architecture})
-        p = fit(data, SMALL.model_copy(update={"model": model}), 0, tmp_path / architecture).predictions
+        p = train_model(
+            data, SMALL.model_copy(update={"model": model}), 0, tmp_path / architecture
+        ).predictions
         return p[[f"p_{c}" for c in CLASSES]].to_numpy()
 
     expected = [
@@ -274,6 +276,6 @@ def test_logistic_regression_survives_classes_that_training_never_shows(tmp_path
         table = utterances.copy()
         table.loc[table["label"].isin(gone) & (table["split"] == "train"), "label"] = pd.NA
         data = assemble(table, features, CLASSES)
-        p = fit(data, SMALL.model_copy(update={"model": model}), 0, tmp_path / str(count)).predictions
+        p = train_model(data, SMALL.model_copy(update={"model": model}), 0, tmp_path / str(count)).predictions
         guess = np.array(CLASSES)[p[[f"p_{c}" for c in CLASSES]].to_numpy().argmax(1)]
         assert set(guess) == set(CLASSES) - set(gone)

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from erc_kedro.corpora import UTTERANCE_COLUMNS
-from erc_kedro.parameters import TrainParameters
 from erc_kedro.schemas import MODALITIES
 from erc_kedro.training.batches import assemble
-from erc_kedro.training.loop import fit
+from erc_kedro.training.loop import train_model
+from tests.defaults import TrainParameters
 
 CLASSES = ("calm", "glad", "cross")
 LEARNED, NEW = 10, 80
@@ -48,8 +48,8 @@ def accuracy(predictions, split):
     return float((guess == rows["label"]).mean())
 
 
-@pytest.mark.parametrize("context", ["transformer", "gru"])
-def test_noise_is_learned_by_heart_and_nothing_else(tmp_path, context):
+@pytest.mark.parametrize("encoder", ["transformer", "gru"])
+def test_noise_is_learned_by_heart_and_nothing_else(tmp_path, encoder):
     parameters = TrainParameters(
         epochs=40,
         patience=8,
@@ -57,8 +57,14 @@ def test_noise_is_learned_by_heart_and_nothing_else(tmp_path, context):
         batch_utterances=32,
         averaging=0.9,
         modality_dropout=0.0,
-        model={"hidden": 16, "heads": 2, "dropout": 0.0, "guide_dropout": 0.0, "context": context},
+        model={
+            "hidden": 16,
+            "attention_heads": 2,
+            "dropout": 0.0,
+            "guide_dropout": 0.0,
+            "context_encoder": encoder,
+        },
     )
-    predictions = fit(assemble(*noise(0), CLASSES), parameters, 0, tmp_path).predictions
+    predictions = train_model(assemble(*noise(0), CLASSES), parameters, 0, tmp_path).predictions
     assert accuracy(predictions, "train") == 1.0
     assert abs(accuracy(predictions, "test") - 1 / 3) < 0.1

@@ -23,17 +23,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
 from erc_kedro.corpora import UTTERANCE_COLUMNS
-from erc_kedro.parameters import TrainParameters
 from erc_kedro.schemas import MODALITIES
 from erc_kedro.training.batches import assemble
-from erc_kedro.training.loop import fit
+from erc_kedro.training.loop import train_model
+from tests.defaults import TrainParameters
 
 CLASSES = ("plain", "agree", "oppose")
 SIGNS = np.array(list(itertools.product((-1, 1), repeat=3)))
 SIZES = {"train": 240, "val": 120, "test": 480}
 SEED = 0
 # The epoch kept is chosen by the head tav; pairs taught with force are as far by then.
-PAIRS_FIRST = {"lambda_pairs": 3.0, "mu_pairs": 2.0}
+PAIRS_FIRST = {"label_to_pair": 3.0, "teacher_to_pair": 2.0}
 
 
 def planted_corpus(seed):
@@ -64,7 +64,7 @@ def planted_corpus(seed):
     return utterances, features
 
 
-def trained(folder, seed=SEED, loss=None, **switches):
+def trained(folder, seed=SEED, weights=None, **switches):
     """Predictions of the test split by a network with these switches."""
     data = assemble(*planted_corpus(seed), CLASSES, dict.fromkeys(MODALITIES, "none"))
     parameters = TrainParameters(
@@ -74,10 +74,10 @@ def trained(folder, seed=SEED, loss=None, **switches):
         batch_utterances=32,
         averaging=0.9,
         modality_dropout=0.0,
-        model={"hidden": 32, "heads": 2, "dropout": 0.0, "guide_dropout": 0.0, **switches},
-        loss=loss or {},
+        model={"hidden": 32, "attention_heads": 2, "dropout": 0.0, "guide_dropout": 0.0, **switches},
+        loss={"weights": weights or {}},
     )
-    predictions = fit(data, parameters, seed, folder).predictions
+    predictions = train_model(data, parameters, seed, folder).predictions
     return predictions[predictions["split"] == "test"]
 
 
@@ -123,9 +123,9 @@ def test_all_three_modalities_tell_the_planted_classes():
     assert learned_from(MODALITIES, perceptron()) > 0.9
 
 
-@pytest.mark.parametrize("context", ["gru", "transformer"])
-def test_the_full_model_finds_what_only_all_three_tell(tmp_path, context):
-    predictions = trained(tmp_path, context=context)
+@pytest.mark.parametrize("encoder", ["gru", "transformer"])
+def test_the_full_model_finds_what_only_all_three_tell(tmp_path, encoder):
+    predictions = trained(tmp_path, context_encoder=encoder)
     assert planted_accuracy(predictions) > 0.9
     assert plain_accuracy(predictions) > 0.9
 
@@ -137,10 +137,10 @@ def test_without_video_the_planted_classes_are_a_guess(tmp_path):
 
 
 def test_video_reaches_the_pair_of_text_and_audio_as_its_guide(tmp_path):
-    assert planted_accuracy(trained(tmp_path, loss=PAIRS_FIRST, gates=False), "ta") > 0.9
+    assert planted_accuracy(trained(tmp_path, weights=PAIRS_FIRST, gates=False), "ta") > 0.9
 
 
 def test_without_guide_and_gates_a_pair_knows_nothing_of_the_third_modality(tmp_path):
-    predictions = trained(tmp_path, loss=PAIRS_FIRST, gates=False, guide=False)
+    predictions = trained(tmp_path, weights=PAIRS_FIRST, gates=False, guide=False)
     assert max(planted_accuracy(predictions, head) for head in ("t", "a", "v", "ta", "tv", "av")) < 0.65
     assert plain_accuracy(predictions) > 0.9

@@ -5,15 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 import pytest
 
-from erc_kedro.parameters import TrainParameters
 from erc_kedro.training import seeds
 from erc_kedro.training.batches import assemble
-from erc_kedro.training.loop import fit, load_network
-from erc_kedro.training.seeds import Task, fit_all
+from erc_kedro.training.loop import load_network, train_model
+from erc_kedro.training.seeds import TrainingTask, train_all
 from tests.conftest import CLASSES, make_corpus
+from tests.defaults import TrainParameters
 
 SMALL = TrainParameters(
-    epochs=4, patience=4, batch_utterances=16, model={"hidden": 16, "heads": 2, "dropout": 0.3}
+    epochs=4, patience=4, batch_utterances=16, model={"hidden": 16, "attention_heads": 2, "dropout": 0.3}
 )
 
 
@@ -23,10 +23,10 @@ def data():
 
 
 def test_fits_in_several_threads_are_those_of_fits_alone(data, tmp_path):
-    alone = [fit(data, SMALL, seed, tmp_path / f"alone{seed}").predictions for seed in range(4)]
+    alone = [train_model(data, SMALL, seed, tmp_path / f"alone{seed}").predictions for seed in range(4)]
 
     def beside(seed):
-        made = fit(data, SMALL, seed, tmp_path / f"beside{seed}")
+        made = train_model(data, SMALL, seed, tmp_path / f"beside{seed}")
         load_network(made.folder)
         return made.predictions
 
@@ -51,10 +51,10 @@ def test_each_experiment_has_its_own_number_of_jobs_and_threads(data, tmp_path, 
         for jobs, epochs, threads in ((1, 1, 1), (3, 2, 1), (2, 3, 2))
     ]
     tasks = [
-        Task(data, train, seed, tmp_path / f"e{train.epochs}" / f"seed{seed}")
+        TrainingTask(data, train, seed, tmp_path / f"e{train.epochs}" / f"seed{seed}")
         for train in experiments
         for seed in range(3)
     ]
-    folders = [made.folder for made in fit_all(tasks, tmp_path, "three experiments")]
+    folders = [made.folder for made in train_all(tasks, tmp_path, "three experiments")]
     assert folders == [task.folder for task in tasks]
     assert asked == [(3, 1), (2, 2)]

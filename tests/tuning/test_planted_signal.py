@@ -1,10 +1,10 @@
 """A search finds what is better than the default, where the data say that there is something."""
 
-from erc_kedro.parameters import TrainParameters, TuneParameters
 from erc_kedro.tuning import trial as trials
 from erc_kedro.tuning.results import outcome
 from erc_kedro.tuning.search import search
 from tests.conftest import CLASSES, make_corpus
+from tests.defaults import TrainParameters, TuneParameters
 
 # Vectors tell the labels beyond doubt, but so small a step never leaves the initial weights.
 SIGNAL = 6.0
@@ -13,7 +13,7 @@ IDLE = TrainParameters(
     patience=15,
     batch_utterances=32,
     learning_rate=1e-12,
-    model={"hidden": 16, "heads": 2},
+    model={"hidden": 16, "attention_heads": 2},
 )
 
 

@@ -4,8 +4,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from erc_kedro.parameters import TuneParameters
 from erc_kedro.tuning.pruner import DEFAULT, SEEDS, ByEpochAndSeed
+from tests.defaults import TuneParameters
 
 SPACE = {"learning_rate": {"low": 0.1, "high": 1.0}}
 EPOCHS = 30

@@ -4,8 +4,8 @@ import optuna
 import pytest
 from pydantic import ValidationError
 
-from erc_kedro.parameters import TrainParameters, TuneParameters
 from erc_kedro.tuning.space import defaults, fixed, of_trial, suggest, with_values
+from tests.defaults import TrainParameters, TuneParameters
 
 RATE = {"low": 1e-4, "high": 1e-2, "log": True}
 
@@ -15,7 +15,7 @@ RATE = {"low": 1e-4, "high": 1e-2, "log": True}
     [
         ({"learning_rat": RATE}, "learning_rat", "no parameter"),
         ({"model": {"contxt": {"choices": [1]}}}, "model.contxt", "no parameter"),
-        ({"mode": {"context": {"choices": ["gru"]}}}, "mode.context", "no parameter"),
+        ({"mode": {"context_encoder": {"choices": ["gru"]}}}, "mode.context_encoder", "no parameter"),
         ({"learning_rate": {"low": 1, "high": 0.1}}, "learning_rate", "low (1) is above high (0.1)"),
         ({"learning_rate": {"low": 0, "high": 0.1, "log": True}}, "learning_rate", "above 0"),
         ({"model": {"hidden": {"choices": []}}}, "model.hidden", "choices is empty"),
@@ -23,7 +23,11 @@ RATE = {"low": 1e-4, "high": 1e-2, "log": True}
         ({"model": {"dropout": {"low": 0.1}}}, "model.dropout", "write low and high"),
         ({"model": {"dropout": {"low": 0.0, "high": 1.5}}}, "model.dropout", "1.5 is not possible"),
         ({"model": {"layers": {"low": 0.5, "high": 2.5}}}, "model.layers", "0.5 is not possible"),
-        ({"model": {"context": {"choices": ["gru", "lstm"]}}}, "model.context", "'lstm' is not possible"),
+        (
+            {"model": {"context_encoder": {"choices": ["gru", "lstm"]}}},
+            "model.context_encoder",
+            "'lstm' is not possible",
+        ),
         ({"model": {"gates": {"low": 0, "high": 1}}}, "model.gates", "write choices"),
         ({"scaling": {"smell": {"choices": ["train"]}}}, "scaling.smell", "not possible"),
         ({"learning_rate": {**RATE, "hgih": 1}}, "learning_rate.hgih", "not permitted"),
@@ -68,8 +72,8 @@ def test_known_points_lie_in_the_space(point, says):
 
 
 def test_a_condition_that_never_holds_is_refused():
-    layers = {"low": 1, "high": 2, "when": {"model": {"context": "gru"}}}
-    model = {"context": {"choices": ["transformer"]}, "layers": layers}
+    layers = {"low": 1, "high": 2, "when": {"model": {"context_encoder": "gru"}}}
+    model = {"context_encoder": {"choices": ["transformer"]}, "layers": layers}
     with pytest.raises(ValidationError, match=r"'gru' is not among the choices of model\.context"):
         TuneParameters(space={"model": model})
 
@@ -89,8 +93,8 @@ SPACE = TuneParameters(
         "learning_rate": RATE,
         "model": {
             "layers": {"low": 1, "high": 3},
-            "context": {"choices": ["gru", "transformer"]},
-            "speaker_track": {"choices": [True, False], "when": {"model": {"context": "gru"}}},
+            "context_encoder": {"choices": ["gru", "transformer"]},
+            "speaker_track": {"choices": [True, False], "when": {"model": {"context_encoder": "gru"}}},
             "modalities": {"choices": [["text"], ["text", "audio"]]},
         },
         "scaling": {"audio": {"choices": ["train", "speaker"]}},
@@ -108,7 +112,7 @@ def test_draws_become_parameters_that_training_takes():
         assert 1e-4 <= made.learning_rate <= 1e-2
         assert type(values["model.layers"]) is int
         # Searched only where it means something.
-        assert ("model.speaker_track" in values) == (made.model.context == "gru")
+        assert ("model.speaker_track" in values) == (made.model.context_encoder == "gru")
         assert of_trial(study.trials[-1]) == values
         seen.add((made.model.modalities, made.scaling.get("audio", "train"), made.model.layers))
     assert len(seen) == 12

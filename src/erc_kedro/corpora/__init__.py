@@ -26,7 +26,7 @@ UTTERANCE_COLUMNS = [
 
 
 class CorpusError(PlainError, ValueError):
-    """A corpus that cannot be read as it is; the message names the file, the row and the mend."""
+    """A corpus that cannot be read as it is; the message names the file, the row and how to fix it."""
 
 
 @dataclass(frozen=True)

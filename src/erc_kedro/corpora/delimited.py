@@ -1,43 +1,22 @@
-"""Text files whose encoding is known, and tables of text in which every line is accounted for.
+"""Tables of text in which every line is accounted for.
 
-Nothing is guessed: what has two readings is refused with its line and the mend. Lines are counted as a text
-editor counts them, and called rows, the header of a table being row 1.
+Nothing is guessed: what has two readings is refused with its line and how to fix it. Lines are counted as a
+text editor counts them, and called rows, the header of a table being row 1.
 """
 
-import codecs
 import csv
-import io
 import itertools
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from erc_kedro.corpora import CorpusError
-from erc_kedro.corpora.tables import cp1252, is_invisible
-
-# The byte-order marks; UTF-32's begins as UTF-16's does.
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_SAY_ENCODING = (
-    "say in ingestion.encoding which encoding it has, such as cp1252 (Western Windows), cp1251 (Cyrillic), "
-    "gbk (Chinese) or shift_jis (Japanese), or save the file as UTF-8"
-)
-_STRAY = re.compile("[\udc80-\udcff]")
-# In Western text Windows characters stand singly; so many together are of another script.
-_STRANGE_RUN = re.compile("[\udc80-\udcff]{4}")
-_ISO_2022 = re.compile(r"\x1b[$(]")
-_HALF = re.compile("[\ud800-\udfff]")
-_LINE_END = re.compile(r"\r\n|[\r\n]")
+from erc_kedro.corpora.encodings import LINE_END, line_ends, split_lines, text_lines
+from erc_kedro.corpora.tables import is_invisible
 
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
-# The first line by which Excel is told the delimiter.
+# The first line that names the delimiter to Excel.
 _SEP = re.compile(r'"?sep=([^\s"]|\t)"?', re.I)
 _BACKSLASH = re.compile(r'\\([\\"]?)')
 _WHOLE = re.compile(r"-?\d+(\.0*)?")
@@ -45,7 +24,7 @@ _QUOTE = (
     ": a double quote opens a cell here and {}; close it, or put the cell in quotes and write each quote "
     'within it twice ("")'
 )
-# Signs of a cell that a message shows.
+# Characters of a cell that a message shows.
 _SHOWN = 40
 
 
@@ -66,96 +45,6 @@ class RawTable:
     counts: dict[str, int]
     odd: dict[str, list[int]]
     delimiter: str = ","
-
-
-def text_lines(
-    path: Path, encoding: str | None = None, stray_cp1252: bool = False
-) -> tuple[list[str], list[int]]:
-    """The lines of a text file, each with its LF, CR LF or CR.
-
-    A byte-order mark of UTF-8, UTF-16 or UTF-32 decides; a file without one is UTF-8, unless ``encoding``
-    says otherwise. Nothing else is tried: most encodings make some text of any bytes.
-
-    Args:
-        encoding: a name that Python knows, such as cp1252, gbk or shift_jis.
-        stray_cp1252: where no encoding is given, read single bytes that are not UTF-8 as cp1252; for releases
-            that are known to hold some.
-
-    Returns:
-        the lines, and the 1-based numbers of those with such bytes.
-
-    Raises:
-        CorpusError: the file cannot be read, the encoding is unknown, or a line (which is named) is not in
-            it or holds control characters that no text has.
-    """
-    # A pipe or a device would have no end.
-    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
-        raise CorpusError(f"{path}: cannot be read (a pipe or a device); name a text file")
-    try:
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise CorpusError(f"{path}: cannot be read ({why}); name a text file") from error
-    if data.startswith((b"PK\3\4", b"\xd0\xcf\x11\xe0")):
-        raise CorpusError(f"{path}: a spreadsheet or an archive, whatever its name; save the table as CSV")
-    marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
-    name = marked or encoding or "utf-8"
-    strays: list[int] = []
-    if stray_cp1252 and encoding is None and name.startswith("utf-8"):
-        lines, strays = _lines_with_strays(path, data.removeprefix(codecs.BOM_UTF8))
-    else:
-        try:
-            lines = _split(data.decode(name))
-        except LookupError as error:
-            raise CorpusError(f"{path}: ingestion.encoding: {error}; name one that Python knows") from error
-        except UnicodeError as error:
-            raise _undecodable(path, error, name, marked, encoding) from error
-    for number, line in enumerate(lines, 1):
-        # Some encodings give halves of characters, too, which no file of ours can hold.
-        if "\0" in line or _HALF.search(line) or (encoding is None and _ISO_2022.search(line)):
-            raise CorpusError(
-                f"{path}, row {number}: control characters that no text has, as in UTF-16 without a "
-                "byte-order mark or in ISO-2022. Say in ingestion.encoding which encoding the file has, such "
-                "as utf-16-le or iso2022_jp, or save it as UTF-8"
-            )
-    return lines, strays
-
-
-def _split(text: str) -> list[str]:
-    # str.splitlines would also split at form feeds, U+0085, U+2028 and others, which text editors do not.
-    return list(io.StringIO(text, newline=""))
-
-
-def _lines_with_strays(path: Path, data: bytes) -> tuple[list[str], list[int]]:
-    lines, strays = [], []
-    for number, raw in enumerate(data.splitlines(keepends=True), 1):
-        # Undecodable bytes become lone surrogates U+DC80-U+DCFF, each of which still names its byte.
-        text = raw.decode("utf-8", "surrogateescape")
-        if _STRANGE_RUN.search(text):
-            raise CorpusError(f"{path}, row {number}: neither UTF-8 nor single cp1252 bytes; {_SAY_ENCODING}")
-        read = _STRAY.sub(lambda match: cp1252(ord(match[0]) - 0xDC00), text)
-        strays += [number] * (read != text)
-        lines.append(read)
-    return lines, strays
-
-
-def _undecodable(
-    path: Path, error: UnicodeError, name: str, marked: str | None, encoding: str | None
-) -> CorpusError:
-    where = str(path)
-    if isinstance(error, UnicodeDecodeError):
-        before = error.object[: error.start].decode(name, "ignore")
-        where += f", row {1 + _line_ends(before)}"
-    if marked:
-        said = marked.removesuffix("-sig").upper()
-        return CorpusError(f"{where}: not {said}, as the file's byte-order mark says; save the file again")
-    if encoding:
-        return CorpusError(f"{where}: not {encoding}, as ingestion.encoding says; correct it there")
-    return CorpusError(f"{where}: not UTF-8; {_SAY_ENCODING}")
-
-
-def _line_ends(text: str) -> int:
-    return len(_LINE_END.findall(text))
 
 
 class _Fault(Exception):
@@ -225,7 +114,7 @@ def csv_rows(
     Args:
         path: the file.
         required: names of columns that must be there, in lower case.
-        numbered: the one of them that always holds whole numbers; it tells rows that a quote swallowed.
+        numbered: the one of them that always holds whole numbers; it shows rows that a quote swallowed.
         encoding: see ``text_lines``, as for ``stray_cp1252``.
 
     Raises:
@@ -342,25 +231,25 @@ def _row(record: _Record, layout: _Layout, width: int) -> dict[str, str]:
     spans = _quoted(text, layout) if goes_on or record.amiss else []
     for opened, closed in spans:
         if _swallows(text, opened, closed, layout, width):
-            what = f"closes in row {record.start + _line_ends(text[:closed])}, with whole rows in the cell"
-            raise _Fault(record.start + _line_ends(text[:opened]), _QUOTE.format(what))
+            what = f"closes in row {record.start + line_ends(text[:closed])}, with whole rows in the cell"
+            raise _Fault(record.start + line_ends(text[:opened]), _QUOTE.format(what))
     if record.amiss:
         what = "does not close where a cell ends"
-        raise _Fault(record.start + _line_ends(text[: spans[-1][0]]), _QUOTE.format(what))
+        raise _Fault(record.start + line_ends(text[: spans[-1][0]]), _QUOTE.format(what))
     wrong = f": {len(cells)} cells where the header has {layout.width}"
     if goes_on:
         wrong += f", the row going on to row {record.start + record.lines - 1}"
     if len(cells) < width:
         which = f"column {header[len(cells)]}" if len(cells) < len(header) else "an empty one at the end"
-        mend = f"{which} is missing. Complete the row, or quote what holds {layout.delimiter_name}"
-        raise _Fault(record.start, f"{wrong}; {mend}")
+        fix = f"{which} is missing. Complete the row, or quote what holds {layout.delimiter_name}"
+        raise _Fault(record.start, f"{wrong}; {fix}")
     beyond = [cell for cell in cells[len(header) :] if cell.strip()]
     if beyond or len(cells) > width:
         what = repr(beyond[0][:_SHOWN]) if beyond else "an empty one"
-        mend = f"{what} is in no column. Put what holds {layout.delimiter_name} in double quotes"
-        raise _Fault(record.start, f"{wrong}; {mend}")
+        fix = f"{what} is in no column. Put what holds {layout.delimiter_name} in double quotes"
+        raise _Fault(record.start, f"{wrong}; {fix}")
     if f'\\"{layout.delimiter}' in text and not layout.backslash:
-        other = list(_records(_split(text), layout.delimiter, backslash=True))
+        other = list(_records(split_lines(text), layout.delimiter, backslash=True))
         if len(other) == 1 and not other[0].amiss and len(other[0].cells) != len(cells):
             what = r': \" may be a quote or end a cell; write a quote within a cell twice ("")'
             raise _Fault(record.start, what)
@@ -400,13 +289,13 @@ def _quoted(text: str, layout: _Layout) -> list[tuple[int, int]]:
 
 def _swallows(text: str, opened: int, closed: int, layout: _Layout, width: int) -> bool:
     """Whether a quoted cell of a record has whole rows in it, so that its quote was not meant to open one."""
-    ends = [match.end() for match in _LINE_END.finditer(text, opened, closed)]
+    ends = [match.end() for match in LINE_END.finditer(text, opened, closed)]
     if not ends or closed == len(text):
         return False
     if any(_looks_like_row(text[start:end], layout, width) for start, end in itertools.pairwise(ends)):
         return True
     last = text[ends[-1] :]
-    for line in (last, _split(last)[0]):
+    for line in (last, split_lines(last)[0]):
         # The end of a cell has half a pair of quotes, the whole of a row has both.
         if _looks_like_row(line, layout, width) and _plain(line, layout).count('"') % 2 == 0:
             return True
@@ -426,7 +315,7 @@ def _plain(line: str, layout: _Layout) -> str:
 
 def _looks_like_row(line: str, layout: _Layout, width: int | None) -> bool:
     """Whether a line by itself has a number where rows have one, and their width, or at least it for None."""
-    flat = _LINE_END.sub(" ", _plain(line, layout).rstrip("\r\n"))
+    flat = LINE_END.sub(" ", _plain(line, layout).rstrip("\r\n"))
     try:
         cells = next(csv.reader([flat], delimiter=layout.delimiter, skipinitialspace=True, strict=True))
     except csv.Error:

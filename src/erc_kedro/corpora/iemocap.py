@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from erc_kedro.corpora import Corpus, CorpusError
-from erc_kedro.corpora.delimited import text_lines
+from erc_kedro.corpora.encodings import text_lines
 from erc_kedro.corpora.tables import irregularity_table, is_synthetic, list_lost, repair, utterance_table
 
 LABELS = ("hap", "sad", "neu", "ang", "exc", "fru")
@@ -52,8 +52,7 @@ def community() -> dict[str, Any]:
     Returns:
         ``validation`` (12 dialogue ids), ``hap_where_release_says_xxx`` (53 utterance ids) and ``order``
         (dialogue id to the last parts of its utterance ids in the feature files' order, space separated; in
-        62 of
-        the 151 dialogues this is not the order of start times).
+        62 of the 151 dialogues this is not the order of start times).
     """
     facts: dict[str, Any] = json.loads(Path(__file__).with_name("iemocap_community.json").read_text("utf-8"))
     return facts
@@ -62,7 +61,7 @@ def community() -> dict[str, Any]:
 def read(
     raw: Path,
     protocol: Literal["community", "release"] = "community",
-    unlabelled_as_context: bool = False,
+    keep_unlabelled: bool = False,
     encoding: str | None = None,
 ) -> Corpus:
     """Read IEMOCAP's transcripts and majority labels, and name its media.
@@ -70,24 +69,20 @@ def read(
     Args:
         raw: the folder that holds Session1 to Session5, or the one above it.
         protocol: whose six-way labels, see the module.
-        unlabelled_as_context: keep the utterances outside the six classes with a null label, instead of
-        leaving
+        keep_unlabelled: keep the utterances outside the six classes with a null label, instead of leaving
             them out.
         encoding: of text files that somebody saved anew. Without it they are UTF-8, and single other bytes
             cp1252, as the release was typed on Windows; each line with such is listed.
 
     Returns:
         7433 or 7380 utterances for the full release, 10,039 with the unlabelled ones. Positions follow the
-        start
-        time, then the end time, then the id. ``start_s`` and ``end_s`` are seconds in the dialogue's
-        recording;
-        ``clip`` is the dialogue's video and the utterance a span of it. Turns that were not evaluated are
-        left out.
+        start time, then the end time, then the id. ``start_s`` and ``end_s`` are seconds in the dialogue's
+        recording; ``clip`` is the dialogue's video and the utterance a span of it. Turns that were not
+        evaluated are left out.
 
     Raises:
         CorpusError: there is no session, a session lacks its folders, a line cannot be read, an emotion code
-        is
-            unknown, an utterance is there twice, or nothing is left.
+            is unknown, an utterance is there twice, or nothing is left.
     """
     if protocol not in ("community", "release"):
         raise CorpusError(f"iemocap.protocol is {protocol!r}; write community or release")
@@ -110,7 +105,7 @@ def read(
     # A generated corpus borrows dialogue names, not the utterances that the community's list is about.
     if protocol == "community" and not synthetic:
         _relabel(rows, {path.name for path in sessions}, found)
-    rows = _keep(rows, unlabelled_as_context, found)
+    rows = _keep(rows, keep_unlabelled, found)
     if not rows:
         raise CorpusError(
             f"{root}: no utterance with one of the labels {', '.join(LABELS)}; is it the full release?"
@@ -125,7 +120,7 @@ def read(
         "release's "
         "documentation: look at one F and one M dialogue of each session.",
     ]
-    if unlabelled_as_context:
+    if keep_unlabelled:
         notes.append("Utterances outside the six classes stay as unlabelled context.")
     return Corpus(
         utterances=utterance_table(rows),
@@ -250,8 +245,8 @@ def _read_transcript(
             )
             continue
         utterance_id, start, end, sentence = match.groups()
-        text, mended = repair(sentence)
-        found.extend((kind, where, "characters were repaired") for kind in mended)
+        text, repairs = repair(sentence)
+        found.extend((kind, where, "characters were repaired") for kind in repairs)
         if not text:
             found.append(("empty_text", where, "the utterance has no text"))
         list_lost(text, where, found)
@@ -309,12 +304,12 @@ def _relabel(rows: list[dict[str, Any]], sessions: set[str], found: Found) -> No
             )
 
 
-def _keep(rows: list[dict[str, Any]], unlabelled_as_context: bool, found: Found) -> list[dict[str, Any]]:
+def _keep(rows: list[dict[str, Any]], keep_unlabelled: bool, found: Found) -> list[dict[str, Any]]:
     outside = Counter(row["label"] for row in rows if row["label"] not in LABELS)
-    fate = "kept as unlabelled context" if unlabelled_as_context else "left out"
+    fate = "kept as unlabelled context" if keep_unlabelled else "left out"
     for code, count in sorted(outside.items()):
         found.append(("label_outside_six", code, f"{count} utterances, {fate}"))
-    if unlabelled_as_context:
+    if keep_unlabelled:
         return [{**row, "label": row["label"] if row["label"] in LABELS else None} for row in rows]
     return [row for row in rows if row["label"] in LABELS]
 

@@ -52,8 +52,7 @@ _LONGEST_S = 60.0
 
 _NOTE_1038 = (
     "Training has 1038 dialogues: their ids run from 0 to 1038 and id 60 is missing from the release, which "
-    "is why "
-    "some papers count 1039 (https://github.com/declare-lab/MELD/issues/25)."
+    "is why some papers count 1039 (https://github.com/declare-lab/MELD/issues/25)."
 )
 
 Found = list[tuple[str, str, str]]
@@ -70,13 +69,11 @@ def read(raw: Path, encoding: str | None = None) -> Corpus:
 
     Returns:
         13,708 utterances for the full release. ``start_s`` and ``end_s`` are seconds in the episode; the clip
-        is
-        the utterance, so that its span is null. Positions count from 0 in the order of Utterance_ID.
+        is the utterance, so that its span is null. Positions count from 0 in the order of Utterance_ID.
 
     Raises:
         CorpusError: a folder, CSV or column is missing, a CSV is empty or there twice with different content,
-        a
-            label is unknown, a number or time cannot be read, or an utterance is there twice.
+            a label is unknown, a number or time cannot be read, or an utterance is there twice.
     """
     if not raw.is_dir():
         raise CorpusError(f"{raw}: no such folder; set meld_raw to the folder that holds train_sent_emo.csv")
@@ -243,19 +240,19 @@ def _read_csv(
     counts: dict[str, int] = defaultdict(int)
     for line, cells in table.rows:
         where = f"{name}, row {line}"
-        text, mended = repair(cells["utterance"])
+        text, repairs = repair(cells["utterance"])
         list_lost(text, where, found)
         if text in MISSING:
             kind = "missing_value_as_text" if text in SAID else "missing_value"
             found.append((kind, where, f"the utterance is {text!r}"))
             text = text if text in SAID else ""
-        speaker, mended_speaker = repair(cells["speaker"])
+        speaker, speaker_repairs = repair(cells["speaker"])
         if not speaker or speaker in MISSING:
             raise CorpusError(
                 f"{path}, row {line}, column Speaker: {cells['speaker']!r} names nobody; restore the cell "
                 "from the release"
             )
-        for kind in sorted({*mended, *mended_speaker}):
+        for kind in sorted({*repairs, *speaker_repairs}):
             if kind == "curly_quotes":
                 counts[kind] += 1
             else:

@@ -47,10 +47,10 @@ def repair(text: str) -> tuple[str, list[str]]:
     """Repair one cell's wrongly decoded characters and straighten its quotes.
 
     Returns:
-        the text without white space at its ends, and the names of what was mended: ``mojibake``
+        the text without white space at its ends, and the names of what was repaired: ``mojibake``
         (UTF-8 once read as cp1252), ``c1_control`` (cp1252 once read as Latin-1), ``curly_quotes``.
     """
-    mended = []
+    repairs = []
     for kind, attempt in (
         ("mojibake", lambda t: _MOJIBAKE.sub(_undo_mojibake, t)),
         ("c1_control", lambda t: t.translate(_C1)),
@@ -58,9 +58,9 @@ def repair(text: str) -> tuple[str, list[str]]:
     ):
         after = attempt(text)
         if after != text:
-            mended.append(kind)
+            repairs.append(kind)
         text = after
-    return text.strip(), mended
+    return text.strip(), repairs
 
 
 def cp1252(byte: int) -> str:
@@ -90,7 +90,7 @@ def alike(
 
     Args:
         named: (name, line) pairs, a pair an occurrence.
-        fold: what makes a name of those that are to count as alike, where something else is to tell nothing.
+        fold: what makes a name of those that are to count as alike, where more is to be ignored.
 
     Returns:
         groups of two or more names, the most frequent first, each with its lines.
@@ -107,7 +107,7 @@ def alike(
 def list_lost(text: str, where: str, found: list[tuple[str, str, str]]) -> None:
     """Lists what an earlier program could not read and put U+FFFD for."""
     if "\ufffd" in text:
-        found.append(("lost_characters", where, f"{text.count(chr(0xFFFD))} signs"))
+        found.append(("lost_characters", where, f"{text.count(chr(0xFFFD))} characters"))
 
 
 def utterance_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

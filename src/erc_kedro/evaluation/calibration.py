@@ -8,6 +8,7 @@ import pandas as pd
 
 from erc_kedro.evaluation.metrics import (
     ECE_BINS,
+    PREDICTION,
     calibration_error,
     class_codes,
     class_columns,
@@ -47,17 +48,17 @@ def temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded").x))
 
 
-def tempered(probabilities: np.ndarray, by: float) -> np.ndarray:
+def temperature_scaled(probabilities: np.ndarray, by: float) -> np.ndarray:
     """softmax(log p / by), [N, C]; the most probable class stays the same."""
-    scaled = np.log(np.clip(probabilities, TINY, 1).astype(float)) / by
-    return np.exp(scaled - _log_sum(scaled)[:, None])
+    logits = np.log(np.clip(probabilities, TINY, 1).astype(float)) / by
+    return np.exp(logits - _log_sum(logits)[:, None])
 
 
-def calibration_table(predictions: pd.DataFrame, split: str = "test", head: str = "tav") -> pd.DataFrame:
+def calibration_table(predictions: pd.DataFrame, split: str = "test", head: str = PREDICTION) -> pd.DataFrame:
     """Calibration of each seed before and after a temperature that is fitted on validation alone.
 
     Returns:
-        One row a seed with columns seed, temperature, ece, ece_tempered, nll, nll_tempered (mean
+        One row a seed with columns seed, temperature, ece, ece_scaled, nll, nll_scaled (mean
         negative log-likelihood); NaN for what needs a temperature where validation has no labels. No
         rows where the split has none.
     """
@@ -67,19 +68,19 @@ def calibration_table(predictions: pd.DataFrame, split: str = "test", head: str 
         known = predictions[predictions["seed"] == seed]
         val = known[(known["split"] == "val") & (known["head"] == head) & known["label"].notna()]
         fitted = temperature(*_arrays(val)) if len(val) else np.nan
-        after = tempered(p, fitted) if len(val) else np.full_like(p, np.nan)
+        after = temperature_scaled(p, fitted) if len(val) else np.full_like(p, np.nan)
         rows.append((seed, fitted, _ece(p, truth), _ece(after, truth), _nll(p, truth), _nll(after, truth)))
-    columns = ["seed", "temperature", "ece", "ece_tempered", "nll", "nll_tempered"]
+    columns = ["seed", "temperature", "ece", "ece_scaled", "nll", "nll_scaled"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def reliability(predictions: pd.DataFrame, split: str = "test", head: str = "tav") -> pd.DataFrame:
+def reliability(predictions: pd.DataFrame, split: str = "test", head: str = PREDICTION) -> pd.DataFrame:
     """Confidence against accuracy, all seeds together, before and after each seed's temperature.
 
     Returns:
-        One row a non-empty bin with columns tempered (bool), bin (from 0, of 15 of equal width),
-        confidence, accuracy (means) and count. No rows where the split has no labels; none tempered
-        where validation has none.
+        One row a non-empty bin with columns scaled (bool: by the temperature), bin (from 0, of 15 of equal
+        width), confidence, accuracy (means) and count. No rows where the split has no labels; none
+        scaled where validation has none.
     """
     temperatures = calibration_table(predictions, split, head).set_index("seed")["temperature"]
     parts: dict[bool, list[pd.DataFrame]] = {False: [], True: []}
@@ -88,7 +89,7 @@ def reliability(predictions: pd.DataFrame, split: str = "test", head: str = "tav
         for after in (False, True):
             if after and np.isnan(temperatures[seed]):
                 continue
-            shown = tempered(p, temperatures[seed]) if after else p
+            shown = temperature_scaled(p, temperatures[seed]) if after else p
             confidence = shown.max(axis=1)
             correct = p.argmax(axis=1) == truth
             parts[after].append(
@@ -101,15 +102,15 @@ def reliability(predictions: pd.DataFrame, split: str = "test", head: str = "tav
         .groupby("bin")
         .agg(confidence=("confidence", "mean"), accuracy=("accuracy", "mean"), count=("accuracy", "size"))
         .reset_index()
-        .assign(tempered=after)
+        .assign(scaled=after)
         for after, every in parts.items()
         if every
     ]
-    columns = ["tempered", "bin", "confidence", "accuracy", "count"]
+    columns = ["scaled", "bin", "confidence", "accuracy", "count"]
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
-def selective_table(predictions: pd.DataFrame, split: str = "test", head: str = "tav") -> pd.DataFrame:
+def selective_table(predictions: pd.DataFrame, split: str = "test", head: str = PREDICTION) -> pd.DataFrame:
     """Scores of the most confident utterances alone (selective prediction, Geifman and El-Yaniv 2017).
 
     Returns:

@@ -13,9 +13,7 @@ from erc_kedro.evaluation.intervals import (
     metric_from_counts,
     resampled_scores,
 )
-from erc_kedro.evaluation.metrics import metrics_table, summary
-
-SCORES = ("accuracy", "weighted_f1", "macro_f1", "uar", "ece")
+from erc_kedro.evaluation.metrics import SCORES, metrics_table, summary
 
 
 def paired_test(

@@ -12,6 +12,10 @@ import numpy as np
 import pandas as pd
 
 ECE_BINS = 15
+# The head that predicts, with all that the network sees.
+PREDICTION = "tav"
+# What a split is scored by, beside the F1 of each class.
+SCORES = ("accuracy", "weighted_f1", "macro_f1", "uar", "ece")
 TABLE_COLUMNS = ["seed", "split", "head", "metric", "value"]
 
 
@@ -128,7 +132,7 @@ def metrics_table(predictions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=TABLE_COLUMNS).astype({"seed": "int64", "value": "float64"})
 
 
-def confusion(predictions: pd.DataFrame, split: str, head: str = "tav") -> pd.DataFrame:
+def confusion(predictions: pd.DataFrame, split: str, head: str = PREDICTION) -> pd.DataFrame:
     """Counts summed over seeds, [C, C]: rows are the truth, columns the prediction.
 
     All zero where the split has no labelled rows.
@@ -148,7 +152,7 @@ def confusion(predictions: pd.DataFrame, split: str, head: str = "tav") -> pd.Da
     )
 
 
-def per_class(predictions: pd.DataFrame, split: str, head: str = "tav") -> pd.DataFrame:
+def per_class(predictions: pd.DataFrame, split: str, head: str = PREDICTION) -> pd.DataFrame:
     """Precision, recall and F1 of each class: means over seeds, and the F1's standard deviation.
 
     Returns:

@@ -5,7 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from erc_kedro.evaluation.metrics import class_columns, class_names, classification_metrics, over_seeds
+from erc_kedro.evaluation.metrics import (
+    PREDICTION,
+    class_columns,
+    class_names,
+    classification_metrics,
+    over_seeds,
+)
 
 # First places of each bin; the last is open.
 POSITIONS = (1, 2, 4, 8, 16, 32)
@@ -66,7 +72,7 @@ def slicings(
 
 
 def slice_scores(
-    predictions: pd.DataFrame, part_of: pd.Series, split: str = "test", head: str = "tav"
+    predictions: pd.DataFrame, part_of: pd.Series, split: str = "test", head: str = PREDICTION
 ) -> pd.DataFrame:
     """Scores of each part of a split.
 
@@ -142,7 +148,7 @@ def confident_errors(predictions: pd.DataFrame, split: str = "test", most: int =
         Columns label, utterance_id, predicted, probability (of the predicted class), own (of the true
         one); at most ``most`` rows a class, in the order of the classes, the surest first.
     """
-    mean = mean_probabilities(predictions[predictions["head"] == "tav"], split)
+    mean = mean_probabilities(predictions[predictions["head"] == PREDICTION], split)
     mean = mean[mean["label"].notna()].reset_index(drop=True)
     names = np.array(class_names(predictions), object)
     p = mean[class_columns(predictions)].to_numpy()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from erc_kedro.extractors.base import Card, ExtractionError, fingerprint
+from erc_kedro.extractors.base import ExtractionError, Metadata, fingerprint
 from erc_kedro.parameters import EXTRACTORS
 
 logger = logging.getLogger(__name__)
@@ -20,15 +20,15 @@ def resolved(parameters: Any) -> Any:
     """``extractor: auto`` of the voice as the names of what is installed; other parameters as they are."""
     if parameters.extractor != "auto":
         return parameters
-    from erc_kedro.extractors import whisper
+    from erc_kedro.extractors.audio import whisper
 
     if whisper.installed():
-        return parameters.model_copy(update={"extractor": ("librosa", "whisper")})
+        return parameters.model_copy(update={"extractor": ("functionals", "whisper")})
     logger.info(
-        'features.audio.extractor: auto is librosa alone; with pip install -e ".[whisper]" a Whisper '
+        'features.audio.extractor: auto is functionals alone; with pip install -e ".[whisper]" a Whisper '
         "listens beside it"
     )
-    return parameters.model_copy(update={"extractor": "librosa"})
+    return parameters.model_copy(update={"extractor": "functionals"})
 
 
 def build(modality: str, parameters: Any, **context: Any) -> Any:
@@ -56,9 +56,9 @@ def build(modality: str, parameters: Any, **context: Any) -> Any:
         extractor = made(parameters, **context)
     except (ValueError, TypeError) as error:
         raise ExtractionError(f"features.{modality}.extractor: {error}") from error
-    if not isinstance(getattr(extractor, "card", None), Card):
+    if not isinstance(getattr(extractor, "metadata", None), Metadata):
         raise ExtractionError(
-            f"features.{modality}.extractor: {where} has no `card`; docs/features.md says what one needs"
+            f"features.{modality}.extractor: {where} has no `metadata`; docs/features.md says what one needs"
         )
     return extractor
 
@@ -68,35 +68,36 @@ class Several:
 
     def __init__(self, parts: Sequence[Any]) -> None:
         self._parts = parts
-        cards = [part.card for part in parts]
-        self.card = Card(
-            " + ".join(card.name for card in cards),
-            sum(card.dimension for card in cards),
-            "; ".join(card.licence for card in cards),
-            fingerprint(*(f"{card.name} {card.dimension} {card.version}" for card in cards)),
+        each = [part.metadata for part in parts]
+        self.metadata = Metadata(
+            " + ".join(one.name for one in each),
+            sum(one.dimension for one in each),
+            "; ".join(one.licence for one in each),
+            fingerprint(*(f"{one.name} {one.dimension} {one.version}" for one in each)),
         )
 
     def __call__(self, signals: Sequence[Any]) -> np.ndarray:
-        return np.hstack([checked(part(signals), len(signals), part.card) for part in self._parts])
+        return np.hstack([checked(part(signals), len(signals), part.metadata) for part in self._parts])
 
 
-def identity(card: Card, parameters: Any) -> str:
+def identity(metadata: Metadata, parameters: Any) -> str:
     """All that a vector depends on besides its signal; part of the cache's key."""
     settings = parameters.model_dump_json(exclude={"path", "field", "batch_size"})
-    return f"{card.name} {card.dimension} {card.version} {settings}"
+    return f"{metadata.name} {metadata.dimension} {metadata.version} {settings}"
 
 
-def checked(vectors: Any, count: int, card: Card) -> np.ndarray:
-    """What an extractor returned, as float32 [count, card.dimension].
+def checked(vectors: Any, count: int, metadata: Metadata) -> np.ndarray:
+    """What an extractor returned, as float32 [count, metadata.dimension].
 
     Raises:
-        ValueError: it has another shape, or numbers that are not finite.
+        ValueError: it has another shape, or features that are not finite.
     """
     made = np.asarray(vectors, np.float32)
-    if made.shape != (count, card.dimension):
+    if made.shape != (count, metadata.dimension):
         raise ValueError(
-            f"{card.name} gave numbers of shape {made.shape} where {(count, card.dimension)} was declared"
+            f"{metadata.name} gave features of shape {made.shape} where {(count, metadata.dimension)} was "
+            "declared"
         )
     if not np.isfinite(made).all():
-        raise ValueError(f"{card.name} gave numbers that are not finite")
+        raise ValueError(f"{metadata.name} gave features that are not finite")
     return made

@@ -1,9 +1,9 @@
 """The one protocol of all extractors, and the signals that they turn into vectors."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -25,12 +25,12 @@ class ExtractionError(PlainError, ValueError):
 
 
 @dataclass(frozen=True)
-class Card:
+class Metadata:
     """What an extractor says of itself; it is stored with its vectors.
 
     Attributes:
         name: as the audit and the report name it, with its model where it has one.
-        dimension: numbers in a vector.
+        dimension: features in a vector.
         licence: of the method or the weights, in a few words.
         version: changes whenever its vectors may change (library, weights, settings); the cache's key has it.
     """
@@ -48,11 +48,19 @@ class Extractor(Protocol[Signal]):
     on what else is in the call.
     """
 
-    card: Card
+    metadata: Metadata
 
     def __call__(self, signals: Sequence[Signal]) -> np.ndarray:
-        """Vectors [len(signals), card.dimension], float32 and finite."""
+        """Vectors [len(signals), metadata.dimension], float32 and finite."""
         ...
+
+
+def one_by_one(signals: Sequence[Any], one: Callable[[Any], Any], dimension: int) -> np.ndarray:
+    """Vectors [len(signals), dimension], float32, of an extractor that takes one signal at a time."""
+    vectors = np.empty((len(signals), dimension), np.float32)
+    for row, signal in zip(vectors, signals, strict=True):
+        row[:] = one(signal)
+    return vectors
 
 
 # Mono, RATE samples a second, float32 in about -1 to 1, finite, not silent, at least 50 ms long.

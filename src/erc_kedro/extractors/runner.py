@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
@@ -20,12 +21,12 @@ from threadpoolctl import threadpool_limits
 
 from erc_kedro import extractors, processes, surroundings
 from erc_kedro.extractors import media
-from erc_kedro.extractors.base import Card, ExtractionError, fingerprint
+from erc_kedro.extractors.base import ExtractionError, Metadata, fingerprint
 from erc_kedro.extractors.cache import Cache, Result, status
 from erc_kedro.parameters import AudioParameters, RunnerParameters, VisualParameters
 from erc_kedro.progress import bar as progress_bar
 
-# A long recording is shared out in parts, so that it has more than one worker and can be taken up halfway;
+# A long recording is shared out in parts, so that it has more than one worker and a run can go on halfway;
 # not in more, since each of them decodes the sound before it again.
 _PART_S, _MOST_PARTS = 600.0, 8
 
@@ -65,7 +66,7 @@ Results = dict[tuple[int, str], Result]
 
 def extract(
     utterances: pd.DataFrame, settings: Settings, folder: Path
-) -> dict[str, tuple[Card, list[Result]]]:
+) -> dict[str, tuple[Metadata, list[Result]]]:
     """Audio and visual vectors of every utterance.
 
     Args:
@@ -74,7 +75,7 @@ def extract(
         folder: of the cache; what it holds is not extracted again.
 
     Returns:
-        modality to its extractor's card and one result an utterance, in the table's order.
+        modality to its extractor's metadata and one result an utterance, in the table's order.
 
     Raises:
         ExtractionError: an extractor cannot be made from its parameters, the cache not be written, or the
@@ -91,7 +92,7 @@ def extract(
     finally:
         kept.close()
     return {
-        modality: (extractor.card, [results[row, modality] for row in range(len(utterances))])
+        modality: (extractor.metadata, [results[row, modality] for row in range(len(utterances))])
         for modality, extractor in tools.extractors.items()
     }
 
@@ -112,16 +113,16 @@ def _tools(settings: Settings) -> _Tools:
     detector = None
     if settings.audio:
         made["audio"] = extractors.build("audio", settings.audio)
-        versions["audio"] = extractors.identity(made["audio"].card, settings.audio)
+        versions["audio"] = extractors.identity(made["audio"].metadata, settings.audio)
     if settings.visual:
         import cv2
 
-        from erc_kedro.extractors import faces
+        from erc_kedro.extractors.visual import detection
 
         cv2.setNumThreads(1)
         made["visual"] = extractors.build("visual", settings.visual)
-        detector = faces.detector(settings.visual)
-        identity = extractors.identity(made["visual"].card, settings.visual)
+        detector = detection.detector(settings.visual)
+        identity = extractors.identity(made["visual"].metadata, settings.visual)
         versions["visual"] = f"{identity} {detector.version}"
     return _Tools(made, versions, detector)
 
@@ -197,7 +198,7 @@ def _parts(requests: list[_Request]) -> list[tuple[_Request, ...]]:
 def _key(digest: str, span: media.Span, modality: str, settings: Settings, tools: _Tools) -> str:
     side = span.side if modality == "visual" else None
     where = f"{span.start_s} {span.end_s} {side} {settings.runner.longest_s}"
-    decoding = f"{media.VERSION} PyAV {media.av.__version__}"
+    decoding = f"{media.VERSION} PyAV {av.__version__}"
     return fingerprint(digest, modality, where, decoding, tools.versions[modality])
 
 
@@ -348,7 +349,7 @@ class _Watcher:
     """Follows the face of one utterance; an error costs this utterance, not the run."""
 
     def __init__(self, tools: _Tools) -> None:
-        from erc_kedro.extractors.faces import FaceFollower
+        from erc_kedro.extractors.visual.tracking import FaceFollower
 
         self._extractor = tools.extractors["visual"]
         self._follower = FaceFollower(tools.detector, getattr(self._extractor, "color", False))
@@ -375,14 +376,14 @@ class _Watcher:
 
 def _vector(extractor: Any, signal: Any, facts: dict[str, Any], remark: str = "") -> Result:
     try:
-        [vector] = extractors.checked(extractor([signal]), 1, extractor.card)
+        [vector] = extractors.checked(extractor([signal]), 1, extractor.metadata)
     except Exception as error:
         return _failed(error, facts)
     return Result("ok", remark, vector, facts)
 
 
 def _failed(error: Exception, facts: dict[str, Any]) -> Result:
-    # Not lasting: the mend may be in code or a library that no key speaks of.
+    # Not lasting: the fault may be fixed in code or a library that is in no key.
     return Result("failed", f"{type(error).__name__}: {error}", None, facts, lasting=False)
 
 

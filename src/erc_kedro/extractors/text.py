@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from erc_kedro import extractors
-from erc_kedro.extractors.base import Card, ExtractionError, Line, fingerprint
+from erc_kedro.extractors.base import ExtractionError, Line, Metadata, fingerprint
 from erc_kedro.extractors.cache import Cache, Result, matrix
 from erc_kedro.extractors.finetuned import FineTuned, log_probabilities
 from erc_kedro.parameters import TextParameters, WindowParameters
@@ -21,12 +21,12 @@ class Extracted(NamedTuple):
 
     Attributes:
         vectors: [N, D].
-        card: what made them.
+        metadata: of the extractor that made them.
         read: what the head of a fine-tuned encoder reads [N, H]; None for an encoder without one.
     """
 
     vectors: np.ndarray
-    card: Card
+    metadata: Metadata
     read: np.ndarray | None = None
 
 
@@ -48,11 +48,11 @@ def extract(
         splits = utterances["split"]
         training = [line for line, split in zip(spoken, splits, strict=True) if split == "train"]
         extractor = extractors.build("text", parameters, training=training)
-        return Extracted(vectors(extractor, spoken, cache, parameters), extractor.card)
+        return Extracted(vectors(extractor, spoken, cache, parameters), extractor.metadata)
     each = [_of_encoder(utterances, parameters, cache, one) for one in finetuned.every]
     joined = np.concatenate([one.vectors for one in each], axis=1)
-    version = fingerprint(*(one.card.version for one in each))
-    made_by = Card(finetuned.together, joined.shape[1], finetuned.card.licence, version)
+    version = fingerprint(*(one.metadata.version for one in each))
+    made_by = Metadata(finetuned.together, joined.shape[1], finetuned.record.licence, version)
     return Extracted(joined, made_by, each[0].read)
 
 
@@ -61,8 +61,8 @@ def _of_encoder(
 ) -> Extracted:
     """The vectors of one fine-tuned encoder, each by the one of its folder that makes the utterance's."""
     made: dict[str, np.ndarray] = {}
-    cards = []
-    wanted, read = finetuned.settings(parameters, finetuned.folder).poolings, finetuned.card.read
+    metadata = []
+    wanted, read = finetuned.settings(parameters, finetuned.folder).poolings, finetuned.record.read
     pooled = [*dict.fromkeys(name for name in (*wanted, read) if name != "log_probabilities")]
     for folder, which in finetuned.shares(utterances):
         asked = finetuned.settings(parameters, folder).model_copy(update={"pooling": tuple(pooled)})
@@ -76,11 +76,11 @@ def _of_encoder(
             part = parts[name]
             table = made.setdefault(name, np.zeros((len(utterances), part.shape[1]), np.float32))
             table[which] = part
-        cards.append(extractor.card)
-    version = fingerprint(*(card.version for card in cards), wanted)
+        metadata.append(extractor.metadata)
+    version = fingerprint(*(one.version for one in metadata), wanted)
     joined = np.concatenate([made[name] for name in wanted], axis=1)
     return Extracted(
-        joined, Card(finetuned.name, joined.shape[1], finetuned.card.licence, version), made[read]
+        joined, Metadata(finetuned.name, joined.shape[1], finetuned.record.licence, version), made[read]
     )
 
 
@@ -118,10 +118,10 @@ def vectors(extractor: Any, spoken: Sequence[Line], folder: Path, parameters: Te
     An interruption loses one batch at most.
 
     Raises:
-        ExtractionError: the extractor fails, or its vectors are not what its card says.
+        ExtractionError: the extractor fails, or its vectors are not what its metadata say.
     """
-    card: Card = extractor.card
-    what = extractors.identity(card, parameters)
+    metadata: Metadata = extractor.metadata
+    what = extractors.identity(metadata, parameters)
     keys = [fingerprint("text", what, repr(line)) for line in spoken]
     batch_size = parameters.batch_size
     cache = Cache(folder)
@@ -131,16 +131,16 @@ def vectors(extractor: Any, spoken: Sequence[Line], folder: Path, parameters: Te
         # Batches of similar length have little padding.
         order = sorted(todo, key=lambda key: -_length(todo[key]))
         if order:
-            with progress_bar(len(order), f"Encoding text with {card.name}", "utt") as bar:
+            with progress_bar(len(order), f"Encoding text with {metadata.name}", "utt") as bar:
                 for first in range(0, len(order), batch_size):
                     batch = order[first : first + batch_size]
                     try:
                         made = extractor([todo[key] for key in batch])
-                        rows = extractors.checked(made, len(batch), card)
+                        rows = extractors.checked(made, len(batch), metadata)
                     except Exception as error:
                         raise ExtractionError(
-                            f"features.text.extractor: {card.name} failed on {todo[batch[0]].text!r} or a "
-                            f"line of its batch ({type(error).__name__}: {error})"
+                            f"features.text.extractor: {metadata.name} failed on {todo[batch[0]].text!r} or "
+                            f"a line of its batch ({type(error).__name__}: {error})"
                         ) from error
                     fresh = {key: Result("ok", vector=row) for key, row in zip(batch, rows, strict=True)}
                     cache.put(fresh)
@@ -148,7 +148,7 @@ def vectors(extractor: Any, spoken: Sequence[Line], folder: Path, parameters: Te
                     bar.update(len(batch))
     finally:
         cache.close()
-    return matrix([known[key] for key in keys], card.dimension)
+    return matrix([known[key] for key in keys], metadata.dimension)
 
 
 def _length(line: Line) -> int:
@@ -185,7 +185,7 @@ class Transformer:
         self._limit = longest(parameters.max_tokens, tokenizer, model)
         self._windows = Windows(tokenizer, self._limit, parameters)
         shown = parameters.model_dump_json(include={*WindowParameters.model_fields})
-        self.card = Card(
+        self.metadata = Metadata(
             name=parameters.encoder,
             dimension=int(model.config.hidden_size) * len(parameters.poolings),
             licence=licence,
@@ -267,7 +267,7 @@ class TfidfSvd:
         dimension = max(1, min(parameters.dimension, min(counted.shape) - 1))
         reduction = TruncatedSVD(dimension, random_state=0).fit(counted)
         self._model = make_pipeline(words, reduction)
-        self.card = Card(
+        self.metadata = Metadata(
             name="tfidf",
             dimension=dimension,
             licence="BSD-3-Clause (scikit-learn)",

@@ -1,4 +1,4 @@
-"""All encoders of a corpus: one fitted on all training dialogues, and one a fold without the fold's."""
+"""All encoders of a corpus: one fine-tuned on all training dialogues, and one a fold without the fold's."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from erc_kedro import files, processes, surroundings
+from erc_kedro.audit import overlaps
 from erc_kedro.errors import PlainError
-from erc_kedro.evaluation import overlaps
 from erc_kedro.extractors.base import fingerprint
-from erc_kedro.extractors.finetuned import CARD, FIT, HEAD, EncoderCard, Outcome, outcome
-from erc_kedro.finetuning.loop import Task, code_version, fit
+from erc_kedro.extractors.finetuned import FIT, HEAD, RECORD, EncoderRecord, Outcome, outcome
+from erc_kedro.finetuning.loop import finetune_encoder
+from erc_kedro.finetuning.task import FinetuningTask, code_version
 from erc_kedro.parameters import FinetuneParameters
 
 
@@ -24,43 +25,43 @@ class FinetuningError(PlainError, ValueError):
 
 def finetune(
     utterances: pd.DataFrame,
-    card: Mapping[str, Any],
+    description: Mapping[str, Any],
     corpus: str,
     parameters: FinetuneParameters,
     folder: Path,
     run: str | None = None,
-) -> EncoderCard:
+) -> EncoderRecord:
     """Fits what ``folder`` does not hold yet, and describes it there.
 
     The test split has no part in it: its utterances are dropped first.
 
     Args:
-        card: what the reader says of the corpus: labels, protocol.
+        description: what the reader says of the corpus: labels, protocol.
         run: the MLflow run that this is; a folder that was finished before keeps the run that fitted it.
     Returns:
-        the first encoder's card; those beside it have theirs in subfolders.
+        the first encoder's record; those beside it have theirs in subfolders.
     Raises:
         FinetuningError: there is no such encoder, or it was fine-tuned before; or the training dialogues are
             fewer than the folds. What the folder holds is as it was.
     """
     first, *others = parameters.each
     made = [
-        _finetune(utterances, card, corpus, other, folder / f"beside{number}", run)
+        _finetune(utterances, description, corpus, other, folder / f"beside{number}", run)
         for number, other in enumerate(others, 1)
     ]
-    # Last, so that what its card says of the others is true.
-    return _finetune(utterances, card, corpus, first, folder, run, made)
+    # Last, so that what its record says of the others is true.
+    return _finetune(utterances, description, corpus, first, folder, run, made)
 
 
 def _finetune(
     utterances: pd.DataFrame,
-    card: Mapping[str, Any],
+    description: Mapping[str, Any],
     corpus: str,
     parameters: FinetuneParameters,
     folder: Path,
     run: str | None,
-    beside: Sequence[EncoderCard] = (),
-) -> EncoderCard:
+    beside: Sequence[EncoderRecord] = (),
+) -> EncoderRecord:
     import torch
     import transformers
 
@@ -68,12 +69,12 @@ def _finetune(
     for split in ("train", "val"):
         if not known.loc[known["split"] == split, "label"].notna().any():
             raise FinetuningError(f"finetune: the {split} split of {corpus} has no labelled utterance")
-    if any((Path(parameters.encoder) / name).is_file() for name in (CARD, FIT, HEAD)):
+    if any((Path(parameters.encoder) / name).is_file() for name in (RECORD, FIT, HEAD)):
         raise FinetuningError(
             f"finetune.encoder: {parameters.encoder} was fine-tuned before, and no audit would know on which "
             "dialogues; start from what it started from"
         )
-    tasks = _tasks(known, tuple(card["labels"]), corpus, parameters, folder)
+    tasks = _tasks(known, tuple(description["labels"]), corpus, parameters, folder)
     earlier = _read(folder)
     try:
         _fit_all(tasks, parameters)
@@ -81,16 +82,16 @@ def _finetune(
         raise FinetuningError(str(error)) from error
     outcomes = {name: _finished(task) for name, task in tasks.items()}
     whole = outcomes[""]
-    made = EncoderCard(
+    made = EncoderRecord(
         corpus=corpus,
-        protocol=card["protocol"],
+        protocol=description["protocol"],
         split_fingerprint=fingerprint(*sorted(utterances["utterance_id"] + " " + utterances["split"])),
-        classes=list(card["labels"]),
+        classes=list(description["labels"]),
         encoder=parameters.encoder,
         licence=whole.licence,
         digest=whole.digest,
         settings={
-            # As JSON has several: the identity is compared with that of a card that was read.
+            # As JSON has several: the identity is compared with that of a record that was read.
             "pooling": parameters.model_dump(mode="json")["pooling"],
             "context": parameters.context,
             "following": parameters.following,
@@ -113,12 +114,12 @@ def _finetune(
     if earlier is not None and earlier.fitted == made.fitted:
         made = made.model_copy(update={"run": earlier.run})
     text = made.model_dump_json(indent=1) + "\n"
-    with files.replacing(folder / CARD) as path:
+    with files.replacing(folder / RECORD) as path:
         path.write_text(text, "utf-8")
     return made
 
 
-def resumed(folder: Path, made: EncoderCard) -> dict[str, str]:
+def resumed(folder: Path, made: EncoderRecord) -> dict[str, str]:
     """Of each encoder: "done" if nothing was fitted anew, "epoch E step S" if it went on there, else ""."""
     found = {name: outcome(folder / name) for name in made.fitted}
     return {name: one.resumed for name, one in found.items() if one is not None}
@@ -130,8 +131,8 @@ def _tasks(
     corpus: str,
     parameters: FinetuneParameters,
     folder: Path,
-) -> dict[str, Task]:
-    whole = Task(corpus, known, classes, parameters, parameters.seed, folder)
+) -> dict[str, FinetuningTask]:
+    whole = FinetuningTask(corpus, known, classes, parameters, parameters.seed, folder)
     tasks = {"": whole}
     for fold, held_out in enumerate(_folds(known, parameters)):
         name = f"fold{fold}"
@@ -169,7 +170,7 @@ def _folds(known: pd.DataFrame, parameters: FinetuneParameters) -> list[set[str]
     return [set(dialogues[held_out]) for _, held_out in parts]
 
 
-def _fit_all(tasks: Mapping[str, Task], parameters: FinetuneParameters) -> None:
+def _fit_all(tasks: Mapping[str, FinetuningTask], parameters: FinetuneParameters) -> None:
     import torch
     from joblib import Parallel, cpu_count, delayed
 
@@ -188,26 +189,26 @@ def _fit_all(tasks: Mapping[str, Task], parameters: FinetuneParameters) -> None:
         for task in shared:
             launch(_fit_tied, (task, os.getpid()), num_processes=parameters.processes)
     elif jobs > 1:
-        work = (delayed(fit)(task) for task in shared)
+        work = (delayed(finetune_encoder)(task) for task in shared)
         Parallel(jobs, "loky", inner_max_num_threads=threads, **processes.pool_options())(work)
     else:
         for task in shared:
-            fit(task)
+            finetune_encoder(task)
 
 
-def _fit_tied(task: Task, parent: int) -> None:
+def _fit_tied(task: FinetuningTask, parent: int) -> None:
     processes.end_with(parent)
-    fit(task)
+    finetune_encoder(task)
 
 
-def _finished(task: Task) -> Outcome:
+def _finished(task: FinetuningTask) -> Outcome:
     found = outcome(task.folder)
     assert found is not None, f"{task.folder} has no finished fit"
     return found
 
 
-def _read(folder: Path) -> EncoderCard | None:
+def _read(folder: Path) -> EncoderRecord | None:
     try:
-        return EncoderCard.model_validate_json((folder / CARD).read_text("utf-8"))
+        return EncoderRecord.model_validate_json((folder / RECORD).read_text("utf-8"))
     except (OSError, ValueError):
         return None

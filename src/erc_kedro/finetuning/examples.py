@@ -20,7 +20,7 @@ class Example:
     labels: tuple[int, ...]
 
 
-class Dialogues:
+class TokenizedDialogues:
     """A corpus's dialogues as tokens, tokenised once.
 
     Args:
@@ -121,7 +121,7 @@ class _Said:
         return len(self.own) + len(self.question)
 
 
-def batches(
+def window_batches(
     examples: Sequence[Example], utterances: int, tokens: int, draw: np.random.Generator | None = None
 ) -> list[list[Example]]:
     """Examples in batches of similar length, which hold so many utterances, or tokens with padding, at most.

@@ -1,29 +1,21 @@
-"""One fit: fine-tune an encoder, keep the epoch that is best on validation, resume after a kill."""
+"""One encoder: fine-tune it, keep the epoch that is best on validation, resume after a kill."""
 
-import json
-import os
-import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from erc_kedro import files, sources
-from erc_kedro.evaluation.audit import contents
-from erc_kedro.extractors.base import fingerprint
-from erc_kedro.extractors.finetuned import FIT, HEAD, Fitted, outcome
+from erc_kedro.audit.encoders import contents
+from erc_kedro.extractors.finetuned import FIT, Fitted, outcome
 from erc_kedro.extractors.windows import longest
-from erc_kedro.finetuning import classifier
+from erc_kedro.finetuning import classifier, hardware
 from erc_kedro.finetuning.classifier import Classifier
-from erc_kedro.finetuning.examples import Dialogues, Example, batches
+from erc_kedro.finetuning.examples import Example, TokenizedDialogues, window_batches
+from erc_kedro.finetuning.task import FinetuningTask, finetuning_key, save_encoder, save_outcome
 from erc_kedro.parameters import FinetuneParameters
 from erc_kedro.processes import draws_alone
 from erc_kedro.progress import bar as progress_bar
@@ -32,202 +24,192 @@ from erc_kedro.training.loop import best_epoch, mix
 
 # A kill costs less than this, or twenty times what saving costs, if that is more.
 SAVE_EVERY_S = 60.0
-# What decides how many fits there are, how fast, and what is read from them, or is in the key as what it
-# comes to on this machine.
-IDLE = {"jobs", "processes", "precision", "folds", "seed", "pooling", "beside"}
 # Steps between two looks at the loss, which wait for the device.
 LOOK_EVERY = 20
 
 
-@dataclass(frozen=True)
-class Task:
-    """One encoder to fit.
-
-    Attributes:
-        name: what the progress bar calls it.
-        utterances: training and validation dialogues, no others.
-        seed: of the head's first weights, of dropout and of batches.
-        folder: where it is left.
-        threads: of this process, on CPU.
-        line: of the terminal, where its progress is shown.
-    """
-
-    name: str
-    utterances: pd.DataFrame
-    classes: tuple[str, ...]
-    parameters: FinetuneParameters
-    seed: int
-    folder: Path
-    threads: int = 1
-    line: int = 0
-
-
 @draws_alone
-def fit(task: Task) -> None:
-    """Fits one encoder into its folder, or takes up what an earlier call of the same content left there.
+def finetune_encoder(task: FinetuningTask) -> None:
+    """Fine-tunes one encoder into its folder, or reuses what an earlier call of the same content left there.
 
-    Every step draws from a seed of its own, so that a resumed fit on one device repeats an uninterrupted one.
+    Every step draws from a seed of its own, so that a resumed fine-tuning on one device repeats an
+    uninterrupted one.
 
-    Args:
     Raises:
         ValueError: there is no such encoder, or nothing to learn from.
         FloatingPointError: the loss became NaN or infinite.
     """
     parameters = task.parameters
     torch.set_num_threads(task.threads)
-    accelerator = _accelerator(parameters)
+    accelerator = hardware.accelerator(parameters)
     torch.manual_seed(task.seed)
     tokenizer, encoder, digest, licence = classifier.load(parameters.encoder)
-    key = _key(task, digest, accelerator.num_processes, accelerator.mixed_precision)
+    key = finetuning_key(task, digest, accelerator.num_processes, accelerator.mixed_precision)
     done = outcome(task.folder)
     if done is not None and done.fitted.key == key:
         if accelerator.is_main_process and done.resumed != "done":
-            _write(task.folder, done.fitted, done.digest, done.licence, "done")
+            save_outcome(task.folder, done.fitted, done.digest, done.licence, "done")
         accelerator.wait_for_everyone()
         return
     limit = longest(parameters.max_tokens, tokenizer, encoder)
-    learned, validated = (
-        Dialogues(rows, task.classes, tokenizer, limit, parameters)
-        for rows in (task.utterances[task.utterances["split"] == split] for split in ("train", "val"))
-    )
-    for split, data in (("train", learned), ("val", validated)):
-        if not data.examples():
+    rows = {split: task.utterances[task.utterances["split"] == split] for split in ("train", "val")}
+    data = {
+        split: TokenizedDialogues(own, task.classes, tokenizer, limit, parameters)
+        for split, own in rows.items()
+    }
+    for split, dialogues in data.items():
+        if not dialogues.examples():
             raise ValueError(f"finetune: no labelled utterance of {task.name}'s {split} split says a word")
     if parameters.lora is not None:
         encoder = classifier.with_adapters(encoder, parameters.lora)
     network = Classifier(encoder, len(task.classes), parameters.dropout).to(accelerator.device)
-    some = validated.examples()[: 4 * parameters.batch_utterances]
-    network.eval().measure(*_on(accelerator.device, learned.tensors(some))[:2])
+    some = data["val"].examples()[: 4 * parameters.batch_utterances]
+    network.eval().measure(*hardware.on_device(accelerator.device, data["train"].tensors(some))[:2])
     if accelerator.is_main_process:
         task.folder.mkdir(parents=True, exist_ok=True)
         # Without it nothing counts as done, whatever else lies here; what cannot be fitted leaves it.
         (task.folder / FIT).unlink(missing_ok=True)
-    history, resumed = _train(task, network, learned, validated, accelerator, tokenizer, key)
+    history, resumed = _train(task, network, data["train"], data["val"], accelerator, tokenizer, key)
     if accelerator.is_main_process:
         fitted = Fitted(
             key=key,
             seed=task.seed,
-            trained_on=_of(task.utterances, "train"),
-            selected_on=_of(task.utterances, "val"),
+            trained_on=contents(rows["train"]),
+            selected_on=contents(rows["val"]),
             history=history,
         )
-        _write(task.folder, fitted, digest, licence, resumed)
+        save_outcome(task.folder, fitted, digest, licence, resumed)
         (task.folder / checkpoint.CHECKPOINT).unlink(missing_ok=True)
     accelerator.wait_for_everyone()
 
 
+class _Saving:
+    """Saves checkpoints, as seldom as they are dear."""
+
+    def __init__(self, folder: Path, key: str, network: nn.Module, optimiser: Any, writes: bool) -> None:
+        self._folder, self._key, self._writes = folder, key, writes
+        self._network, self._optimiser = network, optimiser
+        self._last, self._cost = time.monotonic(), 0.0
+
+    def load(self) -> dict[str, Any] | None:
+        """Restores network and optimiser; the rest of what was saved, if anything was."""
+        state = checkpoint.load(self._folder, self._key)
+        if state is not None:
+            self._network.load_state_dict(state.pop("network"))
+            self._optimiser.load_state_dict(state.pop("optimiser"))
+        return state
+
+    @property
+    def due(self) -> bool:
+        return time.monotonic() - self._last > max(SAVE_EVERY_S, 20 * self._cost)
+
+    def save(self, **rest: Any) -> None:
+        started = time.monotonic()
+        if self._writes:
+            content = {"network": self._network.state_dict(), "optimiser": self._optimiser.state_dict()}
+            checkpoint.save(self._folder, self._key, {**rest, **content})
+        self._last = time.monotonic()
+        self._cost = self._last - started
+
+
 def _train(
-    task: Task,
+    task: FinetuningTask,
     network: Classifier,
-    learned: Dialogues,
-    validated: Dialogues,
+    learned: TokenizedDialogues,
+    validated: TokenizedDialogues,
     accelerator: Any,
     tokenizer: Any,
     key: str,
 ) -> tuple[list[dict[str, float]], str]:
     """A row an epoch, and from where it went on; the best epoch's encoder is left in the folder."""
-    parameters, folder = task.parameters, task.folder
+    parameters, main = task.parameters, accelerator.is_main_process
     groups = classifier.groups(network, parameters)
     rates = [group.pop("rate") for group in groups]
     optimiser = torch.optim.AdamW(groups, lr=parameters.learning_rate, fused=True)
     network, optimiser = accelerator.prepare(network, optimiser)
     inner = accelerator.unwrap_model(network)
     weight = _class_weight(task).to(accelerator.device)
-    state = checkpoint.load(folder, key)
     history: list[dict[str, float]] = []
-    first, resumed = 0, ""
-    sums = _nothing(accelerator.device)
+    first, resumed, sums = 0, "", _nothing(accelerator.device)
+    saving = _Saving(task.folder, key, inner, optimiser, main)
+    state = saving.load()
     if state is not None:
-        inner.load_state_dict(state["network"])
-        optimiser.load_state_dict(state["optimiser"])
         history, first = state["history"], state["step"]
         sums = state["sums"] | {"loss": state["sums"]["loss"].to(accelerator.device)}
         resumed = f"epoch {len(history)} step {first}"
-
-    def save(step: int) -> float:
-        started = time.monotonic()
-        if accelerator.is_main_process:
-            content = {"network": inner.state_dict(), "optimiser": optimiser.state_dict()}
-            checkpoint.save(folder, key, {"history": history, "step": step, "sums": sums, **content})
-        return 20 * (time.monotonic() - started)
-
-    saved_at, patience = time.monotonic(), 0.0
-    count = learned.count
     with progress_bar(
-        count * parameters.epochs,
+        learned.count * parameters.epochs,
         f"Fine-tuning {task.name}",
         "utt",
-        done=count * len(history) + int(sums["utterances"]),
-        silent=not accelerator.is_main_process,
+        done=learned.count * len(history) + int(sums["utterances"]),
+        silent=not main,
         line=task.line,
     ) as bar:
         for epoch in range(len(history), parameters.epochs):
-            draw = np.random.default_rng([task.seed, epoch])
-            steps = batches(
-                learned.examples(parameters.targets, draw),
-                parameters.batch_utterances,
-                parameters.batch_tokens,
-                draw,
-            )
-            # Every process takes as many steps, and no gradient is left over from an epoch; so the first
-            # batches may be there twice.
-            world = accelerator.num_processes
-            short = -len(steps) % (world * parameters.accumulate)
-            steps += [steps[at % len(steps)] for at in range(short)]
+            steps = _steps(task, learned, epoch, accelerator.num_processes)
             network.train()
-            for step in range(first, len(steps) // world):
+            for step in range(first, len(steps)):
                 started = time.monotonic()
                 torch.manual_seed(mix(task.seed, epoch, step, accelerator.process_index))
-                along = (epoch + step * world / len(steps)) / parameters.epochs
+                factor = _schedule((epoch + step / len(steps)) / parameters.epochs, parameters.warmup)
                 for group, rate in zip(optimiser.param_groups, rates, strict=True):
-                    group["lr"] = rate * _schedule(along, parameters.warmup)
-                batch = steps[step * world + accelerator.process_index]
+                    group["lr"] = rate * factor
+                batch = steps[step][accelerator.process_index]
                 with accelerator.accumulate(network):
                     loss, labelled = _step(
                         network, optimiser, learned, batch, weight, accelerator, parameters
                     )
                 sums["loss"] += loss * labelled
                 sums["labelled"] += labelled
-                together = steps[step * world : (step + 1) * world]
-                passed = sum(len(example.labels) for part in together for example in part)
+                passed = sum(len(example.labels) for part in steps[step] for example in part)
                 sums["utterances"] += passed
                 bar.update(passed)
-                due = time.monotonic() - saved_at > max(SAVE_EVERY_S, patience)
-                if due or step % LOOK_EVERY == 0 or step + 1 == len(steps) // world:
+                due = saving.due
+                if due or step % LOOK_EVERY == 0 or step + 1 == len(steps):
                     _check(sums["loss"])
                 sums["seconds"] += time.monotonic() - started
                 if due and accelerator.sync_gradients:
-                    patience = save(step + 1)
-                    saved_at = time.monotonic()
-            first = 0
-            scores: dict[str, float] = {}
-            if accelerator.is_main_process:
-                scores = _validate(inner, validated, accelerator, parameters)
-            scores = _from_main(scores, accelerator)
+                    saving.save(history=history, step=step + 1, sums=sums)
+            scores = _validate(inner, validated, accelerator, parameters) if main else {}
+            scores = hardware.from_main(scores, accelerator)
             # The last steps' losses say nothing of the weights that they left.
             _check(torch.tensor(scores["val_loss"]))
             row = {"epoch": epoch, "train_loss": float(sums["loss"] / sums["labelled"]), **scores}
             history.append({**row, "seconds": float(sums["seconds"])})
-            sums = _nothing(accelerator.device)
-            if accelerator.is_main_process and best_epoch(history) == epoch:
-                _export(inner, tokenizer, folder)
+            if main and best_epoch(history) == epoch:
+                save_encoder(inner, tokenizer, task.folder)
             bar.set_postfix(epoch=epoch, val_wf1=f"{row['val_weighted_f1']:.3f}")
-            patience = save(0)
-            saved_at = time.monotonic()
+            first, sums = 0, _nothing(accelerator.device)
+            saving.save(history=history, step=0, sums=sums)
     return [{**row, "selected": float(row["epoch"] == best_epoch(history))} for row in history], resumed
+
+
+def _steps(
+    task: FinetuningTask, learned: TokenizedDialogues, epoch: int, world: int
+) -> list[list[list[Example]]]:
+    """An epoch's batches, by step and process."""
+    parameters = task.parameters
+    draw = np.random.default_rng([task.seed, epoch])
+    examples = learned.examples(parameters.targets, draw)
+    made = window_batches(examples, parameters.batch_utterances, parameters.batch_tokens, draw)
+    # Every process takes as many steps, and no gradient is left over from an epoch; so the first batches may
+    # be there twice.
+    short = -len(made) % (world * parameters.accumulate)
+    made += [made[at % len(made)] for at in range(short)]
+    return [made[at : at + world] for at in range(0, len(made), world)]
 
 
 def _step(
     network: nn.Module,
     optimiser: Any,
-    learned: Dialogues,
+    learned: TokenizedDialogues,
     batch: Sequence[Example],
     weight: Tensor,
     accelerator: Any,
     parameters: FinetuneParameters,
 ) -> tuple[Tensor, int]:
     """Loss and number of labelled targets of one batch, after its gradient step; waits for no device."""
-    tokens, read, labels = _on(accelerator.device, learned.tensors(batch))
+    tokens, read, labels = hardware.on_device(accelerator.device, learned.tensors(batch))
     with accelerator.autocast():
         logits, unit = network(tokens, read)
     loss = nn.functional.cross_entropy(
@@ -257,7 +239,7 @@ def _nothing(device: Any) -> dict[str, Tensor]:
 
 
 def _validate(
-    network: Classifier, data: Dialogues, accelerator: Any, parameters: FinetuneParameters
+    network: Classifier, data: TokenizedDialogues, accelerator: Any, parameters: FinetuneParameters
 ) -> dict[str, float]:
     """Scores every validation utterance in a window of its own, as extraction will see it."""
     from sklearn.metrics import accuracy_score, f1_score
@@ -265,10 +247,12 @@ def _validate(
     network.eval()
     truth, logits = [], []
     with torch.inference_mode(), accelerator.autocast():
-        for batch in batches(data.examples(), 4 * parameters.batch_utterances, parameters.batch_tokens):
-            tokens, read, labels = data.tensors(batch)
-            truth.append(labels)
-            logits.append(network(*_on(accelerator.device, (tokens, read, labels))[:2])[0].float())
+        size = 4 * parameters.batch_utterances
+        for batch in window_batches(data.examples(), size, parameters.batch_tokens):
+            tensors = data.tensors(batch)
+            tokens, read, _ = hardware.on_device(accelerator.device, tensors)
+            truth.append(tensors[2])
+            logits.append(network(tokens, read)[0].float())
     y, z = torch.cat(truth), torch.cat(logits).cpu()
     guess = z.argmax(1).numpy()
     return {
@@ -278,43 +262,7 @@ def _validate(
     }
 
 
-def _precision(parameters: FinetuneParameters) -> str:
-    if parameters.precision != "auto":
-        return parameters.precision
-    if torch.cuda.is_available():
-        has = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        # Emulated elsewhere, it is slower than full precision.
-        has = any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
-    return "bf16" if has else "no"
-
-
-def _accelerator(parameters: FinetuneParameters) -> Any:
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-    from accelerate.utils import DistributedDataParallelKwargs
-
-    if not torch.cuda.is_available() and parameters.precision == "fp16":
-        raise ValueError("finetune.precision: fp16 needs a GPU; write auto")
-    # An earlier fit of this process may have had another precision.
-    AcceleratorState._reset_state()
-    # A pooler that an encoder brings is not used.
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    return Accelerator(
-        mixed_precision=_precision(parameters),
-        gradient_accumulation_steps=parameters.accumulate,
-        cpu=not torch.cuda.is_available(),
-        kwargs_handlers=[unused],
-    )
-
-
-def _from_main(value: Any, accelerator: Any) -> Any:
-    from accelerate.utils import broadcast_object_list
-
-    return broadcast_object_list([value])[0] if accelerator.num_processes > 1 else value
-
-
-def _class_weight(task: Task) -> Tensor:
+def _class_weight(task: FinetuningTask) -> Tensor:
     """A weight a class [C] from training counts, whose mean over training utterances is 1."""
     labels = task.utterances.loc[task.utterances["split"] == "train", "label"]
     counts = np.array([(labels == name).sum() for name in task.classes], float)
@@ -329,74 +277,3 @@ def _class_weight(task: Task) -> Tensor:
 def _schedule(along: float, warmup: float) -> float:
     """Linear warm-up, then linearly to 0; ``along`` is the share of all steps that is done."""
     return (along + 1e-3) / warmup if along + 1e-3 < warmup else (1 - along) / (1 - warmup)
-
-
-def _on(device: Any, tensors: tuple[dict[str, Tensor], Tensor, Tensor]) -> Any:
-    tokens, read, labels = tensors
-    return (
-        {name: _moved(value, device) for name, value in tokens.items()},
-        _moved(read, device),
-        _moved(labels, device),
-    )
-
-
-def _moved(value: Tensor, device: Any) -> Tensor:
-    if device.type != "cuda":
-        return value.to(device)
-    # Only from pinned memory does a copy not wait for what the device is doing.
-    return value.pin_memory().to(device, non_blocking=True)
-
-
-def code_version() -> str:
-    """A hash of the sources that decide what is learned."""
-    return sources.version("finetuning/*.py", "extractors/windows.py", "extractors/text.py")
-
-
-def _key(task: Task, digest: str, *hardware: object) -> str:
-    """A hash of all that decides what is learned."""
-    import transformers
-
-    columns = ["utterance_id", "dialogue_id", "position", "speaker", "text", "label", "split"]
-    said = task.utterances[columns].sort_values(["dialogue_id", "position"])
-    return fingerprint(
-        said.to_json(orient="values"),
-        task.classes,
-        task.parameters.model_dump_json(exclude=IDLE),
-        task.seed,
-        digest,
-        hardware,
-        torch.__version__,
-        transformers.__version__,
-        *(version(package) for package in ("accelerate", "peft")),
-        code_version(),
-    )
-
-
-def _of(utterances: pd.DataFrame, split: str) -> dict[str, str]:
-    return contents(utterances[utterances["split"] == split])
-
-
-def _export(network: Classifier, tokenizer: Any, folder: Path) -> None:
-    """Leaves the encoder as ``transformers`` keeps one, and its head beside it."""
-    encoder: Any = network.encoder
-    if hasattr(encoder, "merge_and_unload"):
-        import copy
-
-        # Training goes on with the adapters.
-        encoder = copy.deepcopy(encoder).merge_and_unload()
-    # What a killed fit left half-written must not lie beside the whole.
-    beside = folder / ".best"
-    shutil.rmtree(beside, ignore_errors=True)
-    encoder.save_pretrained(beside)
-    tokenizer.save_pretrained(beside)
-    head = {"weight": network.head.weight * network.length, "bias": network.head.bias}
-    save_file({name: value.detach().cpu().contiguous() for name, value in head.items()}, beside / HEAD)
-    for path in beside.iterdir():
-        os.replace(path, folder / path.name)
-    beside.rmdir()
-
-
-def _write(folder: Path, fitted: Fitted, digest: str, licence: str, resumed: str) -> None:
-    facts = {"fitted": fitted.model_dump(), "digest": digest, "licence": licence, "resumed": resumed}
-    with files.replacing(folder / FIT) as path:
-        path.write_text(json.dumps(facts) + "\n", "utf-8")

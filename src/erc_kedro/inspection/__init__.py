@@ -27,7 +27,7 @@ def trained(models: Path, data: Dialogues, predictions: pd.DataFrame) -> Iterato
     """
     for seed in sorted(predictions["seed"].unique()):
         folder = models / f"seed{seed}"
-        mend = (
+        fix = (
             f"`kedro run --pipeline=train --params=experiment={models.name}` trains it (add --env=demo for "
             "the embedded corpora)"
         )
@@ -35,17 +35,17 @@ def trained(models: Path, data: Dialogues, predictions: pd.DataFrame) -> Iterato
             network = load_network(folder)
             own = predict(network, data)
         except (OSError, KeyError, RuntimeError, ValueError, SafetensorError) as error:
-            raise ConfigError(f"{folder}: no network that can be read ({error}); {mend}") from error
+            raise ConfigError(f"{folder}: no network that can be read ({error}); {fix}") from error
         if not _same(own, predictions[predictions["seed"] == seed]):
             raise ConfigError(
                 f"{folder}: this network does not make the predictions that lie on disk from these "
-                f"features; {mend}"
+                f"features; {fix}"
             )
         yield int(seed), network
 
 
 def _same(own: pd.DataFrame, known: pd.DataFrame) -> bool:
-    """Whether two tables say the same but for rounding."""
+    """Whether two tables hold the same but for rounding."""
     names = ["utterance_id", "head"]
     if list(class_columns(own)) != list(class_columns(known)) or len(own) != len(known):
         return False

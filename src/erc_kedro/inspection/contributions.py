@@ -8,13 +8,13 @@ from erc_kedro.models.fusion import FIRST, SECOND, represented
 from erc_kedro.models.gates import SOURCE, TARGET
 from erc_kedro.models.network import GatedFusionNetwork
 from erc_kedro.schemas import HEADS, MODALITIES
-from erc_kedro.training.batches import Dialogues, batch_of, batches
+from erc_kedro.training.batches import Dialogues, batch_of, dialogue_batches
 
 SINGLES, PAIRS = HEADS[:3], HEADS[3:6]
 
 
 def contributions(network: GatedFusionNetwork, data: Dialogues, size: int = 512) -> pd.DataFrame:
-    """Means over channels of G, alpha, beta and the fusion weights (model.md, forward 2 to 4).
+    """Means over channels of G, alpha, beta and the fusion weights (docs/model.md).
 
     Args:
         size: utterances in a batch, padding included.
@@ -29,7 +29,7 @@ def contributions(network: GatedFusionNetwork, data: Dialogues, size: int = 512)
     found: dict[tuple[str, str], np.ndarray] = {}
     network.eval()
     with torch.inference_mode():
-        for which in batches(data, None, size):
+        for which in dialogue_batches(data, None, size):
             batch = batch_of(data, which)
             output, seen = network(batch), batch.seen(modalities)
             said = seen.any(1, keepdim=True).expand_as(seen)

@@ -8,7 +8,7 @@ import torch
 
 from erc_kedro.models.batch import Batch, Network
 from erc_kedro.schemas import MODALITIES
-from erc_kedro.training.batches import Dialogues, batch_of, batches
+from erc_kedro.training.batches import Dialogues, batch_of, dialogue_batches
 
 # Shares of the test utterances that lose the modality.
 MISSING = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -45,7 +45,7 @@ def degraded_predictions(network: Network, data: Dialogues, seed: int, size: int
             drawn = generator.standard_normal((count, data.dimensions[modality]), np.float32)
             noise = torch.from_numpy(drawn) * _deviation(data, modality)
             guess = np.full((len(amounts), count), -1)
-            for which in batches(data, "test", size):
+            for which in dialogue_batches(data, "test", size):
                 batch = batch_of(data, which)
                 row = batch.row[batch.valid].numpy()
                 for index, (kind, amount) in enumerate(amounts):

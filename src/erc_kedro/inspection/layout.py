@@ -6,7 +6,7 @@ import torch
 
 from erc_kedro.models.network import GatedFusionNetwork
 from erc_kedro.schemas import HEADS, heads_of
-from erc_kedro.training.batches import Dialogues, batch_of, batches
+from erc_kedro.training.batches import Dialogues, batch_of, dialogue_batches
 
 SHOWN = ("tav", "t", "a", "v")
 # t-SNE of more takes minutes and shows no more.
@@ -39,7 +39,7 @@ def layout(network: GatedFusionNetwork, data: Dialogues, size: int = 512) -> pd.
     found = torch.zeros(len(HEADS), len(data.utterance_id) + 1, hidden)
     network.eval()
     with torch.inference_mode():
-        for which in batches(data, "test", size):
+        for which in dialogue_batches(data, "test", size):
             batch = batch_of(data, which)
             representations = network(batch).representations
             assert representations is not None

@@ -1,4 +1,4 @@
-"""Context encoders, one per modality (model.md, forward 1)."""
+"""Context encoders, one per modality (docs/model.md#encoders)."""
 
 import math
 
@@ -72,7 +72,7 @@ class TransformerLayer(nn.Module):
     def __init__(self, parameters: ModelParameters, groups: int) -> None:
         super().__init__()
         size = parameters.hidden
-        self.heads = parameters.heads
+        self.attention_heads = parameters.attention_heads
         self.dropout = Dropout(parameters.dropout)
         self.norm1 = GroupedLayerNorm(groups, size)
         self.qkv = GroupedLinear(groups, size, 3 * size)
@@ -86,7 +86,7 @@ class TransformerLayer(nn.Module):
         shape = h.shape
         h = h.flatten(1, 2)
         q, k, v = self.qkv(self.norm1(h)).view(*shape[:3], -1).chunk(3, -1)
-        h = h + self.dropout(self.out(attend(q, k, v, allowed, self.heads).flatten(1, 2)))
+        h = h + self.dropout(self.out(attend(q, k, v, allowed, self.attention_heads).flatten(1, 2)))
         up = nn.functional.gelu(self.up(self.norm2(h)))
         return (h + self.dropout(self.down(self.dropout(up)))).view(shape)
 

@@ -1,4 +1,4 @@
-"""Fusion of pairs under the third modality's guide, and of all three (model.md, forward 3 and 4)."""
+"""Fusion of pairs under the third modality's guide, and of all three (docs/model.md#fusion)."""
 
 import torch
 from torch import Tensor, nn

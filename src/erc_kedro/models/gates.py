@@ -1,4 +1,4 @@
-"""The cross-modal guided gate (model.md, forward 2; the paper's idea, our equations)."""
+"""The cross-modal guided gate (docs/model.md#gates; the paper's idea, our equations)."""
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ class GuidedGates(nn.Module):
     def __init__(self, parameters: ModelParameters) -> None:
         super().__init__()
         size = parameters.hidden
-        self.heads, self.enabled = parameters.heads, parameters.gates
+        self.attention_heads, self.enabled = parameters.attention_heads, parameters.gates
         if self.enabled:
             self.q = GroupedLinear(6, size, size)
             self.kv = GroupedLinear(6, size, 2 * size)
@@ -36,7 +36,7 @@ class GuidedGates(nn.Module):
         q = self.q(target).view(6, *shape[1:])
         k, v = self.kv(source).view(6, *shape[1:3], -1).chunk(2, -1)
         mask = allowed[list(SOURCE)]
-        a = self.out(attend(q, k, v, mask, self.heads).flatten(1, 2))
+        a = self.out(attend(q, k, v, mask, self.attention_heads).flatten(1, 2))
         # Where the source says nothing, its offset must not speak for it.
         a = a * mask.any(-1).reshape(6, -1, 1)
         g = torch.sigmoid(self.gate(torch.cat([target, a], -1)))

@@ -1,4 +1,4 @@
-"""The loss with dual supervision by labels and by the trimodal teacher (model.md, Loss).
+"""The loss with dual supervision by labels and by the trimodal teacher (docs/model.md#loss).
 
 The paper's idea is the distillation under labels and teacher; the equations and weights are ours.
 Every mean runs over the real utterances that it concerns: labelled ones for the supervised terms,
@@ -105,7 +105,7 @@ def total(
     Returns:
         The scalar loss and each term that is switched on, weighted and detached, by name.
     """
-    p = parameters
+    p, weights = parameters, parameters.weights
     valid = batch.valid.flatten()
     present = (batch.present & batch.valid[..., None]).flatten(0, 1)[None]
     label = torch.where(valid, batch.label.flatten(), -1)
@@ -116,24 +116,24 @@ def total(
     terms: dict[str, Tensor] = {}
 
     ce = supervised(logits, label, mask, class_weight, p.focal_gamma, p.label_smoothing)
-    terms["label_teacher"] = ce[TEACHER]
-    if p.lambda_pairs:
-        terms["label_pairs"] = p.lambda_pairs * ce[PAIRS].mean()
-    if p.lambda_singles:
-        terms["label_singles"] = p.lambda_singles * ce[SINGLES].mean()
+    terms["label_to_teacher"] = ce[TEACHER]
+    if weights.label_to_pair:
+        terms["label_to_pair"] = weights.label_to_pair * ce[PAIRS].mean()
+    if weights.label_to_single:
+        terms["label_to_single"] = weights.label_to_single * ce[SINGLES].mean()
 
     teacher = logits[TEACHER].expand(3, -1, -1)
-    if p.mu_pairs:
+    if weights.teacher_to_pair:
         kl = distilled(teacher, logits[PAIRS], mask[PAIRS], p.temperature)
-        terms["teacher_pairs"] = p.mu_pairs * kl.mean()
-    if p.mu_singles:
+        terms["teacher_to_pair"] = weights.teacher_to_pair * kl.mean()
+    if weights.teacher_to_single:
         kl = distilled(teacher, logits[SINGLES], mask[SINGLES], p.temperature)
-        terms["teacher_singles"] = p.mu_singles * kl.mean()
-    if p.mu_pair_single:
+        terms["teacher_to_single"] = weights.teacher_to_single * kl.mean()
+    if weights.pair_to_single:
         pairs, singles = logits[PAIRS].repeat(2, 1, 1), logits[SINGLES][[*FIRST, *SECOND]]
         kl = distilled(pairs, singles, mask[SINGLES][[*FIRST, *SECOND]], p.temperature)
-        terms["pairs_singles"] = p.mu_pair_single * kl.mean()
-    if p.supervision == "mutual" and p.mu_teacher:
+        terms["pair_to_single"] = weights.pair_to_single * kl.mean()
+    if p.supervision == "mutual" and weights.student_to_teacher:
         scaled = (logits[:TEACHER].detach() / p.temperature).log_softmax(-1)
         # The students' mean in probability; an absent student has no say.
         votes = mask[:TEACHER].to(scaled.dtype)[..., None]
@@ -141,20 +141,20 @@ def total(
         heard = mask[TEACHER] & mask[:TEACHER].any(0)
         log_mean = mean.clamp(min=torch.finfo(mean.dtype).tiny).log()
         kl = _divergence(log_mean[None], logits[TEACHER][None], heard[None], p.temperature)
-        terms["students_teacher"] = p.mu_teacher * kl.mean()
+        terms["student_to_teacher"] = weights.student_to_teacher * kl.mean()
     assert output.representations is not None
     representations = output.representations.flatten(1, 2)
-    if p.eta_consistency:
+    if weights.consistency:
         projected = to_teacher(representations[:TEACHER])
         distance = consistency(projected, representations[TEACHER], mask[:TEACHER])
-        terms["consistency"] = p.eta_consistency * distance.mean()
-    if p.rho_redundancy:
+        terms["consistency"] = weights.consistency * distance.mean()
+    if weights.redundancy:
         projected = to_shared(representations[SINGLES])
         here = mask[SINGLES]
         squares = redundancy(
             projected[list(FIRST)], projected[list(SECOND)], here[list(FIRST)] & here[list(SECOND)]
         )
-        terms["redundancy"] = p.rho_redundancy * squares.mean()
+        terms["redundancy"] = weights.redundancy * squares.mean()
     loss = torch.stack(list(terms.values())).sum()
     return loss, {name: term.detach() for name, term in terms.items()}
 

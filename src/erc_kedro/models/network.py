@@ -1,4 +1,4 @@
-"""The network: context, guided gates, guided fusion, seven heads (model.md, forward)."""
+"""The network: context, guided gates, guided fusion, seven heads (docs/model.md)."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from erc_kedro.schemas import HEADS
 
 
 class GatedFusionNetwork(Network):
-    """Cross-modal gated fusion after Zhao, Ren and Zhou (2025), as read in model.md.
+    """Cross-modal gated fusion after Zhao, Ren and Zhou (2025), as docs/model.md reads it.
 
     Args:
         parameters: the switches and sizes.
@@ -31,8 +31,8 @@ class GatedFusionNetwork(Network):
         self.parameters_of_model = parameters
         size = parameters.hidden
         self.inputs = Inputs(dimensions, size, parameters.dropout)
-        context = TransformerContext if parameters.context == "transformer" else GruContext
-        self.context = context(parameters, 3)
+        encoder = TransformerContext if parameters.context_encoder == "transformer" else GruContext
+        self.context = encoder(parameters, 3)
         self.gates = GuidedGates(parameters)
         self.pairs = PairFusion(parameters)
         self.trimodal = TrimodalFusion(parameters)

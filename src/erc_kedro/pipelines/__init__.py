@@ -13,20 +13,20 @@ CORPUS = {
     "text": "text_features",
     "audio": "audio_features",
     "visual": "visual_features",
-    "card": "card",
+    "description": "description",
 }
 
 
-def admit_corpus(audit: dict[str, Any], cache: Path) -> Path:
+def check_corpus(audit: dict[str, Any], cache: Path) -> Path:
     """Refuses a corpus that cannot be learned from; features that are asked for with training wait for it."""
-    from erc_kedro.evaluation.audit import refuse_training
+    from erc_kedro.audit.checks import refuse_training
 
     refuse_training(audit)
     return cache
 
 
 # In every pipeline that learns: extraction takes hours, and is in vain for a corpus that training refuses.
-ADMISSION = Node(admit_corpus, ["audit", "extraction_cache"], "features_cache", name="admit_corpus")
+CORPUS_CHECK = Node(check_corpus, ["audit", "extraction_cache"], "features_cache", name="check_corpus")
 
 
 def per_corpus(pipeline: Pipeline) -> Pipeline:
@@ -34,4 +34,4 @@ def per_corpus(pipeline: Pipeline) -> Pipeline:
     return sum((Pipeline(pipeline, namespace=corpus) for corpus in corpora()), Pipeline([]))
 
 
-__all__ = ["ADMISSION", "CORPUS", "corpora", "per_corpus"]
+__all__ = ["CORPUS", "CORPUS_CHECK", "corpora", "per_corpus"]

@@ -1,1 +1,1 @@
-"""Tables to tensors, one fit, and its resumption."""
+"""Tables to tensors, and tensors to trained models."""

@@ -18,7 +18,7 @@ from erc_kedro.schemas import MODALITIES
 _ENOUGH = 5
 # How many utterances training's statistics count for beside a speaker's past.
 _PRIOR = 30
-# A number whose deviation is a smaller share of its size than this is constant but for float32's rounding.
+# A feature whose deviation is a smaller share of its size than this is constant but for float32's rounding.
 _ROUNDING = 2 * float(np.finfo(np.float32).eps)
 
 
@@ -75,7 +75,7 @@ class Dialogues:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A SHA-256 over everything that a fit reads; made once, since hundreds of keys hold it."""
+        """A SHA-256 over everything that training reads; made once, since hundreds of keys hold it."""
         digest = hashlib.sha256(repr((self.classes, self.dimensions)).encode())
         for tensor in (*self.features, self.present, self.speaker, self.label):
             digest.update(tensor.numpy().data)
@@ -101,7 +101,7 @@ def assemble(
         scaling: by modality: ``train`` (default) standardises by training utterances, ``speaker`` by all
             utterances of the same speaker in the same split (no labels are read, but later utterances and
             those of test are), ``speaker_past`` by the same speaker's utterances of the dialogue up to and
-            with this one, shrunk to training's statistics while they are few, ``none`` leaves the numbers as
+            with this one, shrunk to training's statistics while they are few, ``none`` leaves the features as
             they are. ``TrainParameters.scaling`` is what its model may have.
     Raises:
         ValueError: a feature table lacks utterances, or a label is not among the classes.
@@ -183,7 +183,7 @@ def _scaled(
 
 
 def _statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each number; one that only rounding moves has an infinite deviation."""
+    """Mean and deviation of each feature; one that only rounding moves has an infinite deviation."""
     mean, deviation = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
     # Relative, since features may be as small as they like.
     return mean, np.where(deviation > _ROUNDING * np.abs(x).max(0), deviation, np.inf)
@@ -223,7 +223,7 @@ def batch_of(data: Dialogues, which: Sequence[int] | np.ndarray) -> Batch:
     )
 
 
-def batches(
+def dialogue_batches(
     data: Dialogues, split: str | None, size: int, shuffle: np.random.Generator | None = None
 ) -> Iterator[np.ndarray]:
     """Groups of dialogues of similar length.

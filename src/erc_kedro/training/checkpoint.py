@@ -1,7 +1,7 @@
-"""What a fit leaves on disk: a checkpoint while it runs, its result when it is done.
+"""What training leaves on disk: a checkpoint while it runs, a model and its results when it is done.
 
-Both carry a key made from the data, the parameters, the seed and the code that trains, so that a result
-is taken up only where a new fit would repeat it.
+Both carry a key made from the data, the parameters, the seed and the code that trains, so that a model
+is reused only where a new training would repeat it.
 """
 
 import hashlib
@@ -32,8 +32,8 @@ PREDICTIONS = "predictions.parquet"
 HISTORY = "history.parquet"
 
 
-def key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:
-    """A SHA-256 over all that decides a fit's outcome; the number of seeds does not.
+def training_key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:
+    """A SHA-256 over all that decides a trained model; the number of seeds does not.
 
     Nor does the name of the experiment, nor a modality that training has no features of.
     """
@@ -48,7 +48,7 @@ def key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:
 
 
 def effective(parameters: TrainParameters, data: Dialogues) -> TrainParameters:
-    """The parameters as a fit to this data has them: what is not there is neither used nor withheld.
+    """The parameters as a model of this data has them: what is not there is neither used nor withheld.
 
     A network is built, saved and keyed by these, so that one key is one structure.
 
@@ -67,9 +67,9 @@ def effective(parameters: TrainParameters, data: Dialogues) -> TrainParameters:
     return parameters.model_copy(update={"model": model, "withhold": withhold})
 
 
-def training_key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:
-    """The key of the fit whose weights a fit with these parameters uses."""
-    return key(data, parameters.model_copy(update={"withhold": ()}), seed)
+def weights_key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:
+    """The key of the model whose weights a model with these parameters has."""
+    return training_key(data, parameters.model_copy(update={"withhold": ()}), seed)
 
 
 def code_version(architecture: str) -> str:
@@ -86,7 +86,7 @@ def save(folder: Path, key: str, state: dict[str, Any]) -> None:
 
 
 def load(folder: Path, key: str) -> dict[str, Any] | None:
-    """The checkpoint of a fit with this key, or None; one that cannot be read counts as none."""
+    """The checkpoint of a training with this key, or None; one that cannot be read counts as none."""
     try:
         state = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
@@ -101,10 +101,10 @@ def save_result(
     predictions: pd.DataFrame,
     history: pd.DataFrame,
 ) -> None:
-    """Writes a finished fit; the config goes first and comes last, and without it nothing counts as done.
+    """Writes a finished model; the config goes first and comes last, and without it nothing counts as done.
 
     Args:
-        weights: a state dict, or another fit's file of weights, which is shared rather than copied.
+        weights: a state dict, or another model's file of weights, which is shared rather than copied.
     """
     (folder / CONFIG).unlink(missing_ok=True)
     with files.replacing(folder / PREDICTIONS) as path:
@@ -129,7 +129,7 @@ def _write_weights(weights: dict[str, Tensor] | Path, path: Path) -> None:
 
 
 def load_result(folder: Path, key: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """Predictions and history of a finished fit with this key, or None."""
+    """Predictions and history of a finished model with this key, or None."""
     try:
         if finished(folder) != key or not (folder / WEIGHTS).exists():
             return None
@@ -141,7 +141,7 @@ def load_result(folder: Path, key: str) -> tuple[pd.DataFrame, pd.DataFrame] | N
 
 
 def finished(folder: Path) -> str | None:
-    """The key of the finished fit that a folder holds, which tells it from every other; None without one."""
+    """The key of the finished model that a folder holds, unlike every other's; None without one."""
     try:
         return json.loads((folder / CONFIG).read_text("utf-8"))["key"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -149,7 +149,7 @@ def finished(folder: Path) -> str | None:
 
 
 def find(root: Path, key: str) -> tuple[Path, pd.DataFrame, pd.DataFrame] | None:
-    """A finished fit with this key below ``root``, whatever experiment it was made for.
+    """A finished model with this key below ``root``, whatever experiment it was made for.
 
     Returns:
         Its folder, predictions and history.

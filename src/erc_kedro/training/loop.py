@@ -1,4 +1,4 @@
-"""One fit: train, select the epoch on validation, resume after a kill, predict."""
+"""One model: train, select the epoch on validation, resume after a kill, predict."""
 
 import copy
 import json
@@ -21,14 +21,14 @@ from erc_kedro.models.batch import Batch, Network
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.processes import draws_alone
 from erc_kedro.training import checkpoint
-from erc_kedro.training.batches import Dialogues, batch_of, batches
+from erc_kedro.training.batches import Dialogues, batch_of, dialogue_batches
 
-# A fit is saved this often, so that a kill costs less than this.
+# A training is saved this often, so that a kill costs less than this.
 SAVE_EVERY_S = 5.0
 
 
 @dataclass
-class Fit:
+class TrainedModel:
     """What one seed leaves behind.
 
     Attributes:
@@ -46,15 +46,15 @@ class Fit:
 
 
 @draws_alone
-def fit(
+def train_model(
     data: Dialogues,
     parameters: TrainParameters,
     seed: int,
     folder: Path,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
     shared: Path | None = None,
-) -> Fit:
-    """Trains one seed, or takes up what an earlier call with the same data and parameters left.
+) -> TrainedModel:
+    """Trains one seed, or reuses what an earlier call with the same data and parameters left.
 
     The epoch with the best validation weighted F1 is kept; the test split is predicted once, by that
     epoch's weights, after training has stopped.
@@ -62,7 +62,7 @@ def fit(
     Args:
         folder: where this seed's checkpoint and results live.
         on_epoch: called with each epoch's row of the history.
-        shared: a folder below which another experiment's fit of the same content is taken up, too.
+        shared: a folder below which another experiment's model of the same content is reused, too.
     Raises:
         FloatingPointError: the loss became NaN or infinite.
         ValueError: the training or validation split has no labelled utterance.
@@ -75,10 +75,10 @@ def fit(
             )
     parameters = checkpoint.effective(parameters, data)
     torch.set_num_threads(parameters.threads)
-    key = checkpoint.key(data, parameters, seed)
+    key = checkpoint.training_key(data, parameters, seed)
     done = checkpoint.load_result(folder, key)
     if done is not None:
-        return Fit(*done, folder, "done")
+        return TrainedModel(*done, folder, "done")
     config = {
         "key": key,
         "seed": seed,
@@ -86,23 +86,23 @@ def fit(
         "dimensions": data.dimensions,
         "parameters": json.loads(parameters.model_dump_json()),
     }
-    twin = checkpoint.find(shared, key) if shared else None
-    if twin is not None:
-        made, predictions, table = twin
+    equal = checkpoint.find(shared, key) if shared else None
+    if equal is not None:
+        made, predictions, table = equal
         checkpoint.save_result(folder, config, made / checkpoint.WEIGHTS, predictions, table)
         if checkpoint.finished(made) == key:
-            return Fit(predictions, table, folder, "done")
+            return TrainedModel(predictions, table, folder, "done")
         # Another run was replacing it: whose weights these are is not known.
         (folder / checkpoint.CONFIG).unlink()
     if parameters.withhold:
         whole = parameters.model_copy(update={"withhold": ()})
-        trained = fit(data, whole, seed, folder / "whole", on_epoch, shared)
+        trained = train_model(data, whole, seed, folder / "whole", on_epoch, shared)
         network = load_network(trained.folder)
         predictions = predict(network, data.only(parameters.shown))
         predictions.insert(0, "seed", seed)
         weights = trained.folder / checkpoint.WEIGHTS
         checkpoint.save_result(folder, config, weights, predictions, trained.history)
-        return Fit(predictions, trained.history, folder, trained.resumed)
+        return TrainedModel(predictions, trained.history, folder, trained.resumed)
 
     torch.manual_seed(seed)
     network = build(parameters.model, data.dimensions, len(data.classes))
@@ -118,15 +118,15 @@ def fit(
     predictions = predict(network, seen)
     predictions.insert(0, "seed", seed)
     checkpoint.save_result(folder, config, best, predictions, table)
-    return Fit(predictions, table, folder, resumed)
+    return TrainedModel(predictions, table, folder, resumed)
 
 
 @draws_alone
 def load_network(folder: Path) -> Network:
-    """The trained network of a fit's folder, ready to predict.
+    """The trained network of a model's folder, ready to predict.
 
     Raises:
-        FileNotFoundError: the folder holds no finished fit.
+        FileNotFoundError: the folder holds no finished model.
     """
     config = json.loads((folder / checkpoint.CONFIG).read_text("utf-8"))
     model = TrainParameters(**config["parameters"]).model
@@ -165,7 +165,7 @@ def _train(
     while not _finished(history, parameters):
         started = time.monotonic()
         epoch = len(history)
-        # Each epoch draws from its own seed, so that a resumed fit repeats an uninterrupted one exactly.
+        # Each epoch draws from its own seed, so that a resumed training repeats an uninterrupted one exactly.
         torch.manual_seed(mix(seed, epoch))
         _set_rate(optimiser, parameters, epoch)
         generator = np.random.default_rng([seed, epoch])
@@ -209,7 +209,7 @@ def predict(network: Network, data: Dialogues, size: int = 512) -> pd.DataFrame:
     probabilities = np.zeros((len(network.heads), count, classes), np.float32)
     network.eval()
     with torch.inference_mode():
-        for which in batches(data, None, size):
+        for which in dialogue_batches(data, None, size):
             batch = batch_of(data, which)
             p = network(batch).logits.softmax(-1)
             probabilities[:, batch.row[batch.valid].numpy()] = p[:, batch.valid].numpy()
@@ -263,7 +263,7 @@ def _train_epoch(
     network.train()
     sums: dict[str, float] = {}
     count = 0
-    for which in batches(data, "train", parameters.batch_utterances, generator):
+    for which in dialogue_batches(data, "train", parameters.batch_utterances, generator):
         batch = drop_modalities(batch_of(data, which), parameters.modality_dropout)
         labelled = int((batch.label >= 0).sum())
         if not labelled:
@@ -296,7 +296,7 @@ def _validate(network: Network, data: Dialogues, size: int = 512) -> dict[str, f
     network.eval()
     truth, guess, losses = [], [], []
     with torch.inference_mode():
-        for which in batches(data, "val", size):
+        for which in dialogue_batches(data, "val", size):
             batch = batch_of(data, which)
             seen = batch.label >= 0
             logits = network(batch).logits[-1][seen]

@@ -4,13 +4,13 @@ import copy
 import warnings
 
 import optuna
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from erc_kedro.parameters import TuneParameters
 
 # Steps below count epochs of the first seed, those from here on count seeds.
 SEEDS = 100_000
-# The point that is never pruned: what one had.
+# The point that is never pruned: the base's own parameters.
 DEFAULT = "default"
 
 
@@ -41,12 +41,20 @@ class ByEpochAndSeed(optuna.pruners.BasePruner):
         last = trial.last_step
         if last is None:
             return False
-        between = last >= SEEDS
-        pruner = self._seeds if between else self._epochs
-        if pruner is None:
-            return False
-        worse = bool(pruner.prune(_Seeds(study) if between else study, _part(trial, between)))
+        # Hyperband is asked of the default, too: what it notes of it is what others are compared with.
+        worse = self._by_epochs(study, trial) if last < SEEDS else self._by_seeds(study, trial)
         return worse and trial.user_attrs.get("point") != DEFAULT
+
+    def _by_epochs(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        return self._epochs is not None and self._epochs.prune(study, _part(trial, seeds=False))
+
+    def _by_seeds(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        if self._seeds is None or not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            return False
+        # Wilcoxon's test takes all that the best trial reported: it is shown a study of its seeds alone.
+        shown = optuna.create_study(direction=study.direction)
+        shown.add_trial(_part(study.best_trial, seeds=True))
+        return self._seeds.prune(shown, _part(trial, seeds=True))
 
 
 def _part(trial: FrozenTrial, seeds: bool) -> FrozenTrial:
@@ -54,15 +62,3 @@ def _part(trial: FrozenTrial, seeds: bool) -> FrozenTrial:
     values = trial.intermediate_values.items()
     part.intermediate_values = {step: value for step, value in values if (step >= SEEDS) == seeds}
     return part
-
-
-class _Seeds(optuna.Study):
-    """A study whose best trial shows only what Wilcoxon's test is to compare: its seeds' scores."""
-
-    def __init__(self, study: optuna.Study) -> None:
-        self.__dict__.update(study.__dict__)
-
-    @property
-    def best_trial(self) -> FrozenTrial:
-        """Of the study."""
-        return _part(super().best_trial, seeds=True)

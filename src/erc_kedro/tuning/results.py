@@ -1,4 +1,4 @@
-"""What a study came to: a table, the winner, and an experiment's file."""
+"""The results of a study: a table, the winner, and an experiment's file."""
 
 import json
 import warnings
@@ -21,8 +21,7 @@ LOST = "its process ended before it; another trial repeats it"
 
 def trials_table(study: optuna.Study) -> pd.DataFrame:
     """A row a trial that has begun (``trial_row``)."""
-    begun = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
-    return pd.DataFrame([trial_row(trial) for trial in begun])
+    return pd.DataFrame([trial_row(trial) for trial in studies.begun(study)])
 
 
 def trial_row(trial: FrozenTrial) -> dict[str, Any]:
@@ -61,7 +60,7 @@ def winner(study: optuna.Study, number: int | None = None) -> FrozenTrial:
 
 
 def outcome(study: optuna.Study, search: Search) -> dict[str, Any]:
-    """What the report and the card of the search say, JSON-able.
+    """What the report and the summary of the search say, JSON-able.
 
     Raises:
         ValueError: the default configuration was not trained.

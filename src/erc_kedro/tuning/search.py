@@ -4,14 +4,15 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import optuna
 from joblib import cpu_count
-from joblib.externals.loky.process_executor import ProcessPoolExecutor
+from joblib.externals.loky import ProcessPoolExecutor
 from optuna.trial import FrozenTrial, TrialState
 
 from erc_kedro import processes, surroundings
@@ -26,15 +27,9 @@ from erc_kedro.tuning.trial import Search, run_next
 logger = logging.getLogger(__name__)
 
 Send = Callable[[], Future]
-# By name: joblib's, and Dask's, which need not be installed.
-KILLED = {
-    "BrokenProcessPool",
-    "TerminatedWorkerError",
-    "KilledWorker",
-    "FutureCancelledError",
-    "CancelledError",
-}
 MOST_DEATHS = 10
+# How long a Dask scheduler may take to answer.
+ANSWER_S = 10.0
 
 
 def search(
@@ -43,7 +38,7 @@ def search(
     """Runs trials until the study has as many as its budget, whoever ran them.
 
     Args:
-        on_trial: called once with each trial that has ended, those that an interrupted run did not tell of
+        on_trial: called once with each trial that has ended, those that an interrupted run did not report
             included.
         facts: kept with the study.
     Raises:
@@ -61,27 +56,28 @@ def search(
     ):
         running: dict[Future, Send] = {}
         while True:
-            studies.queue(study, points, tune.trials)
+            studies.end_dead(study)
             done = studies.finished(study)
             bar.update(len(done) - bar.n)
             bar.set_postfix_str(_best(done), refresh=False)
-            queued = studies.waiting(study, tune)
-            if len(done) >= tune.trials and not running and not queued:
+            wanted = studies.wanted(study, tune)
+            if len(done) >= tune.trials and not running and not wanted:
                 _tell(study, studies.ended(study), on_trial)
                 shutil.rmtree(given.fits, ignore_errors=True)
                 return study
-            # What is running elsewhere may yet be lost and queued again.
+            # What is running elsewhere may yet be lost and wanted again.
             idle = [send for send in senders if send not in running.values()]
-            for send in idle[:queued]:
+            for send in idle[:wanted]:
+                studies.queue(study, points)
                 running[send()] = send
             for future in _done(running):
                 del running[future]
                 try:
                     number = future.result()
                 except Exception as error:
-                    if type(error).__name__ not in KILLED:
+                    if not _is_death(error):
                         raise
-                    logger.warning("a worker was killed; the trial that it had is queued again")
+                    logger.warning("a worker was killed; the trial that it had is repeated")
                     deaths += 1
                     if deaths >= MOST_DEATHS:
                         raise RuntimeError(
@@ -116,16 +112,21 @@ def _tell(study: optuna.Study, trials: list[FrozenTrial], on_trial: Callable[[Fr
             elif why:
                 logger.warning("trial %d failed: %s", trial.number, why)
             else:
-                logger.info("trial %d was interrupted; its point is queued again", trial.number)
+                logger.info("trial %d was interrupted; another one repeats it", trial.number)
             on_trial(trial)
             study.set_user_attr(f"told:{trial.number}", True)
 
 
+def _is_death(error: Exception) -> bool:
+    # Dask's by its name: it need not be installed.
+    return isinstance(error, BrokenExecutor | CancelledError) or type(error).__name__ == "KilledWorker"
+
+
 def _done(running: dict[Future, Send]) -> list[Future]:
-    until = time.monotonic() + 1
-    while not (done := [future for future in running if future.done()]) and time.monotonic() < until:
-        time.sleep(0.05)
-    return done
+    if not running:
+        # Those of another run are.
+        time.sleep(1)
+    return list(wait(running, timeout=1, return_when=FIRST_COMPLETED).done)
 
 
 @contextmanager
@@ -134,17 +135,14 @@ def _workers(given: Search) -> Iterator[list[Send]]:
     tune = given.parameters
     if tune.backend == "dask":
         with _dask(tune.address) as client:
+            pool = client.get_executor(pure=False)
             share = replace(given, threads=1)
-
-            def remote() -> Future:
-                return client.submit(run_next, share, pure=False)
-
             # Each its own object, so that it is known which ones wait.
-            yield [lambda: remote() for _ in range(tune.workers)]
+            yield [partial(pool.submit, run_next, share) for _ in range(tune.workers)]
         return
     workers = surroundings.workers(tune.workers, "tune.workers")
     if workers == 1:
-        yield [lambda: _here(given)]
+        yield [partial(_here, given)]
         return
     share = replace(given, threads=max(1, cpu_count() // workers))
     with ExitStack() as stack:
@@ -168,9 +166,12 @@ class _Worker:
         return self
 
     def __call__(self) -> Future:
-        if self._pool is None or self._pool._flags.broken:
-            threads = {"OMP_NUM_THREADS": str(self._given.threads)}
-            self._pool = ProcessPoolExecutor(max_workers=1, env=threads, **processes.pool_options())
+        if self._pool is not None:
+            # Its process may have been killed meanwhile.
+            with suppress(BrokenExecutor):
+                return self._pool.submit(run_next, self._given)
+        threads = {"OMP_NUM_THREADS": str(self._given.threads)}
+        self._pool = ProcessPoolExecutor(max_workers=1, env=threads, **processes.pool_options())
         return self._pool.submit(run_next, self._given)
 
     def __exit__(self, *error: object) -> None:
@@ -185,7 +186,7 @@ def _dask(address: str | None) -> Iterator[Any]:
     except ImportError as error:
         raise ConfigError('tune.backend: dask is not installed; pip install -e ".[dask]"') from error
     try:
-        client = Client(address, timeout=10)
+        client = Client(address, timeout=ANSWER_S)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"tune.address: no Dask scheduler answers at {address} ({error}); start one with "

@@ -1,33 +1,27 @@
 """A study in storage that survives, which any number of processes fill together.
 
-Trials are queued first and claimed one by one, so that a budget is met exactly however many processes take
-part. A trial that fails without a reason was lost with its process; its point is queued again. All that is
-decided here is derived from the trials themselves, so that a process may be killed between any two steps.
+A process asks for a trial and then looks whether it is one of the budget, which is so met exactly, however
+many take part. A trial that fails without a reason was lost with its process, and another one repeats it. All
+that is decided here is derived from the trials, so that a process may be killed between any two steps.
 """
 
-import re
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler
-from optuna.storages import BaseStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from erc_kedro import processes
-from erc_kedro.config import ConfigError
 from erc_kedro.parameters import TuneParameters
 from erc_kedro.training.loop import mix
 from erc_kedro.tuning.pruner import DEFAULT, ByEpochAndSeed
+from erc_kedro.tuning.storage import quiet, storage
 
-JOURNAL = "journal.log"
 # What a trial is judged by, in figures.
 SCORE = "validation weighted F1"
 # A process on another machine that says nothing for so long is taken for gone.
@@ -35,50 +29,8 @@ SILENT_S = 600.0
 BEAT_EVERY_S = 60.0
 # A point whose processes are killed this often is not tried again.
 ATTEMPTS = 3
-
-
-@cache
-def storage(where: str, folder: Path) -> BaseStorage:
-    """What ``tune.storage`` names; opened once a process.
-
-    Raises:
-        ConfigError: it cannot be opened.
-    """
-    try:
-        if where == "journal":
-            folder.mkdir(parents=True, exist_ok=True)
-            path = folder / JOURNAL
-            _mend(path)
-            return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
-        if where.startswith("grpc://"):
-            host, _, port = where.removeprefix("grpc://").partition(":")
-            with _quiet():
-                proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port or 13000))
-            proxy.wait_server_ready(timeout=10)
-            return proxy
-        return optuna.storages.get_storage(where)
-    except Exception as error:
-        why = re.sub(r"://\S+@", "://…@", (str(error) or repr(error)).splitlines()[0])
-        raise ConfigError(
-            f"tune.storage: {re.sub('://[^/]+@', '://…@', where)} cannot be opened ({why}); "
-            "write journal, the URL of a database such as sqlite:///tune.db, or grpc://HOST:PORT"
-        ) from error
-
-
-def _mend(path: Path) -> None:
-    """Ends a last line that a crash of the machine cut short, which would spoil the one after it."""
-    if not path.exists():
-        return
-    lock = JournalFileSymlinkLock(str(path))
-    # Others may be in the middle of writing.
-    lock.acquire()
-    try:
-        with path.open("rb+") as file:
-            content = file.read()
-            if content and not content.endswith(b"\n"):
-                file.truncate(content.rfind(b"\n") + 1)
-    finally:
-        lock.release()
+# Marks a trial that was asked for although others had filled the budget.
+SURPLUS = "surplus"
 
 
 def open_study(
@@ -105,7 +57,7 @@ def open_study(
         load_if_exists=True,
     )
     if study.metric_names is None:
-        with _quiet():
+        with quiet():
             study.set_metric_names(names)
     for key, value in facts.items():
         if study.user_attrs.get(key) != value:
@@ -116,7 +68,7 @@ def open_study(
 def sampler(parameters: TuneParameters, number: int) -> BaseSampler:
     """What draws the trial of this number; with ``sampler_seed`` the same from the same earlier trials."""
     seed = None if parameters.sampler_seed is None else mix(parameters.sampler_seed, number) % 2**32
-    with _quiet():
+    with quiet():
         if parameters.sampler == "gp":
             return optuna.samplers.GPSampler(seed=seed)
         if parameters.sampler == "random":
@@ -127,57 +79,44 @@ def sampler(parameters: TuneParameters, number: int) -> BaseSampler:
         )
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Optuna's words on what is experimental, or will be gone in its next version."""
-    with warnings.catch_warnings():
-        for kind in (optuna.exceptions.ExperimentalWarning, FutureWarning):
-            warnings.simplefilter("ignore", kind)
-        yield
+def queue(study: optuna.Study, points: list[tuple[str, dict[str, Any]]]) -> None:
+    """Queues what the next trials are to be, if known: the lost ones, or a point that the study lacks."""
+    end_dead(study)
+    current = _current(study)
+    gone = [trial for trial in current if _is_lost(trial)]
+    for trial in gone:
+        _repeat(study, trial)
+    if not gone:
+        known = {trial.user_attrs.get("point") for trial in current}
+        for point, values in [one for one in points if one[0] not in known][:1]:
+            study.enqueue_trial(values, user_attrs={"point": point, "values": values})
 
 
-def queue(study: optuna.Study, points: list[tuple[str, dict[str, Any]]], budget: int) -> None:
-    """Queues what was lost, the points that the study lacks, and the blank trials that the budget wants."""
-    _bury(study)
-    known = {trial.user_attrs.get("point") for trial in study.get_trials(deepcopy=False)}
-    for point, values in points:
-        if point not in known:
-            study.enqueue_trial(values, user_attrs={"point": point})
-    for _ in range(budget - len(_counted(study))):
-        study.enqueue_trial({})
-
-
-def waiting(study: optuna.Study, parameters: TuneParameters) -> int:
-    """How many trials of the budget are queued."""
-    return len(_waiting(study, parameters))
+def wanted(study: optuna.Study, parameters: TuneParameters) -> int:
+    """How many trials are yet to begin."""
+    begun = [t for t in _current(study) if t.state != TrialState.WAITING and not _is_lost(t)]
+    # Whatever the budget, there is something to compare with.
+    compared = any(trial.user_attrs.get("point") == DEFAULT for trial in begun)
+    return max(parameters.trials - len(begun), 0 if compared else 1)
 
 
 def claim(study: optuna.Study, parameters: TuneParameters) -> Trial | None:
-    """The next queued trial, which is this process's alone from now on; None if there is none."""
-    for trial in _waiting(study, parameters):
-        study.sampler = sampler(parameters, trial.number)
-        if _taken(study, trial):
-            mine = Trial(study, trial._trial_id)
-            mine.set_user_attr("worker", [processes.machine(), *processes.identity()])
-            return mine
+    """The next trial, which is this process's alone from now on; None if no more are wanted."""
+    if not wanted(study, parameters):
+        return None
+    trial = study.ask()
+    # SQLite may hand a queued trial to two processes, and the other one has ended it.
+    with suppress(optuna.exceptions.UpdateFinishedTrialError):
+        trial.set_user_attr("worker", _here())
+        # All that others asked for before this trial stands before it by now.
+        current = [one.number for one in _current(study)]
+        is_default = trial.user_attrs.get("point") == DEFAULT
+        if trial.number in (current if is_default else current[: parameters.trials]):
+            study.sampler = sampler(parameters, trial.number)
+            return trial
+        trial.set_user_attr(SURPLUS, True)
+        study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
     return None
-
-
-def _waiting(study: optuna.Study, parameters: TuneParameters) -> list[FrozenTrial]:
-    # Where two runs queued at once there are more than the budget: the last ones stay queued.
-    counted = _counted(study)
-    within = counted[: parameters.trials]
-    # Whatever the budget, there is something to compare with.
-    within += [trial for trial in counted[parameters.trials :] if trial.user_attrs.get("point") == DEFAULT]
-    return [trial for trial in within if trial.state == TrialState.WAITING]
-
-
-def _taken(study: optuna.Study, trial: FrozenTrial) -> bool:
-    # What study.ask does to queued trials; it makes a new one where there are none.
-    try:
-        return study._storage.set_trial_state_values(trial._trial_id, state=TrialState.RUNNING)
-    except optuna.exceptions.UpdateFinishedTrialError:
-        return False
 
 
 @contextmanager
@@ -200,77 +139,79 @@ def beating(trial: Trial) -> Iterator[None]:
         thread.join()
 
 
-def give_back(study: optuna.Study, number: int) -> None:
-    """Ends this process's own trial, unfinished, for another one to take up."""
-    trial = study.trials[number]
+def give_back(study: optuna.Study, trial: Trial) -> None:
+    """Ends this process's own trial, unfinished, for another one to repeat."""
     with suppress(optuna.exceptions.UpdateFinishedTrialError):
         # Not the point's fault.
-        study._storage.set_trial_user_attr(trial._trial_id, "interrupted", True)
-        study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+        trial.set_user_attr("interrupted", True)
+        study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
 
-def _bury(study: optuna.Study) -> None:
-    """Fails trials whose process is gone, and queues every lost trial's point again."""
+def end_dead(study: optuna.Study) -> None:
+    """Fails trials whose process is gone."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if not _alive(trial):
             with suppress(optuna.exceptions.UpdateFinishedTrialError):
-                if trial.user_attrs.get("attempt", 1) >= ATTEMPTS and "reason" not in trial.user_attrs:
-                    why = f"its process was killed {ATTEMPTS} times"
-                    study._storage.set_trial_user_attr(trial._trial_id, "reason", why)
                 study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-    again = {trial.user_attrs.get("retry_of") for trial in study.get_trials(deepcopy=False)}
-    for trial in lost(study):
-        if trial.number not in again:
-            kept: dict[str, Any] = {
-                key: trial.user_attrs[key] for key in ("point", "origin") if key in trial.user_attrs
-            }
-            attempt = trial.user_attrs.get("attempt", 1) + ("interrupted" not in trial.user_attrs)
-            study.enqueue_trial(
-                {**trial.system_attrs.get("fixed_params", {}), **trial.params},
-                user_attrs={"origin": trial.number, **kept, "attempt": attempt, "retry_of": trial.number},
-            )
+
+
+def _repeat(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Queues a lost trial's point, or, where it was killed too often, notes that it is given up."""
+    of = trial.user_attrs
+    kept: dict[str, Any] = {key: of[key] for key in ("point", "values") if key in of}
+    kept["origin"] = of.get("origin", trial.number)
+    kept["attempt"] = of.get("attempt", 1) + ("interrupted" not in of)
+    if kept["attempt"] <= ATTEMPTS:
+        study.enqueue_trial({**kept.get("values", {}), **trial.params}, user_attrs=kept)
+        return
+    kept |= {"reason": f"its process was killed {ATTEMPTS} times", "worker": _here()}
+    same = {"params": trial.params, "distributions": trial.distributions}
+    study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL, **same, user_attrs=kept))
+
+
+def begun(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials that have begun, in their order."""
+    trials = study.get_trials(deepcopy=False)
+    return [one for one in trials if one.state != TrialState.WAITING and SURPLUS not in one.user_attrs]
 
 
 def lost(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that ended with their process; another one repeats each."""
-    failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
-    return [trial for trial in failed if "reason" not in trial.user_attrs]
+    return [trial for trial in begun(study) if _is_lost(trial)]
 
 
 def ended(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that have ended, lost ones too, and that are this process's or of one that is gone.
 
-    Another run tells of its own while it lives; both would tell of one that has just ended.
+    Another run reports its own while it lives; else both would report one that has just ended.
     """
-    here = [processes.machine(), *processes.identity()]
-    done = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
-    return [trial for trial in done if trial.user_attrs.get("worker") == here or not _alive(trial)]
+    done = [trial for trial in begun(study) if trial.state.is_finished()]
+    return [trial for trial in done if trial.user_attrs.get("worker") == _here() or not _alive(trial)]
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that count: complete, pruned, or failed by an error of their own."""
-    return [trial for trial in _counted(study) if trial.state.is_finished()]
+    return [trial for trial in _current(study) if trial.state.is_finished() and not _is_lost(trial)]
 
 
-def _counted(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials of the budget, without those that were lost: begun ones first, then the queue in its order."""
-    gone = {trial.number for trial in lost(study)}
-    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.number not in gone]
-
-    def order(trial: FrozenTrial) -> tuple[bool, bool, bool, int]:
+def _current(study: optuna.Study) -> list[FrozenTrial]:
+    """A trial for each of the budget, the earliest first; for a lost one the one that repeats it, if any."""
+    current: dict[Any, FrozenTrial] = {}
+    for trial in study.get_trials(deepcopy=False):
         of = trial.user_attrs
-        queued = trial.state == TrialState.WAITING
-        return queued, queued and "point" not in of, queued and "retry_of" not in of, trial.number
-
-    counted: list[FrozenTrial] = []
-    seen: set[tuple[str, Any]] = set()
-    for trial in sorted(trials, key=order):
         # Two runs that begin at once may both queue a point, or a lost trial's.
-        same = [(key, trial.user_attrs[key]) for key in ("point", "retry_of") if key in trial.user_attrs]
-        if not seen & set(same):
-            counted.append(trial)
-        seen |= set(same)
-    return counted
+        same = of.get("point", of.get("origin", trial.number))
+        if SURPLUS not in of and (same not in current or _is_lost(current[same])):
+            current[same] = trial
+    return list(current.values())
+
+
+def _is_lost(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.FAIL and "reason" not in trial.user_attrs
+
+
+def _here() -> list[Any]:
+    return [processes.machine(), *processes.identity()]
 
 
 def _alive(trial: FrozenTrial) -> bool:

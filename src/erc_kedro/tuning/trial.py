@@ -1,8 +1,9 @@
-"""One trial: parameters from the study, a fit a seed, and what came of it."""
+"""One trial: parameters from the study, a fit a seed, and the scores."""
 
 import itertools
 import shutil
 import time
+import timeit
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from erc_kedro.extractors.base import fingerprint
 from erc_kedro.parameters import NOT_LEARNED, TrainParameters, TuneParameters, value_of
 from erc_kedro.training import checkpoint
 from erc_kedro.training.batches import Dialogues, assemble, batch_of
-from erc_kedro.training.loop import fit, load_network
+from erc_kedro.training.loop import load_network, train_model
 from erc_kedro.tuning import study as studies
 from erc_kedro.tuning.pruner import DEFAULT, SEEDS
 from erc_kedro.tuning.space import suggest, with_values
@@ -122,7 +123,7 @@ def scaled_by(parameters: TrainParameters) -> str:
 
 
 def run_next(search: Search) -> int | None:
-    """Runs the next queued trial and returns its number, or None where none is queued.
+    """Runs the next trial and returns its number, or None where no more are wanted.
 
     What cannot be trained is noted with its reason and counts as a trial.
 
@@ -141,7 +142,7 @@ def run_next(search: Search) -> int | None:
         # Silent for too long (a suspended laptop), it was taken for lost and is repeated elsewhere.
         return None
     except BaseException:
-        studies.give_back(study, trial.number)
+        studies.give_back(study, trial)
         raise
     shutil.rmtree(_folder(search, trial), ignore_errors=True)
     return trial.number
@@ -201,7 +202,7 @@ def _run(search: Search, trial: Trial) -> float | list[float]:
 
     def on_epoch(row: dict[str, float]) -> None:
         _keep(history, row)
-        # A fit that was taken up tells its earlier epochs only at its end: too little to judge it by.
+        # A resumed fit gives its earlier epochs only at its end: too little to judge it by.
         whole = len(history) == int(row["epoch"]) + 1
         if not scores and whole and tune.second_objective is None:
             best = max(one["val_weighted_f1"] for one in history)
@@ -213,8 +214,8 @@ def _run(search: Search, trial: Trial) -> float | list[float]:
     try:
         for number in range(tune.seeds):
             seed = tune.first_seed + number
-            made = fit(data, parameters, seed, _folder(search, trial) / f"seed{seed}", on_epoch)
-            # An interrupted fit that was taken up tells its earlier epochs only here.
+            made = train_model(data, parameters, seed, _folder(search, trial) / f"seed{seed}", on_epoch)
+            # A resumed model gives its earlier epochs only here.
             history[:] = [row for row in history if row["seed"] != seed]
             for row in made.history.to_dict("records"):
                 _keep(history, row)
@@ -253,15 +254,10 @@ def _latency_ms(network: Any, data: Dialogues) -> float:
 
     median = int(np.argsort(data.length)[len(data.length) // 2])
     batch = batch_of(data, np.array([median]))
-    times = []
     with torch.inference_mode():
-        for _ in range(20):
-            started = time.perf_counter()
-            network(batch)
-            times.append(time.perf_counter() - started)
-    return float(np.median(times)) * 1e3
+        return float(np.median(timeit.repeat(lambda: network(batch), number=1, repeat=20))) * 1e3
 
 
 def _folder(search: Search, trial: Trial) -> Path:
-    # A retried trial goes on where the interrupted one was.
+    # One that repeats a lost trial goes on where that one was.
     return search.fits / str(trial.user_attrs.get("origin", trial.number))

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from erc_kedro.models.architectures import build
 from erc_kedro.models.baselines.mmgcn import ALPHA, LAMBDA, GraphConvolution, connect
 from erc_kedro.models.encoders import sinusoids
-from erc_kedro.parameters import LossParameters, ModelParameters
+from tests.defaults import LossParameters, ModelParameters
 from tests.models.test_network import CLASSES, DIMENSIONS, batch, pick, probabilities
 
 both = pytest.mark.parametrize("name", ["mmgcn", "sdt"])
@@ -18,7 +18,7 @@ both = pytest.mark.parametrize("name", ["mmgcn", "sdt"])
 
 def network(name, layers=2, **switch):
     torch.manual_seed(0)
-    parameters = ModelParameters(architecture=name, hidden=16, heads=2, layers=layers, **switch)
+    parameters = ModelParameters(architecture=name, hidden=16, attention_heads=2, layers=layers, **switch)
     return build(parameters, DIMENSIONS, CLASSES).eval()
 
 
@@ -165,7 +165,7 @@ def transformed(layer, group, target, source, seen):
 
     q, (k, v) = linear(layer.q, target), linear(layer.kv, source).chunk(2, -1)
     heads = []
-    for a, b, c in zip(*(x.chunk(layer.heads, -1) for x in (q, k, v)), strict=True):
+    for a, b, c in zip(*(x.chunk(layer.attention_heads, -1) for x in (q, k, v)), strict=True):
         scores = (a @ b.T / math.sqrt(a.shape[-1])).masked_fill(~seen, float("-inf"))
         heads.append(scores.softmax(-1) @ c)
     h = target + linear(layer.out, torch.cat(heads, -1))
@@ -203,7 +203,7 @@ def test_sdt_loss_is_that_of_its_parts():
     b.present[1, 2] = torch.tensor([True, False, True])
     output = net(b)
     loss, terms = net.loss(output, b, LossParameters(temperature=3.0))
-    assert set(terms) == {"label_t", "label_a", "label_v", "label_tav", "teacher_singles"}
+    assert set(terms) == {"label_t", "label_a", "label_v", "label_tav", "teacher_to_single"}
     known = b.valid & (b.label >= 0)
     expected = F.cross_entropy(output.logits[3][known], b.label[known])
     teacher = (output.logits[3] / 3).softmax(-1)

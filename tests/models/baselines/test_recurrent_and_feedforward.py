@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from erc_kedro.models.architectures import build
-from erc_kedro.parameters import LossParameters, ModelParameters
+from tests.defaults import LossParameters, ModelParameters
 from tests.models.test_network import CLASSES, DIMENSIONS, batch, pick, probabilities
 
 CONTEXT = {"concat_mlp": False, "late_fusion": False, "bc_lstm": True, "dialogue_rnn": True}
-SHAPES = [ModelParameters(architecture=name, hidden=16, heads=2) for name in CONTEXT]
+SHAPES = [ModelParameters(architecture=name, hidden=16, attention_heads=2) for name in CONTEXT]
 SHAPES += [shape.model_copy(update={"layers": 2}) for shape in SHAPES[:3]]
 
 

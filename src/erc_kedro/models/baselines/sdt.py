@@ -79,7 +79,7 @@ class Sdt(Baseline):
         mask = batch.seen(self.used).permute(2, 0, 1).flatten(1)
         kl = distilled(logits[3:].expand(3, -1, -1), logits[:3], mask, parameters.temperature).sum()
         kl = kl / parameters.temperature**2
-        return loss + kl, {**terms, "teacher_singles": kl.detach()}
+        return loss + kl, {**terms, "teacher_to_single": kl.detach()}
 
 
 class Layer(nn.Module):
@@ -88,7 +88,7 @@ class Layer(nn.Module):
     def __init__(self, parameters: ModelParameters) -> None:
         super().__init__()
         size = parameters.hidden
-        self.heads = parameters.heads
+        self.attention_heads = parameters.attention_heads
         self.q = GroupedLinear(9, size, size)
         self.kv = GroupedLinear(9, size, 2 * size)
         self.out = GroupedLinear(9, size, size)
@@ -103,6 +103,6 @@ class Layer(nn.Module):
         h = h.flatten(1, 2)
         q = self.q(h).view(shape)
         k, v = self.kv(source.flatten(1, 2)).view(*shape[:3], -1).chunk(2, -1)
-        h = h + self.dropout(self.out(attend(q, k, v, allowed, self.heads).flatten(1, 2)))
+        h = h + self.dropout(self.out(attend(q, k, v, allowed, self.attention_heads).flatten(1, 2)))
         up = self.dropout(F.gelu(self.up(self.norm(h))))
         return (h + self.dropout(self.down(up))).view(shape)

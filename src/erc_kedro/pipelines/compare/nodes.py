@@ -3,61 +3,56 @@
 import logging
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from erc_kedro.parameters import CompareParameters
 from erc_kedro.pipelines import corpora
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
-else:
-    DataFrame = Any
 
 logger = logging.getLogger(__name__)
 
 
 def train_experiments(
-    utterances: DataFrame,
-    text: DataFrame,
-    audio: DataFrame,
-    visual: DataFrame,
-    card: dict[str, Any],
+    utterances: pd.DataFrame,
+    text: pd.DataFrame,
+    audio: pd.DataFrame,
+    visual: pd.DataFrame,
+    description: dict[str, Any],
     audit: dict[str, Any],
     features_audit: dict[str, Any],
     models: Path,
     parameters: CompareParameters,
-) -> tuple[DataFrame, dict[str, Any]]:
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Fits every seed of every experiment, unless one of the same content is there.
 
     Returns:
-        The trimodal head's predictions of validation and test utterances, by experiment; and a card of
+        The trimodal head's predictions of validation and test utterances, by experiment; and a summary of
         what each experiment trained on, or why it could not.
     """
-    import pandas as pd
-
     from erc_kedro import files
-    from erc_kedro.evaluation.audit import admit
+    from erc_kedro.audit.checks import check_before_training
     from erc_kedro.evaluation.comparison import digest
     from erc_kedro.pipelines.train.nodes import facts_of, tracked
     from erc_kedro.training.batches import assemble
-    from erc_kedro.training.checkpoint import key
-    from erc_kedro.training.seeds import Task, fit_all
+    from erc_kedro.training.checkpoint import training_key
+    from erc_kedro.training.seeds import TrainingTask, train_all
 
     tables = {"text": text, "audio": audio, "visual": visual}
     corpus = models.name
     scaled: dict[str, Any] = {}
-    admitted: set[bool] = set()
+    checked: set[bool] = set()
     cautions: list[str] = []
     tasks, possible = [], {}
     experiments: dict[str, dict[str, Any]] = {}
     for name, train in parameters.experiments.items():
-        if train.model.causal not in admitted:
+        if train.model.causal not in checked:
             causal = train.model.causal
-            cautions = admit(name, audit, features_audit, tables, utterances, corpus, causal)
-            admitted.add(causal)
+            cautions = check_before_training(name, audit, features_audit, tables, utterances, corpus, causal)
+            checked.add(causal)
         scaling = repr(sorted(train.scaling.items()))
         if scaling not in scaled:
-            scaled[scaling] = assemble(utterances, tables, card["labels"], train.scaling)
+            scaled[scaling] = assemble(utterances, tables, description["labels"], train.scaling)
         data = scaled[scaling]
         shown = [modality for modality in train.shown if modality in data.modalities]
         experiments[name] = {"shown": shown, "key": None, "parameters": train.model_dump(mode="json")}
@@ -65,25 +60,27 @@ def train_experiments(
             logger.warning("%s %s: no %s features, not trained", corpus, name, " or ".join(train.shown))
             continue
         possible[name] = (train, data)
-        experiments[name]["key"] = key(data, train, 0)
-        tasks += [Task(data, train, seed, models / name / f"seed{seed}") for seed in range(train.seeds)]
+        experiments[name]["key"] = training_key(data, train, 0)
+        tasks += [
+            TrainingTask(data, train, seed, models / name / f"seed{seed}") for seed in range(train.seeds)
+        ]
     if not tasks:
         raise ValueError(f"{corpus}: none of {list(parameters.experiments)} has features to train on")
     for caution in cautions:
         logger.warning("%s: %s", corpus, caution)
     predictions = []
-    # The train pipeline fits there, too.
+    # The train pipeline trains there, too.
     with files.held([models / name for name in possible]):
-        fits = fit_all(tasks, models, f"{corpus}, {len(possible)} experiments")
+        trained = train_all(tasks, models, f"{corpus}, {len(possible)} experiments")
         for name, (train, data) in possible.items():
             facts = facts_of(data, train, features_audit)
-            every, _, _ = tracked(corpus, name, card, data, train, facts, islice(fits, train.seeds))
+            every, _, _ = tracked(corpus, name, description, data, train, facts, islice(trained, train.seeds))
             rows = every[(every["head"] == "tav") & every["split"].isin(("val", "test"))]
             predictions.append(rows.assign(experiment=name))
     return pd.concat(predictions, ignore_index=True), {
-        "title": card["name"],
-        "synthetic": card["synthetic"],
-        "protocol": card["protocol"],
+        "title": description["name"],
+        "synthetic": description["synthetic"],
+        "protocol": description["protocol"],
         "labels": digest(utterances),
         "cautions": cautions,
         "experiments": experiments,
@@ -91,26 +88,31 @@ def train_experiments(
 
 
 def compare_experiments(
-    predictions: DataFrame, card: dict[str, Any], utterances: DataFrame, parameters: CompareParameters
-) -> DataFrame:
+    predictions: pd.DataFrame,
+    summary: dict[str, Any],
+    utterances: pd.DataFrame,
+    parameters: CompareParameters,
+) -> pd.DataFrame:
     """The corpus's table: scores of each experiment, and its test against the reference."""
     from erc_kedro.evaluation.comparison import comparison_table
 
     first: dict[str, str] = {}
     same_as = {}
     # The reference first: others are the same as it, not it as them.
-    for name, facts in sorted(card["experiments"].items(), key=lambda item: item[0] != parameters.reference):
+    for name, facts in sorted(
+        summary["experiments"].items(), key=lambda item: item[0] != parameters.reference
+    ):
         if facts["key"] is not None and first.setdefault(facts["key"], name) != name:
             same_as[name] = first[facts["key"]]
     table = comparison_table(
         predictions,
         utterances.set_index("utterance_id")["dialogue_id"],
-        list(card["experiments"]),
+        list(summary["experiments"]),
         parameters.reference,
         parameters.draws,
         same_as,
     )
-    for name, facts in card["experiments"].items():
+    for name, facts in summary["experiments"].items():
         row = table["experiment"] == name
         table.loc[row, "modalities"] = ", ".join(facts["shown"])
         if facts["key"] is None:
@@ -120,13 +122,11 @@ def compare_experiments(
     return table
 
 
-def write_comparison(parameters: dict[str, Any], *tables_and_cards: Any) -> tuple[DataFrame, str]:
+def write_comparison(parameters: dict[str, Any], *tables_and_cards: Any) -> tuple[pd.DataFrame, str]:
     """One table over all corpora, and the same as a page."""
-    import pandas as pd
-
     from erc_kedro import tracking
     from erc_kedro.escaping import csv_text
-    from erc_kedro.figures.comparison import comparison_markdown
+    from erc_kedro.report.pages.comparison import comparison_markdown
 
     named = {
         corpus: (tables_and_cards[2 * i], tables_and_cards[2 * i + 1])
@@ -135,7 +135,9 @@ def write_comparison(parameters: dict[str, Any], *tables_and_cards: Any) -> tupl
     }
     every = pd.concat([table.assign(corpus=corpus) for corpus, (table, _) in named.items()])
     every = every[["corpus", *(column for column in every if column != "corpus")]].reset_index(drop=True)
-    page = comparison_markdown(every, {c: card for c, (_, card) in named.items()}, parameters["reference"])
+    page = comparison_markdown(
+        every, {c: summary for c, (_, summary) in named.items()}, parameters["reference"]
+    )
     tracking.current().text(page, "comparison.md")
     tracking.current().text(csv_text(every), "comparison.csv")
     return every, page

@@ -5,7 +5,7 @@ import warnings
 from kedro.pipeline import Node, Pipeline
 
 from erc_kedro.hooks import ACCEPTS_MISSING
-from erc_kedro.pipelines import ADMISSION, CORPUS, corpora, per_corpus
+from erc_kedro.pipelines import CORPUS, CORPUS_CHECK, corpora, per_corpus
 from erc_kedro.pipelines.compare.nodes import compare_experiments, train_experiments, write_comparison
 
 
@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
     """Trains what is not trained yet, and tests every experiment against the reference."""
     each = Pipeline(
         [
-            ADMISSION,
+            CORPUS_CHECK,
             Node(
                 train_experiments,
                 {
@@ -23,14 +23,14 @@ def create_pipeline() -> Pipeline:
                     "models": "all_models",
                     "parameters": "params:compare",
                 },
-                ["compared_predictions", "compared_card"],
+                ["compared_predictions", "compared_summary"],
                 name="train_experiments",
             ),
             Node(
                 compare_experiments,
                 {
                     "predictions": "compared_predictions",
-                    "card": "compared_card",
+                    "summary": "compared_summary",
                     "utterances": "utterances",
                     "parameters": "params:compare",
                 },
@@ -39,7 +39,7 @@ def create_pipeline() -> Pipeline:
             ),
         ]
     )
-    inputs = [f"{corpus}.{name}" for corpus in corpora() for name in ("comparison", "compared_card")]
+    inputs = [f"{corpus}.{name}" for corpus in corpora() for name in ("comparison", "compared_summary")]
     with warnings.catch_warnings():
         # The one node that reads across namespaces.
         warnings.filterwarnings("ignore", message="One or more dataset names contain")

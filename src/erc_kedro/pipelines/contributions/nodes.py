@@ -1,37 +1,32 @@
 """Nodes of the contributions pipeline."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from erc_kedro.parameters import NOT_LEARNED, TrainParameters
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-else:
-    DataFrame = Any
-
 
 def read_contributions(
-    utterances: DataFrame,
-    text: DataFrame,
-    audio: DataFrame,
-    visual: DataFrame,
-    card: dict[str, Any],
-    predictions: DataFrame,
-    training_card: dict[str, Any],
+    utterances: pd.DataFrame,
+    text: pd.DataFrame,
+    audio: pd.DataFrame,
+    visual: pd.DataFrame,
+    description: dict[str, Any],
+    predictions: pd.DataFrame,
+    training_summary: dict[str, Any],
     models: Path,
     parameters: TrainParameters,
-) -> DataFrame:
+) -> pd.DataFrame:
     """Gates and fusion weights of every seed (``schemas.contributions``)."""
-    import pandas as pd
-
     from erc_kedro.config import ConfigError
     from erc_kedro.inspection import trained
     from erc_kedro.inspection.contributions import contributions
     from erc_kedro.models.network import GatedFusionNetwork
     from erc_kedro.training.batches import assemble
 
-    trained_with = TrainParameters(**training_card["parameters"])
+    trained_with = TrainParameters(**training_summary["parameters"])
     if trained_with.model_dump(exclude=NOT_LEARNED) != parameters.model_dump(exclude=NOT_LEARNED):
         raise ConfigError(
             f"{models}: no model trained on this data with these parameters; "
@@ -39,7 +34,7 @@ def read_contributions(
             "further --params (add --env=demo for the embedded corpora)"
         )
     tables = {"text": text, "audio": audio, "visual": visual}
-    data = assemble(utterances, tables, card["labels"], parameters.scaling)
+    data = assemble(utterances, tables, description["labels"], parameters.scaling)
     found = []
     shown = data.only(parameters.shown)
     for seed, network in trained(models, shown, predictions):

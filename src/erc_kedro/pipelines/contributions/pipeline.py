@@ -16,7 +16,7 @@ def create_pipeline() -> Pipeline:
                     {
                         **CORPUS,
                         "predictions": "predictions",
-                        "training_card": "training_card",
+                        "training_summary": "training_summary",
                         "models": "models",
                         "parameters": "params:train",
                     },

@@ -8,9 +8,9 @@ from erc_kedro.parameters import DemoParameters
 
 def write_corpora(parameters: DemoParameters) -> dict[str, Any]:
     """Writes the embedded corpora and says where."""
-    from erc_kedro.corpora import synthetic
+    from erc_kedro.demo.corpora import write
 
-    synthetic.write(
+    write(
         Path(parameters.folder),
         seed=parameters.seed,
         meld_dialogues=parameters.meld_dialogues,

@@ -16,7 +16,11 @@ logger = logging.getLogger(__name__)
 
 
 def text_features(
-    utterances: DataFrame, card: dict[str, Any], cache: Path, folder: Path, parameters: FeatureParameters
+    utterances: DataFrame,
+    description: dict[str, Any],
+    cache: Path,
+    folder: Path,
+    parameters: FeatureParameters,
 ) -> tuple[DataFrame, DataFrame, dict[str, Any]]:
     """One vector an utterance of what was said; only new texts are encoded.
 
@@ -26,37 +30,38 @@ def text_features(
         the vectors; what a fine-tuned encoder predicts with its own head (no rows for an encoder that is
         not fine-tuned for these classes); and the vectors' provenance.
     """
-    from erc_kedro.evaluation import audit
-    from erc_kedro.evaluation.provenance import provenance
+    from erc_kedro.audit.checks import refuse
+    from erc_kedro.audit.encoders import encoder_errors
+    from erc_kedro.audit.provenance import provenance
     from erc_kedro.extractors import finetuned, text
 
     corpus, asked = folder.name, parameters.text
     tuned = finetuned.find(asked.encoder, folder) if asked.extractor == "transformers" else None
     if tuned is not None:
-        errors = audit.encoder_errors(tuned.facts, utterances, corpus, card.get("dropped", []))
-        audit.refuse({"name": f"features.text.encoder {tuned.folder}", "errors": errors})
+        errors = encoder_errors(tuned.facts, utterances, corpus, description.get("dropped", []))
+        refuse({"name": f"features.text.encoder {tuned.folder}", "errors": errors})
         asked = tuned.surroundings(asked)
     vectors, made_by, read = text.extract(utterances, asked, cache, tuned)
     said = utterances["text"].str.strip() != ""
     table = _table(utterances, vectors, said.map({True: "ok", False: "no_text"}))
     extractor = _described(made_by, asked)
-    predictions = _no_predictions(card["labels"])
+    predictions = _no_predictions(description["labels"])
     facts = None if tuned is None else tuned.facts
     if tuned is not None and facts is not None and read is not None:
         extractor |= {"finetune_run": facts["run"], "folds": facts["folds"]}
         # The settings are the first one's, with what any of them is shown.
         extractor["settings"] |= {
-            "read": tuned.card.read,
-            "beside": [one.card.settings for one in tuned.beside],
+            "read": tuned.record.read,
+            "beside": [one.record.settings for one in tuned.beside],
         }
-        if tuned.card.classes == card["labels"]:
+        if tuned.record.classes == description["labels"]:
             predictions = tuned.predictions(utterances, read)
-            extractor["alone"] = _log_alone(corpus, tuned.name, card, predictions, facts["run"])
+            extractor["alone"] = _log_alone(corpus, tuned.name, description, predictions, facts["run"])
     return table, predictions, provenance(table, utterances, extractor, facts)
 
 
 def clip_features(
-    utterances: DataFrame, card: dict[str, Any], cache: Path, parameters: FeatureParameters
+    utterances: DataFrame, description: dict[str, Any], cache: Path, parameters: FeatureParameters
 ) -> tuple[DataFrame, dict[str, Any], DataFrame, dict[str, Any], DataFrame]:
     """Voice and face of every utterance: published features where there are some, else from its clip.
 
@@ -64,17 +69,18 @@ def clip_features(
         audio features and their provenance, the same of visual ones, and what became of every clip.
     """
     from erc_kedro import extractors
-    from erc_kedro.evaluation.provenance import provenance
+    from erc_kedro.audit.provenance import provenance
     from erc_kedro.extractors import runner
     from erc_kedro.extractors.cache import matrix
 
     asked: dict[str, Any] = {"audio": parameters.audio, "visual": parameters.visual}
     files = {
-        modality: _published_path(Path(card["raw"]), asked[modality].path, modality) for modality in asked
+        modality: _published_path(Path(description["raw"]), asked[modality].path, modality)
+        for modality in asked
     }
     # Before anything slow: a file that cannot be used is to be known at once.
     made = {
-        modality: _published(file, utterances, card, modality, asked[modality])
+        modality: _published(file, utterances, description, modality, asked[modality])
         for modality, file in files.items()
         if file is not None
     }
@@ -104,7 +110,7 @@ def clip_features(
         table, record = made[modality]
         logger.info(
             "%s: %d of %d utterances have %s features (%s)",
-            card["raw"],
+            description["raw"],
             table["present"].sum(),
             len(table),
             modality,
@@ -126,16 +132,17 @@ def audit_features(
     folder: Path,
 ) -> tuple[dict[str, Any], str]:
     """Looks for leaks, broken clips and broken extractors before anything is trained on the features."""
-    from erc_kedro.evaluation import audit as auditing
+    from erc_kedro.audit import features
+    from erc_kedro.audit.page import audit_page
 
     tables = {"text": text, "audio": audio, "visual": visual}
     records = {"text": of_text, "audio": of_audio, "visual": of_visual}
-    findings = auditing.audit_features(tables, utterances, records, clips, folder.name)
+    findings = features.audit_features(tables, utterances, records, clips, folder.name)
     for sentence in findings["errors"]:
         logger.error("%s: %s Training refuses it.", folder.name, sentence)
     for sentence in findings["warnings"]:
         logger.warning("%s", sentence)
-    return findings, auditing.page(audit, findings)
+    return findings, audit_page(audit, findings)
 
 
 def _no_predictions(labels: list[str]) -> DataFrame:
@@ -149,7 +156,7 @@ def _no_predictions(labels: list[str]) -> DataFrame:
 
 
 def _log_alone(
-    corpus: str, name: str, card: dict[str, Any], predictions: DataFrame, fitted_by: str | None
+    corpus: str, name: str, description: dict[str, Any], predictions: DataFrame, fitted_by: str | None
 ) -> str:
     """Tracks the encoder's own scores, beside those of the models that build on it, and says them."""
     from erc_kedro import tracking
@@ -164,8 +171,8 @@ def _log_alone(
         "corpus": corpus,
         "experiment": "encoder_alone",
         "level": "corpus",
-        "synthetic": card["synthetic"],
-        "protocol": card["protocol"],
+        "synthetic": description["synthetic"],
+        "protocol": description["protocol"],
         "finetune_run": fitted_by,
     }
     with tracking.child(f"{corpus} encoder alone", tags) as run:
@@ -186,23 +193,24 @@ def _table(utterances: DataFrame, vectors: Any, reasons: Any) -> DataFrame:
     return table
 
 
-def _described(card: Any, parameters: Any) -> dict[str, Any]:
+def _described(metadata: Any, parameters: Any) -> dict[str, Any]:
     return {
-        "name": card.name,
-        "version": card.version,
-        "licence": card.licence,
+        "name": metadata.name,
+        "version": metadata.version,
+        "licence": metadata.licence,
         "settings": parameters.model_dump(mode="json"),
     }
 
 
 def _published(
-    file: Path, utterances: DataFrame, card: dict[str, Any], modality: str, parameters: Any
+    file: Path, utterances: DataFrame, description: dict[str, Any], modality: str, parameters: Any
 ) -> tuple[DataFrame, dict[str, Any]]:
-    from erc_kedro.corpora import leaks, published
-    from erc_kedro.evaluation.provenance import provenance
+    from erc_kedro.audit.leaks import as_released
+    from erc_kedro.audit.provenance import provenance
+    from erc_kedro.corpora import published
 
     # What others published counts positions as the release does, with what was dropped here.
-    released = leaks.as_released(utterances, card.get("dropped", []))
+    released = as_released(utterances, description.get("dropped", []))
     read = published.read_apart(file, released, modality, parameters.field)
     table = read.set_index("utterance_id").loc[utterances["utterance_id"]].reset_index()
     extractor = {
@@ -218,20 +226,20 @@ def _published(
 def _absent(utterances: DataFrame) -> tuple[DataFrame, dict[str, Any]]:
     import numpy as np
 
-    from erc_kedro.evaluation.provenance import provenance
-    from erc_kedro.extractors.base import Card
+    from erc_kedro.audit.provenance import provenance
+    from erc_kedro.extractors.base import Metadata
     from erc_kedro.parameters import Parameters
 
     vectors = np.zeros((len(utterances), 1), np.float32)
     table = _table(utterances, vectors, ["no_media"] * len(utterances))
-    return table, provenance(table, utterances, _described(Card("none", 1, "", ""), Parameters()))
+    return table, provenance(table, utterances, _described(Metadata("none", 1, "", ""), Parameters()))
 
 
 def _clips(utterances: DataFrame, found: dict[str, Any]) -> DataFrame:
     """What became of every clip, for the quality page."""
     import pandas as pd
 
-    numbers = ("seconds", "clipped", "frames", "with_face")
+    figures = ("seconds", "clipped", "frames", "with_face")
     rows = [
         {
             "utterance_id": utterance_id,
@@ -239,7 +247,7 @@ def _clips(utterances: DataFrame, found: dict[str, Any]) -> DataFrame:
             "modality": modality,
             "reason": result.reason,
             "detail": result.detail,
-            **{name: result.facts.get(name) for name in numbers},
+            **{name: result.facts.get(name) for name in figures},
             "errors": ", ".join(f"{kind} {n}" for kind, n in result.facts.get("errors", {}).items()),
         }
         for modality, (_, results) in found.items()
@@ -247,8 +255,8 @@ def _clips(utterances: DataFrame, found: dict[str, Any]) -> DataFrame:
             utterances["utterance_id"], utterances["split"], results, strict=True
         )
     ]
-    columns = ["utterance_id", "split", "modality", "reason", "detail", *numbers, "errors"]
-    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, "float64"))
+    columns = ["utterance_id", "split", "modality", "reason", "detail", *figures, "errors"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(figures, "float64"))
 
 
 def _published_path(raw: Path, wanted: str | None, modality: str) -> Path | None:

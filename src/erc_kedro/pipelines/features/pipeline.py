@@ -17,13 +17,13 @@ def create_pipeline() -> Pipeline:
             [
                 Node(
                     text_features,
-                    ["utterances", "card", "features_cache", "finetuned", "params:features"],
+                    ["utterances", "description", "features_cache", "finetuned", "params:features"],
                     ["text_features", "encoder_predictions", "text_provenance"],
                     name="text_features",
                 ),
                 Node(
                     clip_features,
-                    ["utterances", "card", "features_cache", "params:features"],
+                    ["utterances", "description", "features_cache", "params:features"],
                     [
                         "audio_features",
                         "audio_provenance",

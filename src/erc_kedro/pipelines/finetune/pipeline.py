@@ -2,8 +2,8 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from erc_kedro.pipelines import ADMISSION, per_corpus
-from erc_kedro.pipelines.finetune.nodes import finetune_encoder
+from erc_kedro.pipelines import CORPUS_CHECK, per_corpus
+from erc_kedro.pipelines.finetune.nodes import finetune_corpus
 
 
 def create_pipeline() -> Pipeline:
@@ -11,11 +11,11 @@ def create_pipeline() -> Pipeline:
     return per_corpus(
         Pipeline(
             [
-                ADMISSION,
+                CORPUS_CHECK,
                 Node(
-                    finetune_encoder,
-                    ["utterances", "card", "audit", "encoders", "params:finetune"],
-                    ["finetuned", "encoder_card", "encoder_history"],
+                    finetune_corpus,
+                    ["utterances", "description", "audit", "encoders", "params:finetune"],
+                    ["finetuned", "encoder_summary", "encoder_history"],
                     name="finetune_encoder",
                 ),
             ]

@@ -17,8 +17,9 @@ logger = logging.getLogger(__name__)
 
 
 def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, Any], DataFrame]:
-    """Reads a release as it lies on disk: utterance table, card (facts and labels), irregularities."""
-    from erc_kedro.corpora import CorpusError, iemocap, leaks, manifest, meld
+    """Reads a release as it lies on disk: utterance table, description (facts and labels), irregularities."""
+    from erc_kedro.audit import leaks
+    from erc_kedro.corpora import CorpusError, iemocap, manifest, meld
 
     raw = Path(parameters.raw)
     # Unlike Path.exists, it takes any name.
@@ -37,9 +38,7 @@ def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, A
         case "meld":
             corpus = meld.read(raw, parameters.encoding)
         case "iemocap":
-            corpus = iemocap.read(
-                raw, parameters.protocol, parameters.unlabelled_as_context, parameters.encoding
-            )
+            corpus = iemocap.read(raw, parameters.protocol, parameters.keep_unlabelled, parameters.encoding)
         case "manifest":
             corpus = manifest.read(raw, parameters.encoding)
     corpus = leaks.examined(corpus, parameters.drop_leaks)
@@ -54,14 +53,15 @@ def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, A
 
 
 def audit_corpus(
-    utterances: DataFrame, card: dict[str, Any], irregularities: DataFrame
+    utterances: DataFrame, description: dict[str, Any], irregularities: DataFrame
 ) -> tuple[dict[str, Any], str]:
     """Counts, and says at once what is odd and what training will refuse."""
-    from erc_kedro.evaluation import audit
+    from erc_kedro.audit import corpus
+    from erc_kedro.audit.page import audit_page
 
-    findings = audit.audit_corpus(utterances, card, irregularities)
+    findings = corpus.audit_corpus(utterances, description, irregularities)
     for sentence in findings["errors"]:
-        logger.error("%s: %s Training refuses it.", card["name"], sentence)
+        logger.error("%s: %s Training refuses it.", description["name"], sentence)
     for sentence in [*findings["not_learnable"], *findings["warnings"]]:
         logger.warning("%s", sentence)
-    return findings, audit.page(findings, None)
+    return findings, audit_page(findings, None)

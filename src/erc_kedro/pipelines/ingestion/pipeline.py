@@ -14,12 +14,12 @@ def create_pipeline() -> Pipeline:
                 Node(
                     read_corpus,
                     "params:ingestion",
-                    ["utterances", "card", "irregularities"],
+                    ["utterances", "description", "irregularities"],
                     name="read_corpus",
                 ),
                 Node(
                     audit_corpus,
-                    ["utterances", "card", "irregularities"],
+                    ["utterances", "description", "irregularities"],
                     ["audit", "audit_page"],
                     name="audit_corpus",
                 ),

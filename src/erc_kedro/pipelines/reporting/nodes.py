@@ -2,23 +2,27 @@
 
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from erc_kedro import processes
+from erc_kedro.evaluation.comparison import digest
 from erc_kedro.pipelines import corpora
+from erc_kedro.pipelines.reporting.checks import how_searched, why_not_shown
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
     from plotly.graph_objects import Figure
 
-    from erc_kedro.figures.section import CorpusSection
+    from erc_kedro.report.section import CorpusSection
 else:
-    DataFrame = Figure = CorpusSection = Any
+    Figure = CorpusSection = Any
 
 logger = logging.getLogger(__name__)
 
-# In the order of the node's outputs; `figures.drawn` draws them.
+# In the order of the node's outputs; `report.plots.drawn` draws them.
 FIGURES = (
     "confusion",
     "confusion_one_seed",
@@ -34,140 +38,92 @@ FIGURES = (
     "layout",
     "learning_curves",
 )
-SEARCHED = (
-    "These settings are trial {trial} of a search of {trials} trials, picked by validation. Its score there, "
-    "{search:.4f} weighted F1 (seeds {first} to {last}; the configuration before it had {default:.4f}), is "
-    "optimistic, since it is the best of many. Trained afresh on {fresh} other seeds, validation is "
-    "{retrained:.4f}. Only the retrained models have seen the test split."
-)
 PACKAGES = ("erc-kedro", "kedro", "torch", "transformers", "mlflow", "pandas", "scikit-learn")
 
 
 def inspect_networks(
-    utterances: DataFrame | None,
-    text: DataFrame | None,
-    audio: DataFrame | None,
-    visual: DataFrame | None,
-    card: dict[str, Any] | None,
-    predictions: DataFrame | None,
-    training_card: dict[str, Any] | None,
+    utterances: pd.DataFrame | None,
+    text: pd.DataFrame | None,
+    audio: pd.DataFrame | None,
+    visual: pd.DataFrame | None,
+    description: dict[str, Any] | None,
+    predictions: pd.DataFrame | None,
+    training_summary: dict[str, Any] | None,
     models: Path,
-) -> tuple[DataFrame, DataFrame, DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """What the trained networks do inside, and without a modality; nothing is trained.
 
     Returns:
         Contributions, degraded predictions and the layout (by their schemas); without rows where the
         networks of the predictions on disk are not there, or have no such thing.
     """
-    import pandas as pd
     import torch
 
     from erc_kedro import schemas
     from erc_kedro.config import ConfigError
-    from erc_kedro.inspection import trained
-    from erc_kedro.inspection.contributions import contributions
-    from erc_kedro.inspection.degradation import degraded_predictions
-    from erc_kedro.inspection.layout import layout
-    from erc_kedro.models.network import GatedFusionNetwork
+    from erc_kedro.inspection.networks import inspected
     from erc_kedro.parameters import TrainParameters
-    from erc_kedro.progress import bar
     from erc_kedro.training.batches import assemble
 
-    weights: list[DataFrame] = []
-    lost: list[DataFrame] = []
-    places: list[DataFrame] = []
     tables = {"text": text, "audio": audio, "visual": visual}
     there = {name: table for name, table in tables.items() if table is not None}
-    known = utterances is not None and card is not None and len(there) == len(tables)
-    if known and predictions is not None and training_card is not None:
-        assert utterances is not None
-        assert card is not None
-        seeds = predictions["seed"].nunique()
-        try:
-            parameters = TrainParameters(**training_card["parameters"])
-            # More threads than free cores wait for each other for minutes.
-            torch.set_num_threads(parameters.threads)
-            shown = assemble(utterances, there, card["labels"], parameters.scaling).only(parameters.shown)
-            with bar(seeds, f"Inspecting {models.parent.name} {models.name}", "seed") as step:
-                for seed, network in trained(models, shown, predictions):
-                    if isinstance(network, GatedFusionNetwork):
-                        weights.append(contributions(network, shown))
-                        weights[-1].insert(0, "seed", seed)
-                        if not places:
-                            places.append(layout(network, shown))
-                    lost.append(degraded_predictions(network, shown, seed))
-                    lost[-1].insert(0, "seed", seed)
-                    step.update()
-        except (ConfigError, ValueError) as error:
-            # Features or a card of another version than the predictions; or the networks of some seeds alone,
-            # whose means would pass for those of all.
-            logger.warning("%s %s is not inspected: %s", models.parent.name, models.name, error)
-            weights, lost, places = [], [], []
-
-    def joined(tables: list[DataFrame], schema: Any) -> DataFrame:
-        # A table without rows has lost the types of its columns.
-        some = [table for table in tables if len(table)]
-        return pd.concat(some, ignore_index=True) if some else schemas.empty(schema)
-
-    return (
-        joined(weights, schemas.contributions),
-        joined(lost, schemas.degraded),
-        joined(places, schemas.layout),
-    )
+    nothing = tuple(map(schemas.empty, (schemas.contributions, schemas.degraded, schemas.layout)))
+    if utterances is None or description is None or len(there) < len(tables):
+        return nothing  # type: ignore[return-value]
+    if predictions is None or training_summary is None:
+        return nothing  # type: ignore[return-value]
+    try:
+        parameters = TrainParameters(**training_summary["parameters"])
+        # More threads than free cores wait for each other for minutes.
+        torch.set_num_threads(parameters.threads)
+        data = assemble(utterances, there, description["labels"], parameters.scaling)
+        return inspected(models, data.only(parameters.shown), predictions)
+    except (ConfigError, ValueError) as error:
+        # Features or a description of another version than the predictions; or the networks of some seeds,
+        # whose means would pass for those of all.
+        logger.warning("%s %s is not inspected: %s", models.parent.name, models.name, error)
+        return nothing  # type: ignore[return-value]
 
 
 def gather_results(
-    utterances: DataFrame | None,
-    card: dict[str, Any] | None,
+    utterances: pd.DataFrame | None,
+    description: dict[str, Any] | None,
     audit: dict[str, Any] | None,
     features_audit: dict[str, Any] | None,
-    predictions: DataFrame | None,
-    metrics: DataFrame | None,
-    history: DataFrame | None,
-    training_card: dict[str, Any] | None,
+    predictions: pd.DataFrame | None,
+    metrics: pd.DataFrame | None,
+    history: pd.DataFrame | None,
+    training_summary: dict[str, Any] | None,
     tuning: dict[str, Any] | None,
-    comparison: DataFrame | None,
-    compared_card: dict[str, Any] | None,
-    contributions: DataFrame,
-    degraded: DataFrame,
-    layout: DataFrame,
+    comparison: pd.DataFrame | None,
+    compared_summary: dict[str, Any] | None,
+    contributions: pd.DataFrame,
+    degraded: pd.DataFrame,
+    layout: pd.DataFrame,
     models: Path,
 ) -> CorpusSection:
     """What the page shows of one corpus."""
     from erc_kedro.config import chosen_env
-    from erc_kedro.evaluation.comparison import digest
-    from erc_kedro.figures.section import CorpusSection
+    from erc_kedro.report.section import CorpusSection
 
-    training = training_card or {}
-    card = {**(card or {})}
+    training = training_summary or {}
+    description = {**(description or {})}
     now = None if utterances is None else digest(utterances)
-    if now is not None and (compared_card or {}).get("labels") != now:
+    if now is not None and (compared_summary or {}).get("labels") != now:
         comparison = None
-    sentence = None
-    if predictions is not None and now is not None and _labels(predictions) != now:
-        sentence = (
-            "The predictions on disk are of another version of this corpus and are not shown; "
-            "`kedro run --pipeline=train` makes new ones."
-        )
-    elif predictions is not None and not _of_one_training(
-        training, predictions=predictions, metrics=metrics, history=history
-    ):
-        sentence = (
-            "The predictions and metrics on disk are of two trainings, one of which was stopped while it "
-            "saved them, and are not shown; `kedro run --pipeline=train` saves them again."
-        )
+    sentence = why_not_shown(training, now, predictions, metrics, history)
     if sentence is not None:
-        logger.warning("%s: %s", card.get("name"), sentence)
-        card["notes"] = [*card.get("notes", []), sentence]
+        logger.warning("%s: %s", description.get("name"), sentence)
+        description["notes"] = [*description.get("notes", []), sentence]
         predictions = metrics = history = None
         training = {}
-    card["fingerprint"] = training.get("data_fingerprint")
-    if tuning is not None and metrics is not None and _tuned(training, tuning):
-        card["notes"] = [*card.get("notes", []), _search_and_retrained(tuning, metrics)]
+    description["fingerprint"] = training.get("data_fingerprint")
+    if (found := how_searched(training, tuning, metrics)) is not None:
+        description["notes"] = [*description.get("notes", []), found]
     inspected = len(degraded) + len(contributions) > 0
     return CorpusSection(
         models.parent.name,
-        card,
+        description,
         predictions,
         metrics,
         history,
@@ -184,23 +140,49 @@ def gather_results(
     )
 
 
-def draw_figures(section: CorpusSection) -> tuple[Figure, ...]:
-    """Every figure of a corpus, in the order of ``FIGURES``; a sentence where there is none."""
-    return tuple(section.figures[name] for name in FIGURES)
+def evaluate_results(gathered: CorpusSection) -> CorpusSection:
+    """The same with all that is computed of its tables, bootstraps included, once for every page."""
+    from erc_kedro.evaluation.results import corpus_results
+
+    results = corpus_results(
+        predictions=gathered.predictions,
+        metrics=gathered.metrics,
+        utterances=gathered.utterances,
+        contributions=gathered.contributions,
+        degraded=gathered.degraded,
+        labels=gathered.description.get("labels") or (),
+        groups=(gathered.description.get("groups") or {}).get("of"),
+    )
+    return replace(gathered, results=results)
+
+
+def draw_figures(section: CorpusSection) -> tuple[dict[str, Figure] | Figure, ...]:
+    """Every figure of a corpus by name, and then each in the order of ``FIGURES``."""
+    from erc_kedro.report.plots.drawn import figures_of
+
+    figures = figures_of(section)
+    return figures, *(figures[name] for name in FIGURES)
 
 
 def write_report(
-    experiment: str, *sections: CorpusSection
+    experiment: str, *sections_and_figures: Any
 ) -> tuple[str, str, dict[str, str], dict[str, str]]:
-    """The HTML page, the headline in Markdown, every table as CSV, Markdown and LaTeX, and model cards."""
-    from erc_kedro import tracking
-    from erc_kedro.figures.model_card import model_card
-    from erc_kedro.figures.report import headline_markdown, render_report
-    from erc_kedro.figures.tables import files, files_of, published, side_by_side
+    """The HTML page, the headline in Markdown, every table as CSV, Markdown and LaTeX, and model cards.
 
+    Args:
+        sections_and_figures: the section of each corpus, and then the figures of each.
+    """
+    from erc_kedro import tracking
+    from erc_kedro.report.pages.model_card import model_card
+    from erc_kedro.report.pages.report import headline_markdown, render_report
+    from erc_kedro.report.tables.files import files, files_of
+    from erc_kedro.report.tables.scores import published, side_by_side
+
+    half = len(sections_and_figures) // 2
+    sections, figures = sections_and_figures[:half], sections_and_figures[half:]
     parameters = {section.name: section.training.get("parameters") for section in sections}
     facts = _facts(experiment, parameters)
-    page, headline = render_report(sections, facts), headline_markdown(sections)
+    page, headline = render_report(sections, figures, facts), headline_markdown(sections)
     tables = {**files("headline", side_by_side(sections)), **files("published", published())}
     for section in sections:
         tables |= files_of(section)
@@ -210,8 +192,8 @@ def write_report(
     run.text(headline, "report.md")
     for name, text in tables.items():
         run.text(text, f"tables/{name}")
-    for section in sections:
-        for name, figure in section.figures.items():
+    for section, drawn in zip(sections, figures, strict=True):
+        for name, figure in drawn.items():
             run.text(figure.to_json(), f"figures/{section.name}_{name}.json")
     for section in sections:
         if section.name in cards:
@@ -221,12 +203,14 @@ def write_report(
 
 
 def compare_runs(
-    chosen: list[str], experiment: str, report: str, *utterances: DataFrame | None
+    chosen: list[str], experiment: str, report: str, *utterances: pd.DataFrame | None
 ) -> tuple[str, dict[str, str]]:
     """A page over MLflow runs and its tables: the chosen ones, or the latest where none are named."""
     from erc_kedro import tracking
-    from erc_kedro.figures.runs import render_runs, runs_table, tables_of_runs
-    from erc_kedro.figures.tables import files
+    from erc_kedro.evaluation.runs import runs_comparison
+    from erc_kedro.report.pages.runs import render_runs
+    from erc_kedro.report.tables.files import files
+    from erc_kedro.report.tables.runs import runs_table, tables_of_runs
 
     runs = tracking.runs([str(name) for name in chosen])
     if not chosen:
@@ -237,48 +221,13 @@ def compare_runs(
         for corpus, table in zip(corpora(), utterances, strict=True)
         if table is not None
     }
-    table = runs_table(runs, dialogue_of)
+    table = runs_table(runs, runs_comparison(runs, dialogue_of))
     page = render_runs(runs, table, named=bool(chosen))
     tracking.current().text(page, "runs.html")
     tables: dict[str, str] = {}
     for name, made in tables_of_runs(runs, table).items():
         tables |= files(name, made)
     return page, tables
-
-
-def _of_one_training(training: dict[str, Any], **tables: DataFrame | None) -> bool:
-    """Whether tables are those that this training's card was saved with; older cards do not say."""
-    from erc_kedro.evaluation.comparison import digest_of_cells
-
-    known = training.get("tables")
-    return known is None or all(
-        table is not None and digest_of_cells(table) == known[name] for name, table in tables.items()
-    )
-
-
-def _labels(predictions: DataFrame) -> str:
-    from erc_kedro.evaluation.comparison import digest
-
-    return digest(predictions.drop_duplicates(["utterance_id", "label", "split"]))
-
-
-def _tuned(training: dict[str, Any], tuning: dict[str, Any]) -> bool:
-    """Whether the experiment was trained with what the search found."""
-    used = training.get("parameters") or {}
-    return training.get("experiment") == tuning["experiment"] and tuning["train"].items() <= used.items()
-
-
-def _search_and_retrained(tuning: dict[str, Any], metrics: DataFrame) -> str:
-    from erc_kedro.evaluation.metrics import summary
-
-    rows = summary(metrics).query("split == 'val' and head == 'tav' and metric == 'weighted_f1'")
-    return SEARCHED.format(
-        **tuning,
-        first=min(tuning["seeds"]),
-        last=max(tuning["seeds"]),
-        fresh=metrics["seed"].nunique(),
-        retrained=float(rows["mean"].iloc[0]),
-    )
 
 
 def _facts(experiment: str, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from erc_kedro.pipelines.reporting.nodes import (
     FIGURES,
     compare_runs,
     draw_figures,
+    evaluate_results,
     gather_results,
     inspect_networks,
     write_report,
@@ -17,7 +18,7 @@ from erc_kedro.pipelines.reporting.nodes import (
 
 
 def create_pipeline() -> Pipeline:
-    """Inspects each corpus's networks, draws its figures, and writes the pages over all corpora and runs."""
+    """Inspects each corpus's networks, computes and draws its results, and writes the pages over all."""
     inspected = ["shown_contributions", "degraded", "layout"]
     each = Pipeline(
         [
@@ -26,7 +27,7 @@ def create_pipeline() -> Pipeline:
                 {
                     **CORPUS,
                     "predictions": "predictions",
-                    "training_card": "training_card",
+                    "training_summary": "training_summary",
                     "models": "models",
                 },
                 inspected,
@@ -37,24 +38,30 @@ def create_pipeline() -> Pipeline:
                 gather_results,
                 [
                     "utterances",
-                    "card",
+                    "description",
                     "audit",
                     "features_audit",
                     "predictions",
                     "metrics",
                     "history",
-                    "training_card",
+                    "training_summary",
                     "tuning",
                     "comparison",
-                    "compared_card",
+                    "compared_summary",
                     *inspected,
                     "models",
                 ],
-                "results",
+                "gathered",
                 name="gather_results",
                 tags=[ACCEPTS_MISSING],
             ),
-            Node(draw_figures, "results", [f"{name}_figure" for name in FIGURES], name="draw_figures"),
+            Node(evaluate_results, "gathered", "results", name="evaluate_results"),
+            Node(
+                draw_figures,
+                "results",
+                ["figures", *(f"{name}_figure" for name in FIGURES)],
+                name="draw_figures",
+            ),
         ]
     )
     with warnings.catch_warnings():
@@ -63,7 +70,10 @@ def create_pipeline() -> Pipeline:
         pages = [
             Node(
                 write_report,
-                ["params:experiment", *(f"{corpus}.results" for corpus in corpora())],
+                [
+                    "params:experiment",
+                    *(f"{corpus}.{made}" for made in ("results", "figures") for corpus in corpora()),
+                ],
                 ["report", "report_table", "report_tables", "model_cards"],
                 name="write_report",
             ),

@@ -4,18 +4,18 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from erc_kedro import processes
+import pandas as pd
+from pandas import DataFrame
+
+from erc_kedro import files, processes
 from erc_kedro.parameters import TrainParameters
 
+# torch and scikit-learn cost more than the whole command that only lists pipelines.
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pandas import DataFrame
-
     from erc_kedro.training.batches import Dialogues
-    from erc_kedro.training.loop import Fit
-else:
-    DataFrame = Any
+    from erc_kedro.training.loop import TrainedModel
 
 logger = logging.getLogger(__name__)
 
@@ -25,31 +25,33 @@ def train_corpus(
     text: DataFrame,
     audio: DataFrame,
     visual: DataFrame,
-    card: dict[str, Any],
+    description: dict[str, Any],
     audit: dict[str, Any],
     features_audit: dict[str, Any],
     models: Path,
     parameters: TrainParameters,
 ) -> tuple[DataFrame, DataFrame, DataFrame, dict[str, Any]]:
-    """Fits every seed; the test split is scored once by each, after its epoch was chosen on validation."""
-    from erc_kedro import files
-    from erc_kedro.evaluation.audit import admit
+    """Trains every seed; each scores the test split once, after its epoch was chosen on validation."""
+    from erc_kedro.audit.checks import check_before_training
     from erc_kedro.evaluation.comparison import digest_of_cells
     from erc_kedro.training.batches import assemble
     from erc_kedro.training.checkpoint import finished
-    from erc_kedro.training.seeds import fit_seeds
+    from erc_kedro.training.seeds import train_seeds
 
     corpus, experiment = models.parent.name, models.name
     tables = {"text": text, "audio": audio, "visual": visual}
-    cautions = admit(experiment, audit, features_audit, tables, utterances, corpus, parameters.model.causal)
+    causal = parameters.model.causal
+    cautions = check_before_training(experiment, audit, features_audit, tables, utterances, corpus, causal)
     for caution in cautions:
         logger.warning("%s %s: %s", corpus, experiment, caution)
-    data = assemble(utterances, tables, card["labels"], parameters.scaling)
+    data = assemble(utterances, tables, description["labels"], parameters.scaling)
     facts = facts_of(data, parameters, features_audit)
-    # The compare pipeline fits there, too.
+    # The compare pipeline trains there, too.
     with files.held([models]):
-        fits = fit_seeds(data, parameters, models, f"{corpus} {experiment}")
-        predictions, metrics, history = tracked(corpus, experiment, card, data, parameters, facts, fits)
+        trained = train_seeds(data, parameters, models, f"{corpus} {experiment}")
+        predictions, metrics, history = tracked(
+            corpus, experiment, description, data, parameters, facts, trained
+        )
         keys = [finished(models / f"seed{seed}") for seed in range(parameters.seeds)]
     own = {
         "experiment": experiment,
@@ -69,7 +71,7 @@ def train_corpus(
 def facts_of(
     data: "Dialogues", parameters: TrainParameters, features_audit: dict[str, Any]
 ) -> dict[str, Any]:
-    """Where an experiment's numbers come from: data, code and extractors."""
+    """Where an experiment's figures come from: data, code and extractors."""
     from erc_kedro import tracking
     from erc_kedro.training.checkpoint import code_version
 
@@ -84,30 +86,28 @@ def facts_of(
 def tracked(
     corpus: str,
     experiment: str,
-    card: dict[str, Any],
+    description: dict[str, Any],
     data: "Dialogues",
     parameters: TrainParameters,
     facts: dict[str, Any],
-    fits: "Iterable[Fit]",
+    trained: "Iterable[TrainedModel]",
 ) -> tuple[DataFrame, DataFrame, DataFrame]:
-    """Logs an experiment's run and, as each fit is done, its seed's run.
+    """Logs an experiment's run and, as each model is done, its seed's run.
 
     Returns:
         Predictions, metrics and history of all seeds.
     """
-    import pandas as pd
-
     from erc_kedro import tracking
     from erc_kedro.evaluation.metrics import metrics_table, summary
-    from erc_kedro.figures.reading import scaled_briefly
+    from erc_kedro.report.scaling import scaled_briefly
     from erc_kedro.schemas import heads_of
     from erc_kedro.training.checkpoint import finished
 
     tags = {
         "corpus": corpus,
         "experiment": experiment,
-        "synthetic": card["synthetic"],
-        "protocol": card["protocol"],
+        "synthetic": description["synthetic"],
+        "protocol": description["protocol"],
     }
     fitted_by = facts["extractors"].get("text", {}).get("finetune_run")
     if fitted_by:
@@ -117,19 +117,19 @@ def tracked(
     predictions, metrics, history = [], [], []
     with tracking.child(f"{corpus} {experiment}", {**tags, "level": "corpus"}) as run:
         run.parameters({"train": parameters, **facts})
-        for fit in fits:
-            seed = int(fit.predictions["seed"].iloc[0])
-            table = metrics_table(fit.predictions)
+        for model in trained:
+            seed = int(model.predictions["seed"].iloc[0])
+            table = metrics_table(model.predictions)
             table = table[table["head"].isin(scored)].reset_index(drop=True)
             with tracking.child(f"{corpus} {experiment} seed {seed}", {**tags, "level": "seed"}) as seed_run:
                 seed_run.parameters({"seed": seed, "train": parameters, **facts})
-                seed_run.tags({"taken_up": fit.resumed or "no", "training_key": finished(fit.folder)})
-                seed_run.curves(fit.history)
+                seed_run.tags({"resumed": model.resumed or "no", "training_key": finished(model.folder)})
+                seed_run.curves(model.history)
                 seed_run.metrics(_final(table.drop(columns="seed")))
-                seed_run.artifact(fit.folder, "model")
-            predictions.append(fit.predictions)
+                seed_run.artifact(model.folder, "model")
+            predictions.append(model.predictions)
             metrics.append(table)
-            history.append(fit.history)
+            history.append(model.history)
         every = pd.concat(metrics, ignore_index=True)
         spread = summary(every)
         mean = _final(spread.rename(columns={"mean": "value"}))
@@ -171,7 +171,7 @@ def _log_corpus(run: Any, predictions: DataFrame) -> None:
         (Path(folder) / "confusion_test.csv").write_text(csv_text(counts, index=True), "utf-8")
         predictions.to_parquet(Path(folder) / "predictions.parquet", index=False)
         if len(counts):
-            from erc_kedro.figures import confusion_figure
+            from erc_kedro.report.plots.scores import confusion_figure
 
             confusion_figure(counts).write_html(Path(folder) / "confusion_test.html", include_plotlyjs=True)
         run.artifact(Path(folder), "test")

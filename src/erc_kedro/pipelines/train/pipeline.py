@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from erc_kedro.pipelines import ADMISSION, CORPUS, per_corpus
+from erc_kedro.pipelines import CORPUS, CORPUS_CHECK, per_corpus
 from erc_kedro.pipelines.train.nodes import train_corpus
 
 
@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
     return per_corpus(
         Pipeline(
             [
-                ADMISSION,
+                CORPUS_CHECK,
                 Node(
                     train_corpus,
                     {
@@ -21,7 +21,7 @@ def create_pipeline() -> Pipeline:
                         "models": "models",
                         "parameters": "params:train",
                     },
-                    ["predictions", "metrics", "history", "training_card"],
+                    ["predictions", "metrics", "history", "training_summary"],
                     name="train",
                 ),
             ]

@@ -4,13 +4,14 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from erc_kedro.parameters import TrainParameters, TuneParameters
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
     from plotly.graph_objects import Figure
 else:
-    DataFrame = Figure = Any
+    Figure = Any
 
 logger = logging.getLogger(__name__)
 
@@ -19,27 +20,27 @@ FIGURES = ("history", "importances", "parallel", "slices", "front")
 
 
 def tune_corpus(
-    utterances: DataFrame,
-    text: DataFrame,
-    audio: DataFrame,
-    visual: DataFrame,
-    card: dict[str, Any],
+    utterances: pd.DataFrame,
+    text: pd.DataFrame,
+    audio: pd.DataFrame,
+    visual: pd.DataFrame,
+    description: dict[str, Any],
     audit: dict[str, Any],
     features_audit: dict[str, Any],
     folder: Path,
     train: TrainParameters,
     parameters: TuneParameters,
-) -> tuple[DataFrame, dict[str, Any], str, Figure, Figure, Figure, Figure, Figure]:
+) -> tuple[pd.DataFrame, dict[str, Any], str, Figure, Figure, Figure, Figure, Figure]:
     """Runs the trials that the corpus's study still wants; the test split has no part in it.
 
     Returns:
-        A row a trial; what came of the search; the best trial as an experiment's file; and figures.
+        A row a trial; what the search found; the best trial as an experiment's file; and figures.
     """
     from erc_kedro import tracking
+    from erc_kedro.audit.checks import check_before_training
     from erc_kedro.escaping import csv_text
-    from erc_kedro.evaluation.audit import admit
-    from erc_kedro.figures import tuning as figures
-    from erc_kedro.figures.reading import scaled_briefly
+    from erc_kedro.report.plots import tuning as figures
+    from erc_kedro.report.scaling import scaled_briefly
     from erc_kedro.tuning.results import best_experiment, outcome, trials_table
     from erc_kedro.tuning.search import search
     from erc_kedro.tuning.trial import prepare
@@ -48,10 +49,10 @@ def tune_corpus(
     searched = parameters.space.get("model.causal")
     causal = train.model.causal or (searched is not None and searched.holds(True))
     tables = {"text": text, "audio": audio, "visual": visual}
-    for caution in admit("tune", audit, features_audit, tables, utterances, corpus, causal):
+    for caution in check_before_training("tune", audit, features_audit, tables, utterances, corpus, causal):
         logger.warning("%s tune: %s", corpus, caution)
     known = utterances[utterances["split"] != "test"]
-    given = prepare(corpus, known, tables, card["labels"], train, parameters, folder)
+    given = prepare(corpus, known, tables, description["labels"], train, parameters, folder)
     tags = {"corpus": corpus, "experiment": parameters.experiment, "study": given.name}
     with tracking.child(f"{corpus} tune", {**tags, "level": "tune"}) as run:
         run.parameters({"tune": parameters, "train": train})
@@ -83,8 +84,6 @@ def tune_corpus(
 
 
 def _log_trial(trial: Any, study: str, tags: dict[str, Any]) -> None:
-    import pandas as pd
-
     from erc_kedro import tracking
     from erc_kedro.tuning.results import trial_row
     from erc_kedro.tuning.space import of_trial

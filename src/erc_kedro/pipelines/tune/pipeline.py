@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from erc_kedro.pipelines import ADMISSION, CORPUS, per_corpus
+from erc_kedro.pipelines import CORPUS, CORPUS_CHECK, per_corpus
 from erc_kedro.pipelines.tune.nodes import FIGURES, tune_corpus
 
 
@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
     return per_corpus(
         Pipeline(
             [
-                ADMISSION,
+                CORPUS_CHECK,
                 Node(
                     tune_corpus,
                     {

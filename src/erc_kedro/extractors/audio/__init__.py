@@ -1,0 +1,1 @@
+"""Voices to vectors: functionals of hand-made contours, openSMILE's sets, pretrained speech models."""

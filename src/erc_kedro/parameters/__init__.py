@@ -1,0 +1,45 @@
+"""Typed parameters: Kedro builds these from configuration and refuses a wrong value before any node runs.
+
+Their defaults are in conf/base, and nowhere else.
+"""
+
+from erc_kedro.parameters.base import Parameters
+from erc_kedro.parameters.compare import CompareParameters
+from erc_kedro.parameters.demo import DemoParameters
+from erc_kedro.parameters.features import (
+    EXTRACTORS,
+    AudioParameters,
+    FeatureParameters,
+    RunnerParameters,
+    TextParameters,
+    VisualParameters,
+)
+from erc_kedro.parameters.finetune import FinetuneParameters, LoraParameters
+from erc_kedro.parameters.ingestion import IngestionParameters
+from erc_kedro.parameters.train import LossParameters, ModelParameters, TrainParameters
+from erc_kedro.parameters.tune import NOT_LEARNED, Dimension, TuneParameters, nested, value_of
+from erc_kedro.parameters.windows import WindowParameters
+
+__all__ = [
+    "EXTRACTORS",
+    "NOT_LEARNED",
+    "AudioParameters",
+    "CompareParameters",
+    "DemoParameters",
+    "Dimension",
+    "FeatureParameters",
+    "FinetuneParameters",
+    "IngestionParameters",
+    "LoraParameters",
+    "LossParameters",
+    "ModelParameters",
+    "Parameters",
+    "RunnerParameters",
+    "TextParameters",
+    "TrainParameters",
+    "TuneParameters",
+    "VisualParameters",
+    "WindowParameters",
+    "nested",
+    "value_of",
+]

@@ -1,0 +1,112 @@
+"""The comparison of experiments as a page of Markdown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from erc_kedro.escaping import code, markdown, markdown_table
+from erc_kedro.report.labels import NONE
+from erc_kedro.report.published import PUBLISHED
+from erc_kedro.report.scaling import scaling_note
+from erc_kedro.report.tables.printed import cell, probability, score
+from erc_kedro.schemas import MODALITIES
+
+HEADER = (
+    "experiment",
+    "modalities",
+    "seeds",
+    "accuracy",
+    "weighted F1",
+    "95 % interval",
+    "macro F1",
+    "weighted F1, validation",
+    "difference",
+    "95 % interval of it",
+    "d",
+    "p",
+    "p, corrected",
+    "published weighted F1",
+    "note",
+)
+_RIGHT = [name not in ("experiment", "modalities", "note") for name in HEADER]
+
+
+def comparison_markdown(
+    table: pd.DataFrame, summaries: Mapping[str, Mapping[str, Any]], reference: str
+) -> str:
+    """One section a corpus, one row an experiment.
+
+    Args:
+        table: ``schemas.comparison`` with a column ``corpus``.
+        summaries: by corpus: its ``title``, ``protocol``, whether it is ``synthetic``, its ``cautions``
+            (sentences), and its ``experiments``: by name their ``parameters``, the modalities that are
+            ``shown``, and their ``key``, None where none was trained.
+        reference: the experiment that the others were tested against.
+    """
+    lines = ["# Experiments compared", ""]
+    for corpus, rows in table.groupby("corpus", sort=False):
+        summary = summaries[str(corpus)]
+        lines += [f"## {markdown(summary['title'])}, {markdown(summary['protocol'])}", ""]
+        if summary["synthetic"]:
+            lines += ["**SYNTHETIC DATA, not a result.**", ""]
+        released = not summary["synthetic"] and summary["protocol"] != "manifest"
+        tests = int(rows["p"].notna().sum())
+        lines += [
+            "Scores × 100 on test, mean ± standard deviation over seeds; interval by bootstrap over "
+            "dialogues; epochs chosen by validation weighted F1. Difference in weighted F1 to "
+            f"{code(reference)}, with its bootstrap interval, Cohen's d over seeds, the p-value of a paired "
+            f"permutation test over dialogues, and the same corrected for {tests} comparisons (Holm).",
+            "",
+            markdown_table(HEADER, (_cells(row, released) for row in rows.to_dict("records")), _RIGHT),
+        ]
+        for caution in summary.get("cautions") or []:
+            lines += [f"**{markdown(caution)}**", ""]
+        lines += _scaling_notes(summary)
+    if table["experiment"].isin({name for name, *_ in PUBLISHED}).any():
+        lines += ["Published figures and how they were selected:", ""]
+        lines += [
+            f"- {model}: {source}; selected on {selection}."
+            for name, model, _, _, selection, source in PUBLISHED
+            if name in set(table["experiment"])
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _scaling_notes(summary: Mapping[str, Any]) -> list[str]:
+    """What the experiments' scaling reads beside training, each sentence once."""
+    experiments: Mapping[str, Any] = summary.get("experiments") or {}
+    said: dict[str, list[str]] = {}
+    for name, facts in experiments.items():
+        absent = set(MODALITIES) - set(facts.get("shown", MODALITIES))
+        if facts["key"] is not None and (note := scaling_note(facts["parameters"], absent)):
+            said.setdefault(note, []).append(code(name))
+    return [
+        line
+        for note, names in said.items()
+        for line in (f"{'All' if len(names) == len(experiments) else ', '.join(names)}: {note}", "")
+    ]
+
+
+def _cells(row: Mapping[Any, Any], released: bool) -> list[str]:
+    """A row as printed; only one of a release has a published figure."""
+    published = {name: {"iemocap": i, "meld": m} for name, _, i, m, _, _ in PUBLISHED} if released else {}
+    figure = published.get(row["experiment"], {}).get(row["corpus"])
+    return [
+        row["experiment"],
+        row["modalities"] or NONE,
+        str(row["seeds"]),
+        score(row["accuracy"], row["accuracy_std"]),
+        score(row["weighted_f1"], row["weighted_f1_std"]),
+        cell("low", row["low"], row["high"]),
+        score(row["macro_f1"], row["macro_f1_std"]),
+        score(row["val_weighted_f1"]),
+        cell("difference", row["difference"]),
+        cell("difference_low", row["difference_low"], row["difference_high"]),
+        NONE if pd.isna(row["effect"]) else f"{row['effect']:+.1f}",
+        probability(row["p"]),
+        probability(row["p_corrected"]),
+        NONE if figure is None else f"{figure:.1f}",
+        row["note"],
+    ]
