@@ -43,11 +43,9 @@ LONGEST = (
 SLOW = (
     "benchmarks",
     "corpora/test_real_annotations.py",
-    "corpora/test_synthetic.py",
     "demo",
     "extractors/media/test_player.py",
     "extractors/test_documented.py",
-    "extractors/test_media.py",
     "extractors/test_runner.py",
     "finetuning/test_encoders.py",
     "integration",
@@ -68,6 +66,9 @@ SLOW = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    moved = [name for name in (*LONGEST, *SLOW) if not (Path(__file__).parent / name).exists()]
+    if moved:
+        raise pytest.UsageError(f"tests/conftest.py names what is not there: {', '.join(moved)}")
     for item in items:
         if names(item) & {*SLOW}:
             item.add_marker(pytest.mark.slow)
