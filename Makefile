@@ -27,7 +27,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup  ## the whole walk on embedded synthetic corpora, offline
+demo: setup  ## every stage on embedded synthetic corpora, offline
 	@echo "== 1/2 Drawing, voicing and encoding two small synthetic corpora of clips in the release layouts of MELD and IEMOCAP"
 	@$(BIN)/kedro run --env=demo --pipelines=demo
 	@echo "== 2/2 Ingestion, features of text, voice and face, training and report, tracked in MLflow"

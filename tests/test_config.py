@@ -181,7 +181,7 @@ def test_corpora_have_names_of_folders_of_their_own(tmp_path, corpora):
         ErcConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="local")
 
 
-def test_the_default_pipeline_is_the_walk_without_demo():
+def test_the_default_pipeline_has_every_stage_but_demo():
     configure_project("erc_kedro")
     names = {node.short_name for node in pipelines["__default__"].nodes}
     assert names == {

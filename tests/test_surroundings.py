@@ -130,7 +130,7 @@ _multiprocessing.SemLock = SemLock
 logging.basicConfig()
 from tests.conftest import CLASSES, make_corpus
 from tests.extractors import clips
-from tests.extractors.test_runner import settings, table
+from tests.extractors.extraction import settings, table
 from erc_kedro.extractors import runner
 from tests.defaults import TrainParameters
 from erc_kedro.training.batches import assemble

@@ -1,7 +1,7 @@
 """What this project adds to Kedro's command line.
 
 Lists in ``--params``: Kedro splits at every comma, so that ``experiments=[full,no_gates],seeds=5`` falls
-apart. Paths from where they are typed: a run stays where the project is. And errors that say what to mend,
+apart. Paths from where they are typed: a run stays where the project is. And errors that say what to fix,
 without the page of calls in between.
 """
 

@@ -60,7 +60,7 @@ CONFIG_LOADER_ARGS = {
 
 
 class ConfigError(PlainError, ValueError):
-    """Configuration that cannot be used; the message names the key and the mend."""
+    """Configuration that cannot be used; the message names the key and the fix."""
 
 
 # Kedro hands the loader of a session neither to pipelines nor to nodes.

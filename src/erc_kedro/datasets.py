@@ -26,7 +26,7 @@ missing_is_none: ContextVar[bool] = ContextVar("missing_is_none", default=False)
 
 
 class _Whole:
-    """Atomic ``save``; an absent file is an error with the mend, or None for nodes that accept it.
+    """Atomic ``save``; an absent file is an error that says how to make it, or None for nodes that accept it.
 
     The catalog's ``metadata`` may name in ``made_by`` the pipeline that makes the file.
     """
@@ -48,9 +48,9 @@ class _Whole:
         if not Path(self._filepath).exists():
             if missing_is_none.get():
                 return None
-            mend = f"`kedro run --pipeline={metadata['made_by']}` makes it" if "made_by" in metadata else ""
+            fix = f"`kedro run --pipeline={metadata['made_by']}` makes it" if "made_by" in metadata else ""
             raise DatasetError(
-                f"{self._filepath} does not exist yet. {mend} (add --env=demo for the embedded corpora)."
+                f"{self._filepath} does not exist yet. {fix} (add --env=demo for the embedded corpora)."
             )
         return super().load()  # type: ignore[misc]
 
@@ -83,7 +83,7 @@ def _printed(cell: Any) -> Any:
     return None if pd.isna(cell) else cell
 
 
-# Else in the machine's own encoding, which may lack most signs.
+# Else in the machine's own encoding, which may lack most characters.
 _UTF8 = {
     "open_args_save": {"mode": "w", "encoding": "utf-8"},
     "open_args_load": {"mode": "r", "encoding": "utf-8"},

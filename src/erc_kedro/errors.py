@@ -2,4 +2,4 @@
 
 
 class PlainError(Exception):
-    """What is wrong, in which file, row or parameter, and the mend; shown without where it was raised."""
+    """What is wrong, in which file, row or parameter, and the fix; shown without where it was raised."""

@@ -3,14 +3,14 @@
 from kedro.framework.project import find_pipelines
 from kedro.pipeline import Pipeline
 
-# What `kedro run` does when no pipeline is named, in the order of the walk.
-WALK = ("ingestion", "features", "train", "reporting")
+# What `kedro run` does when no pipeline is named, in order.
+DEFAULT = ("ingestion", "features", "train", "reporting")
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Every runnable pipeline by name; ``__default__`` is the walk from raw data to the report."""
+    """Every runnable pipeline by name; ``__default__`` goes from raw data to the report."""
     pipelines = find_pipelines(raise_errors=True)
     # Kedro loads only the pipelines that a command asks for.
-    if all(name in pipelines for name in WALK):
-        pipelines["__default__"] = sum((pipelines[name] for name in WALK), Pipeline([]))
+    if all(name in pipelines for name in DEFAULT):
+        pipelines["__default__"] = sum((pipelines[name] for name in DEFAULT), Pipeline([]))
     return pipelines

@@ -1,4 +1,4 @@
-"""What the package's own code does, as a hash: results are taken up only where it is still the same."""
+"""What the package's own code does, as a hash: results are reused only where it is still the same."""
 
 import ast
 import hashlib

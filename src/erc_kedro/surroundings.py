@@ -1,4 +1,4 @@
-"""What a machine lacks, in a sentence with the mend: disk, memory, permissions, worker processes."""
+"""What a machine lacks, in a sentence with the fix: disk, memory, permissions, worker processes."""
 
 import errno
 import logging
@@ -40,7 +40,7 @@ _OPEN_UP = (
     "Give this account the right to it, or mount it writable; `data: FOLDER` in conf/local/globals.yml "
     "has runs write elsewhere"
 )
-_LEFT_WHOLE = "nothing half-written was kept, and what is finished is taken up by the next run"
+_LEFT_WHOLE = "nothing half-written was kept, and what is finished is reused by the next run"
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def explained(error: BaseException, writes: Path | None = None) -> str | None:
-    """Why a run ended and the mend, if it ended of its surroundings; None if it ended of anything else.
+    """Why a run ended and the fix, if it ended of its surroundings; None if it ended of anything else.
 
     Args:
         writes: the file that was being written.
@@ -103,7 +103,7 @@ def explained(error: BaseException, writes: Path | None = None) -> str | None:
 
 
 def unwritable(path: Path) -> str | None:
-    """Why nothing can be written at a path, and the mend; None if something can.
+    """Why nothing can be written at a path, and the fix; None if something can.
 
     Args:
         path: need not exist, nor need its folders.

@@ -179,7 +179,7 @@ def test_missing_sessions_are_named(raw: Path) -> None:
         ("[9.0.1 - 9.5]\tSes01F_impro01_M009\tang\t[1, 1, 1]", r"is not a number of seconds"),
     ],
 )
-def test_bad_lines_are_refused_with_file_row_and_mend(raw: Path, line: str, message: str) -> None:
+def test_bad_lines_are_refused_with_file_row_and_fix(raw: Path, line: str, message: str) -> None:
     path = iemocap_file(raw, "Ses01F_impro01", "EmoEvaluation")
     number = append(path, line)
     with pytest.raises(CorpusError, match=rf"Ses01F_impro01\.txt, row {number}.*{message}"):

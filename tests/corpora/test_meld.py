@@ -126,7 +126,7 @@ def test_odd_clips_are_named(tmp_path: Path) -> None:
     touch(tmp_path / "elsewhere" / "dia0_utt0.mp4")
     corpus = meld.read(tmp_path)
     assert rows_of(corpus)["test_dia0_utt0"]["clip"] == str(right)
-    assert found(corpus, "twin_clip") == ["test_dia0_utt0"]
+    assert found(corpus, "two_clips") == ["test_dia0_utt0"]
     assert found(corpus, "clip_without_row") == ["output_repeated_splits_test/dia108_utt2.mp4"]
     assert found(corpus, "clip_unplaced") == [
         "elsewhere/dia0_utt0.mp4",
@@ -177,7 +177,7 @@ def test_equal_copies_of_a_csv_are_one_but_different_ones_are_refused(tmp_path: 
         ([], r"no rows below the header; an empty corpus"),
     ],
 )
-def test_bad_input_is_refused_with_file_row_and_mend(tmp_path: Path, rows: list[str], message: str) -> None:
+def test_bad_input_is_refused_with_file_row_and_fix(tmp_path: Path, rows: list[str], message: str) -> None:
     with pytest.raises(CorpusError, match=r"train_sent_emo\.csv.*" + message):
         meld.read(write_meld(tmp_path, train=rows))
 

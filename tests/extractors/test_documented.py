@@ -9,7 +9,7 @@ import pytest
 from erc_kedro.extractors import runner
 from tests.defaults import AudioParameters, RunnerParameters
 from tests.extractors import clips
-from tests.extractors.test_runner import table, vectors
+from tests.extractors.extraction import table, vectors
 
 PAGE = Path(__file__).parents[2] / "docs" / "features.md"
 

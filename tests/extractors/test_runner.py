@@ -11,56 +11,13 @@ from pathlib import Path
 
 import av
 import numpy as np
-import pandas as pd
 import pytest
 
 from erc_kedro.extractors import cache, media, runner
 from erc_kedro.extractors.base import ExtractionError
-from tests.defaults import AudioParameters, RunnerParameters, VisualParameters
-from tests.extractors import clips, fakes
-
-HERE = "tests.extractors.fakes"
-
-
-def settings(audio="Loudness", visual=None, **options):
-    return runner.Settings(
-        AudioParameters(extractor=f"{HERE}:{audio}") if audio else None,
-        VisualParameters(extractor=f"{HERE}:{visual}") if visual else None,
-        RunnerParameters(**options),
-    )
-
-
-def table(clip=None, wav=None, start=None, end=None, side=None):
-    count = len(clip or wav)
-
-    def texts(values):
-        return pd.Series([None if v is None else str(v) for v in values or [None] * count], dtype="str")
-
-    return pd.DataFrame(
-        {
-            "clip": texts(clip),
-            "clip_start_s": pd.Series(start or [None] * count, dtype="float64"),
-            "clip_end_s": pd.Series(end or [None] * count, dtype="float64"),
-            "wav": texts(wav),
-            "frame_side": texts(side),
-        }
-    )
-
-
-@pytest.fixture
-def notes(tmp_path, monkeypatch):
-    """What the extractors were asked for since the last look."""
-    folder = tmp_path / "notes"
-    folder.mkdir()
-    monkeypatch.setenv(fakes.NOTES, str(folder))
-
-    def taken():
-        names = sorted(path.name.split("-")[0] for path in folder.iterdir())
-        for path in folder.iterdir():
-            path.unlink()
-        return names
-
-    return taken
+from tests.defaults import AudioParameters, RunnerParameters
+from tests.extractors import clips
+from tests.extractors.extraction import HERE, settings, table, vectors
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +25,6 @@ def sounds(tmp_path_factory):
     """Six sounds, each louder than the last."""
     folder = tmp_path_factory.mktemp("sounds")
     return [clips.wav(folder / f"{n}.wav", (0.2 + 0.4 * n) * clips.voice(0.3)) for n in range(6)]
-
-
-def vectors(found, modality="audio"):
-    return [None if r.vector is None else r.vector.tolist() for r in found[modality][1]]
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
@@ -277,7 +230,7 @@ import signal, sys
 from pathlib import Path
 # A shell's background jobs are started deaf to Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from tests.extractors.test_runner import settings, table
+from tests.extractors.extraction import settings, table
 from erc_kedro.extractors import runner
 runner.extract(table(wav=[Path(p) for p in sys.argv[2:]]), settings("Slow", n_jobs=2), Path(sys.argv[1]))
 print("done")

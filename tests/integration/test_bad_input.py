@@ -167,7 +167,7 @@ def mine(project):
     return project
 
 
-def test_one_s_own_corpus_walks_to_the_report(mine):
+def test_one_s_own_corpus_comes_to_the_report(mine):
     mine.kedro("run")
     table = pd.read_parquet(mine.folder / "data/07_model_output/mine/full/predictions.parquet")
     assert {f"p_{label}" for label in LABELS} == {name for name in table if name.startswith("p_")}

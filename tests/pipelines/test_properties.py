@@ -151,7 +151,7 @@ def probabilities(predictions: pd.DataFrame) -> pd.DataFrame:
 models = st.builds(
     defaults.ModelParameters,
     hidden=st.just(16),
-    heads=st.just(2),
+    attention_heads=st.just(2),
     context_encoder=st.sampled_from(["transformer", "gru"]),
     speaker_track=st.booleans(),
     gates=st.booleans(),

@@ -206,6 +206,20 @@ def test_every_trial_is_told_whichever_run_it_was_of(tmp_path):
     assert told == [0, 1, 1, 2, 3]
 
 
+def test_a_trial_too_many_counts_for_nothing(tmp_path, monkeypatch):
+    chosen = given(tmp_path, trials=1)
+    study = chosen.open()
+    first = studies.claim(study, chosen.parameters)
+    # So it is to a process that looked before the first one asked.
+    monkeypatch.setattr(studies, "wanted", lambda *_: 1)
+    assert studies.claim(study, chosen.parameters) is None
+    monkeypatch.undo()
+    study.tell(first.number, 0.5)
+    assert [trial.number for trial in studies.finished(study)] == [first.number]
+    assert trials_table(study)["trial"].tolist() == [first.number]
+    assert studies.claim(study, given(tmp_path, trials=2).parameters).number == first.number + 2
+
+
 def take_part(chosen, out):
     numbers = []
     search(chosen, lambda trial: numbers.append(trial.number))

@@ -13,7 +13,7 @@ MEANINGS = {
     "no_clips": "No clip was found at all; only text can be used, or features that others published.",
     "clip_unplaced": "A clip whose split or number its name and folders do not say; it is not used.",
     "clip_found_twice": "The same clip lies in two places; the first one is used.",
-    "twin_clip": "A test clip that exists with and without a prefix; the prefixed one is used.",
+    "two_clips": "A test clip that exists with and without a prefix; the prefixed one is used.",
     "numbering_gap": "Utterance numbers are missing in a dialogue; positions are counted without the gap.",
     "missing_dialogue_id": "A number is missing in the sequence of dialogues.",
     "cp1252_bytes": "Bytes that are not UTF-8; they were read as Windows characters.",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from erc_kedro.audit.clips import CLIP_COLUMNS, clip_cells
-from erc_kedro.escaping import LONGEST, markdown
+from erc_kedro.escaping import markdown, markdown_table
 from erc_kedro.schemas import SPLITS
 from erc_kedro.sentences import few
 
@@ -33,24 +33,30 @@ def audit_page(audit: Mapping[str, Any], features_audit: Mapping[str, Any] | Non
     columns = ("utterances", "labelled", "dialogues", "speakers", "clips", "wavs")
     if audit.get("tables"):
         lines += ["## Lines read", ""]
-        lines += _markdown_table(
-            ["table", *LINES.values()],
-            ([name, *(counts[kind] for kind in LINES)] for name, counts in audit["tables"].items()),
+        lines.append(
+            markdown_table(
+                ["table", *LINES.values()],
+                ([name, *(counts[kind] for kind in LINES)] for name, counts in audit["tables"].items()),
+            )
         )
     lines += ["## Splits", ""]
-    lines += _markdown_table(
-        ["split", *columns, "utterances a dialogue: least", "median", "most"],
-        (
-            [split, *(counts[column] for column in columns)]
-            + [f"{counts['dialogue_length'].get(name, 0):g}" for name in ("min", "median", "max")]
-            for split, counts in audit["splits"].items()
-        ),
+    lines.append(
+        markdown_table(
+            ["split", *columns, "utterances a dialogue: least", "median", "most"],
+            (
+                [split, *(counts[column] for column in columns)]
+                + [f"{counts['dialogue_length'].get(name, 0):g}" for name in ("min", "median", "max")]
+                for split, counts in audit["splits"].items()
+            ),
+        )
     )
     shared = ", ".join(f"{pair} {count}" for pair, count in audit["shared_speakers"].items())
     lines += [f"Speakers that two splits share: {shared}.", "", "## Labels", ""]
-    lines += _markdown_table(
-        ["label", *SPLITS],
-        ([label, *(counts[split] for split in SPLITS)] for label, counts in audit["labels"].items()),
+    lines.append(
+        markdown_table(
+            ["label", *SPLITS],
+            ([label, *(counts[split] for split in SPLITS)] for label, counts in audit["labels"].items()),
+        )
     )
     if of_features["modalities"]:
         lines += _features_section(of_features)
@@ -60,8 +66,8 @@ def audit_page(audit: Mapping[str, Any], features_audit: Mapping[str, Any] | Non
         lines += ["None.", ""]
     for group in audit["irregularities"]:
         lines += [f"### {group['kind']}: {group['count']}", "", group["meaning"], ""]
-        lines += _markdown_table(
-            ["where", "what"], ([row["where"], row["detail"]] for row in group["examples"])
+        lines.append(
+            markdown_table(["where", "what"], ([row["where"], row["detail"]] for row in group["examples"]))
         )
         if group["count"] > len(group["examples"]):
             lines += [f"… and {group['count'] - len(group['examples'])} more.", ""]
@@ -71,19 +77,23 @@ def audit_page(audit: Mapping[str, Any], features_audit: Mapping[str, Any] | Non
 def _features_section(audit: Mapping[str, Any]) -> list[str]:
     modalities = audit["modalities"]
     lines = ["## Features", ""]
-    lines += _markdown_table(
-        ["modality", "features", "split", "share present", "counts"],
-        (
-            [
-                modality,
-                facts["dimension"] if any(facts["share"].values()) else "–",
-                split,
-                f"{share:.1%}",
-                ", ".join(f"{reason} {count}" for reason, count in audit["counts"][modality][split].items()),
-            ]
-            for modality, facts in modalities.items()
-            for split, share in facts["share"].items()
-        ),
+    lines.append(
+        markdown_table(
+            ["modality", "features", "split", "share present", "counts"],
+            (
+                [
+                    modality,
+                    facts["dimension"] if any(facts["share"].values()) else "–",
+                    split,
+                    f"{share:.1%}",
+                    ", ".join(
+                        f"{reason} {count}" for reason, count in audit["counts"][modality][split].items()
+                    ),
+                ]
+                for modality, facts in modalities.items()
+                for split, share in facts["share"].items()
+            ),
+        )
     )
     for modality, source in audit["sources"].items():
         lines += [markdown(_source_sentence(modality, source)), ""]
@@ -101,9 +111,11 @@ def _features_section(audit: Mapping[str, Any]) -> list[str]:
         "identical_with_same_text": "of these with the same text",
         "repeated": "identical in their split, with another text",
     }
-    lines += _markdown_table(
-        ["modality", *names.values()],
-        ([modality, *(facts[name] for name in names)] for modality, facts in modalities.items()),
+    lines.append(
+        markdown_table(
+            ["modality", *names.values()],
+            ([modality, *(facts[name] for name in names)] for modality, facts in modalities.items()),
+        )
     )
     for modality, facts in modalities.items():
         if facts["examples"]:
@@ -137,18 +149,22 @@ def _encoder_sentence(facts: Mapping[str, Any]) -> str:
 
 def _clips_section(clips: Mapping[str, Any]) -> list[str]:
     lines = ["### Clips", ""]
-    lines += _markdown_table(
-        ["split", *CLIP_COLUMNS.values()],
-        ([split, *clip_cells(facts)] for split, facts in clips["splits"].items()),
+    lines.append(
+        markdown_table(
+            ["split", *CLIP_COLUMNS.values()],
+            ([split, *clip_cells(facts)] for split, facts in clips["splits"].items()),
+        )
     )
     if clips["errors"]:
         kinds = ", ".join(f"{kind} in {count}" for kind, count in clips["errors"].items())
         lines += [f"Decoding errors, by kind and number of clips: {kinds}.", ""]
     if clips["bad"]:
         lines += ["Without voice or face:", ""]
-        lines += _markdown_table(
-            ["utterance", "modality", "reason", "what"],
-            (row.values() for row in clips["bad"]),
+        lines.append(
+            markdown_table(
+                ["utterance", "modality", "reason", "what"],
+                (row.values() for row in clips["bad"]),
+            )
         )
         if clips["bad_in_all"] > len(clips["bad"]):
             lines += [f"… and {clips['bad_in_all'] - len(clips['bad'])} more (clips.parquet has all).", ""]
@@ -158,10 +174,3 @@ def _clips_section(clips: Mapping[str, Any]) -> list[str]:
 def _sentences(title: str, sentences: Iterable[str]) -> list[str]:
     lines = [f"- {markdown(sentence)}" for sentence in sentences]
     return [f"## {title}", "", *(lines or ["None."]), ""]
-
-
-def _markdown_table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[str]:
-    names = list(header)
-    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    cells = ((markdown(cell, LONGEST) for cell in row) for row in rows)
-    return [*lines, *("| " + " | ".join(row) + " |" for row in cells), ""]

@@ -1,4 +1,4 @@
-"""Readers that turn a corpus's release layout into the utterance table; one reader a file."""
+"""Readers that turn a corpus's release layout into the utterance table; one module a reader."""
 
 from dataclasses import dataclass, field
 from typing import Any

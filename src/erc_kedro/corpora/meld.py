@@ -6,8 +6,8 @@ so that files are found by their own names and by the words train, dev or test i
 
 In test there are also ``final_videos_testdia{D}_utt{U}.mp4``. Where both exist, the prefixed one is taken:
 the README of UPC-AIDL-MER/multimodal_emotion_recognition reports that these hold what the annotations say,
-and other public loaders call the plain twins wrong. The maintainers say only that clips without a row can be
-ignored (https://github.com/declare-lab/MELD/issues/22), so that each choice is recorded as ``twin_clip``.
+and other public loaders call the plain files wrong. The maintainers say only that clips without a row can be
+ignored (https://github.com/declare-lab/MELD/issues/22), so that each choice is recorded as ``two_clips``.
 """
 
 import itertools
@@ -189,7 +189,7 @@ def _find_files(raw: Path) -> tuple[dict[str, Path], dict[ClipKey, Path], Found]
         where = "{}_dia{}_utt{}".format(*key)
         if prefixed[key] and plain[key]:
             detail = f"used {used.relative_to(raw)}, not {plain[key][0].relative_to(raw)}"
-            found.append(("twin_clip", where, detail))
+            found.append(("two_clips", where, detail))
             unused.remove(plain[key][0])
         for path in unused:
             detail = f"used {used.relative_to(raw)}, not {path.relative_to(raw)}"

@@ -1,1 +1,1 @@
-"""Judging corpora, features and predictions: arrays and tables in, numbers out."""
+"""Judging predictions: arrays and tables in, numbers out."""

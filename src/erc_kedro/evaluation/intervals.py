@@ -105,7 +105,7 @@ def bootstrap_interval(
     """Percentile bootstrap interval, over dialogues, of the metric's mean over seeds.
 
     Each draw takes as many dialogues as there are, with replacement, the same ones for every seed
-    (Efron and Tibshirani 1993, chapter 13). It tells how the score would vary with other test
+    (Efron and Tibshirani 1993, chapter 13). It says how the score would vary with other test
     dialogues, not with other training runs.
 
     Args:

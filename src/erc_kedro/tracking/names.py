@@ -10,9 +10,9 @@ from typing import Any
 # What follows the name of a mean in that of its deviation over seeds.
 DEVIATION = ".std"
 NAME_LENGTH = 250 - len(DEVIATION)
-# Other signs than letters, digits and _-. /; what would read as an escape or a deviation; and slashes and
-# full stops by which MLflow, which takes names for paths, would find two names in one place.
-_NOT_ADMITTED = re.compile(r"[^\w\-. /]|-(?=u[0-9A-F])|\.(?=std\Z)|/(?=\.{0,2}(?:/|\Z))|\A/|\A\.(?=\.|/|\Z)")
+# Characters other than letters, digits and _-. /; what would read as an escape or a deviation; and slashes
+# and full stops by which MLflow, which takes names for paths, would find two names in one place.
+_NOT_ACCEPTED = re.compile(r"[^\w\-. /]|-(?=u[0-9A-F])|\.(?=std\Z)|/(?=\.{0,2}(?:/|\Z))|\A/|\A\.(?=\.|/|\Z)")
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -48,11 +48,11 @@ def git_revision(folder: Path) -> str:
 def logged_name(key: str) -> str:
     """The name under which MLflow keeps a metric or parameter; no two keys share one.
 
-    Most keys are their own names. What MLflow does not admit is written ``-uHEX-`` after its code point, as
+    Most keys are their own names. What MLflow does not accept is written ``-uHEX-`` after its code point, as
     are a hyphen that would look like the start of that and a full stop before a last ``std``. What is too
     long is cut, and ends with ``-u`` and a hash.
     """
-    name = _NOT_ADMITTED.sub(lambda match: f"-u{ord(match[0]):X}-", key)
+    name = _NOT_ACCEPTED.sub(lambda match: f"-u{ord(match[0]):X}-", key)
     if len(name) <= NAME_LENGTH:
         return name
     digest = hashlib.sha256(key.encode()).hexdigest()[:16].upper()

@@ -30,9 +30,9 @@ def runs(chosen: Sequence[str]) -> list[TrackedRun]:
     """Runs of a corpus and experiment, by id or name; one of a whole ``kedro run`` stands for its corpora.
 
     Args:
-        chosen: ids (or their first eight signs or more) or names, in the order to show them; for none, the
-            latest ``LATEST`` runs, the newest first, each that says the same as a newer one left out: it
-            took up the same fits.
+        chosen: ids (or their first eight characters or more) or names, in the order to show them; for none,
+            the latest ``LATEST`` runs, the newest first, each that says the same as a newer one left out: it
+            reused the same models.
 
     Raises:
         UnknownRunError: nothing tracked is called so.

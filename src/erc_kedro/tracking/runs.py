@@ -176,7 +176,7 @@ def start(
     with store.explained(uri), store.impatient(), store.turn(uri):
         store.refuse_unwritable(uri)
         experiment_id = _experiment(client, uri, experiment)
-        _bury(client, uri, experiment_id)
+        _end_dead_runs(client, uri, experiment_id)
         # Held before the run is seen, so that nobody takes it for a dead one's.
         _held = store.hold(uri)
         run_id = _open(client, experiment_id, name, tags)
@@ -280,7 +280,7 @@ def _stop(uri: str, error: Exception) -> None:
     _lost.add(uri)
     logger.warning(
         "%s: tracking stopped (%s). The run goes on, and its results are written as ever. Once the store "
-        "answers, the same command takes up what was trained, and logs it.",
+        "answers, the same command reuses what was trained, and logs it.",
         store.shown(uri),
         store.reason(error),
     )
@@ -322,7 +322,7 @@ def _open(client: "MlflowClient", experiment_id: str, name: str, tags: Mapping[s
     return client.create_run(experiment_id, run_name=name, tags=every).info.run_id
 
 
-def _bury(client: "MlflowClient", uri: str, experiment_id: str) -> None:
+def _end_dead_runs(client: "MlflowClient", uri: str, experiment_id: str) -> None:
     """A process that was killed outright could not end its runs; they end here."""
     running = client.search_runs([experiment_id], "attributes.status = 'RUNNING'", max_results=1000)
     for run in running:
@@ -349,6 +349,6 @@ def _is_gone(run: "MlflowRun", uri: str) -> bool:
             return True
     if where == machine():
         return not alive(pid, started)
-    # Another container of this kernel, or this host before it was started anew: what it held tells.
+    # Another container of this kernel, or this host before it was started anew: what it held shows it.
     near = any(ours == its for ours, its in zip(machine().split()[:2], str(where).split()[:2], strict=False))
     return lease is not None and near and not store.is_held(uri, lease)

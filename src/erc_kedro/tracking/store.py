@@ -1,4 +1,4 @@
-"""Where runs are kept: a store that is whole before anybody opens it, and errors that say what to mend.
+"""Where runs are kept: a store that is whole before anybody opens it, and errors that say what to fix.
 
 An SQLite store is a file. Beside it lie ``mlruns/`` with its artifacts and, in ``<file>.open/``, a lock for
 each run that is going on. What other stores look like is MLflow's business.
@@ -36,11 +36,11 @@ DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "4"}
-# They announce each step of a migration, print what is said better here, and tell of every retry.
+# They announce each step of a migration, print what is said better here, and report every retry.
 LOUD = {"alembic": logging.WARNING, "mlflow.store.db.utils": logging.CRITICAL, "urllib3": logging.ERROR}
 
 WITHOUT = "run without tracking (--params=mlflow.uri= or an empty mlflow.uri in globals.yml)"
-MENDS = {
+FIXES = {
     "locked": "another program is writing to it: end that (`fuser -v` with the file's name says which)",
     "readonly|unable to open|denied|Read-only|No such": "its file and folder must be writable by you",
     "disk is full|No space": "make room on its disk",
@@ -66,7 +66,7 @@ _clients: dict[str, "MlflowClient"] = {}
 
 
 class TrackingError(PlainError, RuntimeError):
-    """Runs cannot be tracked; the message names the store and the mend."""
+    """Runs cannot be tracked; the message names the store and the fix."""
 
 
 def connect(uri: str) -> "MlflowClient":
@@ -298,7 +298,7 @@ def _path(location: str) -> Path:
 def hold(uri: str) -> "BaseFileLock | None":
     """A lock beside an SQLite store that is held until this process releases it or is gone.
 
-    Its name tells any process of this kernel, in whatever container, whether a run is still going on.
+    Its name says to any process of this kernel, in whatever container, whether a run is still going on.
     """
     file = sqlite_file(uri)
     if file is None:
@@ -356,7 +356,7 @@ def explained(uri: str) -> Iterator[None]:
     """Turns whatever goes wrong with a store into a sentence.
 
     Raises:
-        TrackingError: names the store, what happened and the mend.
+        TrackingError: names the store, what happened and the fix.
     """
     try:
         yield
@@ -365,10 +365,10 @@ def explained(uri: str) -> Iterator[None]:
     except Exception as error:
         why = reason(error)
         if uri.startswith("http"):
-            mends = ["start that server or name another (mlflow.uri, MLFLOW_TRACKING_URI)"]
+            fixes = ["start that server or name another (mlflow.uri, MLFLOW_TRACKING_URI)"]
         else:
-            mends = [mend for sign, mend in MENDS.items() if re.search(sign, why)]
-        raise TrackingError(f"{shown(uri)}: {why}; " + ", or ".join([*mends, WITHOUT])) from error
+            fixes = [fix for pattern, fix in FIXES.items() if re.search(pattern, why)]
+        raise TrackingError(f"{shown(uri)}: {why}; " + ", or ".join([*fixes, WITHOUT])) from error
 
 
 def reason(error: BaseException) -> str:

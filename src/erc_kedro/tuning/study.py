@@ -165,8 +165,10 @@ def _repeat(study: optuna.Study, trial: FrozenTrial) -> None:
         study.enqueue_trial({**kept.get("values", {}), **trial.params}, user_attrs=kept)
         return
     kept |= {"reason": f"its process was killed {ATTEMPTS} times", "worker": _here()}
-    same = {"params": trial.params, "distributions": trial.distributions}
-    study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL, **same, user_attrs=kept))
+    given_up = optuna.trial.create_trial(
+        state=TrialState.FAIL, params=trial.params, distributions=trial.distributions, user_attrs=kept
+    )
+    study.add_trial(given_up)
 
 
 def begun(study: optuna.Study) -> list[FrozenTrial]:

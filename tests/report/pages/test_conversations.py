@@ -7,7 +7,7 @@ import pytest
 
 from erc_kedro.evaluation.metrics import class_columns
 from erc_kedro.report.pages import conversations as viewer
-from tests.report.sections import CLASSES, EVIL, changed, rendered, section
+from tests.report.sections import CLASSES, EVIL, WEIGHTS, changed, rendered, section
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,8 @@ def test_each_turn_is_its_utterance(whole):
         assert turns[7][3][index] == (100 * rows[class_columns(rows)].mean()).round().astype(int).tolist()
     weights = whole.contributions.query("kind == 'fusion' and part == 'tv'")
     weights = weights[weights["utterance_id"] == own]
+    parts = [f"{kind} {part}" for kind in ("gate", "fusion") for part in WEIGHTS[kind]]
+    assert shown["weights"] == parts
     at = shown["weights"].index("fusion tv")
     assert turns[7][4][at] == round(100 * weights["weight"].mean())
 

@@ -3,14 +3,13 @@
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas import DataFrame
 
 from erc_kedro.parameters import FeatureParameters
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
-else:
-    DataFrame = Any
 
 logger = logging.getLogger(__name__)
 
@@ -146,8 +145,6 @@ def audit_features(
 
 
 def _no_predictions(labels: list[str]) -> DataFrame:
-    import pandas as pd
-
     columns = ["seed", "utterance_id", "split", "head", "label"]
     types = dict.fromkeys(columns[1:], "str") | {f"p_{label}": "float32" for label in labels}
     return pd.DataFrame(columns=[*columns, *(f"p_{label}" for label in labels)]).astype(
@@ -184,8 +181,6 @@ def _log_alone(
 
 
 def _table(utterances: DataFrame, vectors: Any, reasons: Any) -> DataFrame:
-    import pandas as pd
-
     table = pd.DataFrame(
         {"utterance_id": utterances["utterance_id"], "vector": list(vectors), "reason": list(reasons)}
     )
@@ -224,8 +219,6 @@ def _published(
 
 
 def _absent(utterances: DataFrame) -> tuple[DataFrame, dict[str, Any]]:
-    import numpy as np
-
     from erc_kedro.audit.provenance import provenance
     from erc_kedro.extractors.base import Metadata
     from erc_kedro.parameters import Parameters
@@ -237,8 +230,6 @@ def _absent(utterances: DataFrame) -> tuple[DataFrame, dict[str, Any]]:
 
 def _clips(utterances: DataFrame, found: dict[str, Any]) -> DataFrame:
     """What became of every clip, for the quality page."""
-    import pandas as pd
-
     figures = ("seconds", "clipped", "frames", "with_face")
     rows = [
         {

@@ -3,15 +3,11 @@
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pandas import DataFrame
 
 from erc_kedro.parameters import IngestionParameters
-
-# Kedro resolves hints when it starts; pandas would cost more than the whole command.
-if TYPE_CHECKING:
-    from pandas import DataFrame
-else:
-    DataFrame = Any
 
 logger = logging.getLogger(__name__)
 

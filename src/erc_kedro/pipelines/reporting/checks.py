@@ -58,11 +58,11 @@ def how_searched(
     used = training.get("parameters") or {}
     if training.get("experiment") != tuning["experiment"] or not tuning["train"].items() <= used.items():
         return None
-    rows = summary(metrics).query("split == 'val' and metric == 'weighted_f1'").set_index("head")
+    rows = summary(metrics).query("split == 'val' and metric == 'weighted_f1'")
     return SEARCHED.format(
         **tuning,
         first=min(tuning["seeds"]),
         last=max(tuning["seeds"]),
         fresh=metrics["seed"].nunique(),
-        retrained=float(rows.loc[PREDICTION, "mean"]),
+        retrained=float(rows.loc[rows["head"] == PREDICTION, "mean"].iloc[0]),
     )

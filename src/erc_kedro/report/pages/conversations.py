@@ -68,7 +68,7 @@ def _weights(section: CorpusSection, ids: pd.Series) -> tuple[list[str], list[li
     if table is None or table.empty:
         return [], [[]] * len(ids)
     rows = table[table["kind"].isin(SHOWN) & table["utterance_id"].isin(ids)]
-    mean = rows.set_index(["kind", "part", "utterance_id"])["weight"].unstack("utterance_id")
+    mean = rows.set_index(["kind", "part", "utterance_id"])["weight"].unstack("utterance_id", sort=False)
     mean = (100 * mean.reindex(columns=ids.to_numpy())).round()
     mean = mean[mean.notna().any(axis=1)]
     names = [f"{kind} {part}" for kind, part in mean.index]

@@ -44,9 +44,9 @@ _SCOPE = {
 # Whose labels they are, by release; nobody knows whose a user's own corpus has.
 _LABELS = {
     "meld": "Labels are what raters saw and heard in others, not what these felt: in actors of a sitcom. "
-    "Where raters disagree, no score tells who is right.",
+    "Where raters disagree, no score says who is right.",
     "iemocap": "Labels are what raters saw and heard in others, not what these felt: in actors who played "
-    "scripts and improvised. Where raters disagree, no score tells who is right.",
+    "scripts and improvised. Where raters disagree, no score says who is right.",
     None: "Labels are as the corpus gives them. Who gave them, and whether the speakers spoke or acted, is "
     "not recorded here; a label need not be what somebody felt.",
 }

@@ -14,6 +14,7 @@ from erc_kedro.report.tables.printed import printed, printed_columns
 _RULES = [
     rf"\expandafter\providecommand\csname {name}rule\endcsname{{\hline}}" for name in ("top", "mid", "bottom")
 ]
+_TABULAR = r"\begin{tabular}"
 
 
 def files(name: str, table: Table) -> dict[str, str]:
@@ -49,25 +50,16 @@ def as_latex(name: str, table: Table) -> str:
         "r" if right else "p{6cm}" if shown.iloc[:, at].astype(str).str.len().max() > 40 else "l"
         for at, right in enumerate(numeric)
     ]
-    head, *rows = [" & ".join(map(latex, row)) + r" \\" for row in [shown.columns, *shown.to_numpy()]]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            rf"\caption{{{latex(table.title)}}}",
-            rf"\label{{tab:{name}}}",
-            *_RULES,
-            *([r"\small", r"\setlength{\tabcolsep}{3pt}"] if len(numeric) > 8 else []),
-            rf"\begin{{tabular}}{{{''.join(places)}}}",
-            r"\toprule",
-            head,
-            r"\midrule",
-            *rows,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
+    escaped = shown.map(latex).set_axis([latex(name) for name in shown.columns], axis=1)
+    made = escaped.to_latex(
+        index=False,
+        escape=False,
+        column_format="".join(places),
+        caption=latex(table.title),
+        label=f"tab:{name}",
     )
+    small = [r"\small", r"\setlength{\tabcolsep}{3pt}"] if len(numeric) > 8 else []
+    return made.replace(_TABULAR, "\n".join([*_RULES, *small, _TABULAR]), 1)
 
 
 def _numeric(table: Table) -> list[bool]:

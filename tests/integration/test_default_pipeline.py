@@ -1,4 +1,4 @@
-"""The walk from raw releases to the report, run as a user runs it, on tiny embedded corpora."""
+"""From raw releases to the report, run as a user runs it, on tiny embedded corpora."""
 
 import json
 import re
@@ -192,10 +192,10 @@ def test_one_finished_tree_of_runs_a_kedro_run(demo, tracked):
     assert {run.info.status for run in tracked} == {"FINISHED"}
     roots = [run for run in tracked if "mlflow.parentRunId" not in run.data.tags]
     assert [run.data.tags["pipeline"] for run in roots] == ["demo", "__default__"]
-    walk = roots[1]
+    root = roots[1]
     corpora = at_level(tracked, "corpus")
     assert {run.data.tags["corpus"] for run in corpora} == set(CORPORA)
-    assert {run.data.tags["mlflow.parentRunId"] for run in corpora} == {walk.info.run_id}
+    assert {run.data.tags["mlflow.parentRunId"] for run in corpora} == {root.info.run_id}
     for corpus in corpora:
         seeds = [r for r in at_level(tracked, "seed") if r.data.tags["corpus"] == corpus.data.tags["corpus"]]
         assert sorted(run.data.params["seed"] for run in seeds) == ["0", "1"]
@@ -218,9 +218,9 @@ def test_runs_say_what_they_were_made_from(demo, tracked):
         assert params["train.model.hidden"] == "16"
         assert params["train.loss.temperature"] == "2.0"
         assert run.data.tags["synthetic"] == "True"
-    walk = at_level(tracked, "run")[-1]
-    assert walk.data.tags["mlflow.source.git.commit"] == revision
-    assert walk.data.params["meld.ingestion.raw"] == "data/demo/01_raw/meld"
+    root = at_level(tracked, "run")[-1]
+    assert root.data.tags["mlflow.source.git.commit"] == revision
+    assert root.data.params["meld.ingestion.raw"] == "data/demo/01_raw/meld"
 
 
 def test_seeds_have_curves_final_scores_and_their_model(demo, tracked):
@@ -263,8 +263,8 @@ def test_corpora_have_mean_scores_predictions_and_confusion(demo, tracked, tmp_p
 
 
 def test_the_report_is_kept_with_its_run(demo, tracked):
-    walk = at_level(tracked, "run")[-1]
-    assert "report.html" in {file.path for file in demo.client().list_artifacts(walk.info.run_id)}
+    root = at_level(tracked, "run")[-1]
+    assert "report.html" in {file.path for file in demo.client().list_artifacts(root.info.run_id)}
 
 
 # What further runs do.
