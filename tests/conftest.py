@@ -43,15 +43,20 @@ LONGEST = (
 SLOW = (
     "benchmarks",
     "corpora/test_real_annotations.py",
-    "corpora/test_synthetic.py",
     "demo",
+    "evaluation/test_results.py",
     "extractors/media/test_player.py",
     "extractors/test_documented.py",
-    "extractors/test_media.py",
     "extractors/test_runner.py",
     "finetuning/test_encoders.py",
     "integration",
+    "models/test_properties.py",
+    "models/test_recurrence.py",
     "pipelines",
+    "report/pages/test_conversations.py",
+    "report/pages/test_model_card.py",
+    "report/pages/test_report.py",
+    "report/tables/test_files.py",
     "test_config.py",
     "test_files.py",
     "test_processes.py",
@@ -59,6 +64,8 @@ SLOW = (
     "test_tracking.py",
     "training/test_loop.py",
     "training/test_planted_signal.py",
+    "training/test_properties.py",
+    "training/test_seeds.py",
     "tuning/test_planted_signal.py",
     "tuning/test_search.py",
     "tuning/test_storage.py",
@@ -68,6 +75,9 @@ SLOW = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    moved = [name for name in (*LONGEST, *SLOW) if not (Path(__file__).parent / name).exists()]
+    if moved:
+        raise pytest.UsageError(f"tests/conftest.py names what is not there: {', '.join(moved)}")
     for item in items:
         if names(item) & {*SLOW}:
             item.add_marker(pytest.mark.slow)
