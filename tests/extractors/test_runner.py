@@ -301,8 +301,9 @@ def test_a_dask_cluster_does_the_same_work(sounds, tmp_path):
     assert vectors(remote) == vectors(runner.extract(table(wav=sounds), settings(n_jobs=1), tmp_path / "b"))
 
 
-def test_a_cluster_that_does_not_answer_is_named(sounds, tmp_path):
+def test_a_cluster_that_does_not_answer_is_named(sounds, tmp_path, monkeypatch):
     pytest.importorskip("distributed")
+    monkeypatch.setattr(runner, "ANSWER_S", 0.5)
     options = settings(backend="dask", address="tcp://127.0.0.1:1")
     with pytest.raises(ExtractionError, match=r"features\.runner\.address"):
         runner.extract(table(wav=sounds), options, tmp_path)

@@ -276,7 +276,7 @@ def test_an_interrupted_training_is_taken_up(demo_copy):
     demo_copy.write("src/saving_often.py", SAVING_OFTEN)
     demo_copy.write(
         "conf/demo/parameters_train.yml",
-        "train: {seeds: 1, epochs: 80, patience: 80, jobs: 1, model: {hidden: 16, attention_heads: 2}}\n",
+        "train: {seeds: 1, epochs: 40, patience: 40, jobs: 1, model: {hidden: 16, attention_heads: 2}}\n",
     )
     before = {name: file for name, file in demo_copy.files().items() if "/07_model_output/" in name}
 
@@ -303,7 +303,7 @@ def test_an_interrupted_training_is_taken_up(demo_copy):
     )
     assert int(third["seed"].data.tags["resumed"].removeprefix("epoch ")) >= 2
     history = pd.read_parquet(demo_copy.folder / "data/demo/07_model_output/meld/full/history.parquet")
-    assert history["epoch"].tolist() == list(range(80))
+    assert history["epoch"].tolist() == list(range(40))
     assert not list(demo_copy.folder.glob("data/demo/06_models/**/checkpoint.pt"))
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tarfile
 
-HEAVY = ("torch", "sklearn", "mlflow", "transformers", "plotly", "pandas")
+HEAVY = ("torch", "sklearn", "mlflow", "transformers", "plotly")
 
 
 def test_every_runnable_name_is_listed(project):

@@ -139,7 +139,7 @@ def test_an_encoder_that_was_never_made_is_asked_for_by_command(demo_copy):
 def test_a_killed_run_goes_on_where_it_was(demo_copy):
     project = demo_copy
     tiny.bert(project.folder / "tiny", layers=2)
-    text = FINETUNE.format(encoder="tiny").replace("epochs: 2", "epochs: 120").replace("folds: 2", "folds: 0")
+    text = FINETUNE.format(encoder="tiny").replace("epochs: 2", "epochs: 60").replace("folds: 2", "folds: 0")
     project.write("conf/demo/parameters_finetune.yml", text)
     words = ["run", "--env=demo", "--pipelines=finetune", "--namespaces=meld"]
     process = project.start(*words)

@@ -147,11 +147,11 @@ def test_the_same_command_again_runs_no_trial(tuned, copy_of):
 def test_an_interrupted_search_goes_on(demo_copy, sign):
     # Long enough to be hit by the signal.
     asked = TUNE.replace("trials: 6", "trials: 3").replace("seeds: 2", "seeds: 1")
-    asked = asked.replace("{low: 3, high: 6}", "{low: 20, high: 60}")
+    asked = asked.replace("{low: 3, high: 6}", "{low: 15, high: 30}")
     demo_copy.write("conf/demo/parameters_tune.yml", asked)
     demo_copy.write(
         "conf/demo/parameters_train.yml",
-        "train: {epochs: 60, patience: 60, model: {hidden: 16, attention_heads: 2}}",
+        "train: {epochs: 30, patience: 30, model: {hidden: 16, attention_heads: 2}}",
     )
     words = ("run", "--env=demo", "--pipeline=tune", "--namespaces=meld")
     process = demo_copy.start(*words)

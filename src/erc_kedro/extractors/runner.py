@@ -26,6 +26,8 @@ from erc_kedro.extractors.cache import Cache, Result, status
 from erc_kedro.parameters import AudioParameters, RunnerParameters, VisualParameters
 from erc_kedro.progress import bar as progress_bar
 
+# How long a Dask scheduler may take to answer.
+ANSWER_S = 10.0
 # A long recording is shared out in parts, so that it has more than one worker and a run can go on halfway;
 # not in more, since each of them decodes the sound before it again.
 _PART_S, _MOST_PARTS = 600.0, 8
@@ -256,7 +258,7 @@ def _backend(runner: RunnerParameters) -> Iterator[None]:
             'features.runner.backend: dask is not installed; pip install -e ".[dask]"'
         ) from error
     try:
-        client = Client(runner.address, timeout=10)
+        client = Client(runner.address, timeout=ANSWER_S)
     except (OSError, ValueError) as error:
         raise ExtractionError(
             f"features.runner.address: no Dask scheduler answers at {runner.address} ({error}); start one "
