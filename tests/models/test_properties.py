@@ -11,10 +11,11 @@ from erc_kedro.models.batch import Batch
 from erc_kedro.models.network import GatedFusionNetwork
 from erc_kedro.parameters.train import LossWeights
 from erc_kedro.schemas import MODALITIES
+from tests.conftest import examples
 from tests.defaults import LossParameters, ModelParameters
 from tests.models.test_network import CLASSES, DIMENSIONS, pick, probabilities
 
-repeatable = settings(max_examples=150, deadline=None, derandomize=True)
+repeatable = settings(max_examples=examples(40), deadline=None, derandomize=True)
 seeds = st.integers(0, 99)
 
 

@@ -1,5 +1,6 @@
 """A corpus's section made of random results, and the page of it as a reader sees it."""
 
+from copy import deepcopy
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -27,7 +28,18 @@ WEIGHTS = {
 EVIL = "<script>alert('x')</script>"
 
 
+_made: dict[str, CorpusSection] = {}
+
+
 def section(name="meld", seeds=3, classes=CLASSES, **description):
+    """A section whose tables may be changed; what is random in it and its description are always the same."""
+    key = repr((name, seeds, classes, description))
+    if key not in _made:
+        _made[key] = _section(name, seeds, classes, description)
+    return deepcopy(_made[key])
+
+
+def _section(name, seeds, classes, description):
     rng = np.random.default_rng(8)
     splits = np.repeat(["train", "val", "test"], [60, 30, 60])
     count = len(splits)

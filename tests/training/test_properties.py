@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from erc_kedro.schemas import MODALITIES
 from erc_kedro.training.batches import assemble
 from erc_kedro.training.loop import predict
-from tests.conftest import CLASSES, make_corpus
+from tests.conftest import CLASSES, examples, make_corpus
 from tests.models.test_properties import shapes, trained
 
-repeatable = settings(max_examples=50, deadline=None, derandomize=True)
+repeatable = settings(max_examples=examples(20), deadline=None, derandomize=True)
 NAMED = ["utterance_id", "head"]
 
 scalings = st.dictionaries(st.sampled_from(MODALITIES), st.sampled_from(["train", "speaker", "none"]))
