@@ -181,13 +181,16 @@ def _content(path: Path) -> str:
 
 
 def done(project: Project) -> dict[str, object]:
-    """What is finished for good: fits by when they were written, extractions by where they lie."""
+    """What is finished for good: models by when they were written, extractions by where they lie."""
     made: dict[str, object] = {}
-    for pattern in ("06_models/**/config.json", "06_models/encoders/**/fit.json"):
-        for path in (project.folder / DATA).glob(pattern):
-            if "tuning" not in path.parts:
+    # An encoder's fit.json is written once more, when it is found to be done.
+    for finished, written in (("config.json", "config.json"), ("fit.json", "model.safetensors")):
+        for path in (project.folder / DATA / "06_models").rglob(finished):
+            # In an encoder's folder, config.json is the library's, written with each better epoch.
+            of_encoder = "encoders" in path.parts
+            if "tuning" not in path.parts and of_encoder == (finished == "fit.json"):
                 with suppress(OSError):
-                    made[str(path.relative_to(project.folder))] = path.stat().st_mtime_ns
+                    made[str(path.relative_to(project.folder))] = path.with_name(written).stat().st_mtime_ns
     store = project.folder / DATA / "04_feature/cache/features.sqlite"
     if store.exists():
         with suppress(sqlite3.Error), sqlite3.connect(store) as connection:
