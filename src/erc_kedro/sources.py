@@ -10,9 +10,15 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 @cache
-def version(*patterns: str) -> str:
-    """A SHA-256 over the sources that patterns below the package match, comments and docstrings aside."""
-    return _hashed({path for pattern in patterns for path in PACKAGE.glob(pattern)})
+def version(*patterns: str, without: tuple[str, ...] = ()) -> str:
+    """A SHA-256 over what the package's sources do, comments and docstrings aside.
+
+    Args:
+        patterns: of paths below the package.
+        without: paths below the package that the patterns match, but that are not to count.
+    """
+    paths = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
+    return _hashed(paths - {PACKAGE / name for name in without})
 
 
 def _hashed(paths: Iterable[Path]) -> str:

@@ -217,11 +217,16 @@ def test_withholding_a_modality_uses_the_whole_models_weights(data, tmp_path):
 
 
 def test_the_key_follows_what_the_code_does_and_not_its_comments(tmp_path, monkeypatch):
-    def version(text):
-        for name in ("models/network.py", "training/loop.py", "models/baselines/base.py"):
+    def version(text, changed="training/loop.py"):
+        for name in (
+            "models/network.py",
+            "models/architectures.py",
+            "training/loop.py",
+            "models/baselines/base.py",
+        ):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("pass")
-        (tmp_path / "training/loop.py").write_text(text)
+        (tmp_path / changed).write_text(text)
         monkeypatch.setattr(sources, "PACKAGE", tmp_path)
         sources.version.cache_clear()
         return checkpoint.code_version("gated_fusion")
@@ -230,12 +235,14 @@ def test_the_key_follows_what_the_code_does_and_not_its_comments(tmp_path, monke
         plain = version("def f():\n    return 1\n")
         assert version('def f():\n    """Says what."""\n    # and why\n    return 1\n') == plain
         assert version("def f():\n    return 2\n") != plain
+        # One more architecture changes none of the others.
+        assert version("pass") == version("A = 1", "models/architectures.py") != version("A = 1")
     finally:
         sources.version.cache_clear()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_architecture_is_trained_and_scored_by_the_same_walk(architecture, data, tmp_path):
+def test_every_architecture_is_trained_and_scored_by_the_same_loop(architecture, data, tmp_path):
     model = SMALL.model.model_copy(update={"architecture": architecture})
     result = train_model(data, SMALL.model_copy(update={"model": model, "epochs": 2}), 0, tmp_path)
     p = result.predictions

@@ -13,6 +13,7 @@ from erc_kedro.pipelines.reporting.nodes import FIGURES
 from erc_kedro.report.plots.drawn import figures_of
 from erc_kedro.report.section import CorpusSection, Table
 from erc_kedro.report.tables import tables_of
+from erc_kedro.report.tables.corpus import corpus_tables
 from erc_kedro.report.tables.files import files, files_of
 from erc_kedro.report.tables.printed import printed
 from tests.report.sections import rendered, section
@@ -133,11 +134,8 @@ def test_every_file_with_scores_says_what_scaling_reads():
     made = files_of(replace(whole, training=training))
     said = {name for name, text in made.items() if text.count("test and later utterances included") == 1}
     printed_files = {name for name in made if not name.endswith(".csv")}
-    of_data = {
-        f"meld_{name}.{kind}"
-        for name in ("counts", "irregularities", "coverage", "checks", "clips")
-        for kind in ("md", "tex")
-    }
+    of_data = {f"meld_{name}.{kind}" for name in corpus_tables(whole) for kind in ("md", "tex")}
+    assert {"counts", "irregularities", "coverage", "checks"} <= corpus_tables(whole).keys()
     assert {"meld_headline.tex", "meld_classes.md", "meld_heads.tex"} < said
     assert said == printed_files - of_data
 
