@@ -43,12 +43,12 @@ demo: setup  ## every stage on embedded synthetic corpora, offline
 JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test: setup  ## all tests (five minutes on two cores)
-	@echo "== Tests (about five minutes on two free cores)"
+test: setup  ## all tests (eight minutes on two cores)
+	@echo "== Tests (about eight minutes on two free cores)"
 	@$(PYTEST)
 	@echo "Passed. Next: make demo, then make viz and make ui."
 
-test-fast: setup  ## what can be tested within a minute: no training, no media, no processes
+test-fast: setup  ## a minute or two of them: no training, no media, no processes
 	@$(PYTEST) -m "not slow"
 
 lint: setup  ## ruff, import rules and types

@@ -1,4 +1,4 @@
-"""Bad input is refused by file, row and mend, leaves nothing half-written, and its run does not stay open."""
+"""Bad input is refused by file, row and fix, leaves nothing half-written, and its run does not stay open."""
 
 import pickle
 import re
@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 MELD = "data/demo/01_raw/meld"
-# MLflow admits no such signs, and calls the deviation of a metric by the metric's name and `.std`.
+# MLflow accepts no such characters, and calls the deviation of a metric by the metric's name and `.std`.
 LABELS = ("😀", "😢", "😢.std")
 
 
