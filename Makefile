@@ -48,7 +48,7 @@ test: setup  ## all tests (eight minutes on two cores)
 	@$(PYTEST)
 	@echo "Passed. Next: make demo, then make viz and make ui."
 
-test-fast: setup  ## what takes a minute of them: no training, no media, no processes
+test-fast: setup  ## the quick ones, in a minute: no training, no media, no processes
 	@$(PYTEST) -m "not slow"
 
 lint: setup  ## ruff, import rules and types
