@@ -1,4 +1,5 @@
-"""Processes that are known again, that hear interruptions, and workers that end with their parent."""
+"""Processes that are known again, that hear interruptions, workers that end with their parent, and
+Dask's."""
 
 import os
 import platform
@@ -12,8 +13,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
+from erc_kedro.errors import PlainError
+
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# How long a Dask scheduler may take to answer.
+ANSWER_S = 10.0
 
 _random_generator = threading.RLock()
 
@@ -151,3 +157,23 @@ def _raise_again(lost: Any) -> None:
     later = threading.Timer(0.05, signal.pthread_kill, (main.ident, _interruption))
     later.daemon = True
     return later.start()
+
+
+def dask_client(address: str | None, where: str, refused: type[PlainError]) -> Any:
+    """A client of the Dask scheduler at an address, to be closed by ``with``.
+
+    Args:
+        where: the parameters that ask for it, such as ``features.runner``, for messages.
+        refused: what is raised where Dask is not installed, or no scheduler answers.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise refused(f'{where}.backend: dask is not installed; pip install -e ".[dask]"') from error
+    try:
+        return Client(address, timeout=ANSWER_S)
+    except (OSError, ValueError) as error:
+        raise refused(
+            f"{where}.address: no Dask scheduler answers at {address} ({error}); start one with "
+            "`dask scheduler` and workers with `dask worker`"
+        ) from error

@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 
+from erc_kedro import processes
 from erc_kedro.extractors import cache, media, runner
 from erc_kedro.extractors.base import ExtractionError
 from tests.defaults import AudioParameters, RunnerParameters
@@ -303,7 +304,7 @@ def test_a_dask_cluster_does_the_same_work(sounds, tmp_path):
 
 def test_a_cluster_that_does_not_answer_is_named(sounds, tmp_path, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(runner, "ANSWER_S", 0.5)
+    monkeypatch.setattr(processes, "ANSWER_S", 0.5)
     options = settings(backend="dask", address="tcp://127.0.0.1:1")
     with pytest.raises(ExtractionError, match=r"features\.runner\.address"):
         runner.extract(table(wav=sounds), options, tmp_path)

@@ -5,11 +5,11 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
+from erc_kedro import processes
 from erc_kedro.audit.provenance import provenance
 from erc_kedro.config import ConfigError, for_stage
 from erc_kedro.pipelines.tune.nodes import tune_corpus
 from erc_kedro.training import loop
-from erc_kedro.tuning import search as searching
 from erc_kedro.tuning import study as studies
 from erc_kedro.tuning import trial as trials
 from erc_kedro.tuning.results import best_experiment, outcome, winner
@@ -188,7 +188,7 @@ def test_a_dask_cluster(tmp_path):
 
 
 def test_a_dask_cluster_that_does_not_answer_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(searching, "ANSWER_S", 1)
+    monkeypatch.setattr(processes, "ANSWER_S", 1)
     with pytest.raises(ConfigError, match=r"tune\.address: no Dask scheduler answers"):
         search(given(tmp_path, backend="dask", address="tcp://127.0.0.1:9"))
 

@@ -26,8 +26,6 @@ from erc_kedro.extractors.cache import Cache, Result, status
 from erc_kedro.parameters import AudioParameters, RunnerParameters, VisualParameters
 from erc_kedro.progress import bar as progress_bar
 
-# How long a Dask scheduler may take to answer.
-ANSWER_S = 10.0
 # A long recording is shared out in parts, so that it has more than one worker and a run can go on halfway;
 # not in more, since each of them decodes the sound before it again.
 _PART_S, _MOST_PARTS = 600.0, 8
@@ -251,19 +249,7 @@ def _backend(runner: RunnerParameters) -> Iterator[None]:
         with nullcontext() if alone else parallel_config(backend="loky", **options):
             yield
         return
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise ExtractionError(
-            'features.runner.backend: dask is not installed; pip install -e ".[dask]"'
-        ) from error
-    try:
-        client = Client(runner.address, timeout=ANSWER_S)
-    except (OSError, ValueError) as error:
-        raise ExtractionError(
-            f"features.runner.address: no Dask scheduler answers at {runner.address} ({error}); start one "
-            "with `dask scheduler` and workers with `dask worker`"
-        ) from error
+    client = processes.dask_client(runner.address, "features.runner", ExtractionError)
     with client, parallel_config(backend="dask", client=client):
         yield
 

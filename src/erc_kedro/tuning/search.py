@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 Send = Callable[[], Future]
 MOST_DEATHS = 10
-# How long a Dask scheduler may take to answer.
-ANSWER_S = 10.0
 
 
 def search(
@@ -134,7 +132,7 @@ def _workers(given: Search) -> Iterator[list[Send]]:
     """One sender a worker; each has at most one trial at a time."""
     tune = given.parameters
     if tune.backend == "dask":
-        with _dask(tune.address) as client:
+        with processes.dask_client(tune.address, "tune", ConfigError) as client:
             pool = client.get_executor(pure=False)
             share = replace(given, threads=1)
             # Each its own object, so that it is known which ones wait.
@@ -177,23 +175,6 @@ class _Worker:
     def __exit__(self, *error: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(kill_workers=error[0] is not None)
-
-
-@contextmanager
-def _dask(address: str | None) -> Iterator[Any]:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise ConfigError('tune.backend: dask is not installed; pip install -e ".[dask]"') from error
-    try:
-        client = Client(address, timeout=ANSWER_S)
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"tune.address: no Dask scheduler answers at {address} ({error}); start one with "
-            "`dask scheduler` and workers with `dask worker`"
-        ) from error
-    with client:
-        yield client
 
 
 def _best(done: list[FrozenTrial]) -> str:

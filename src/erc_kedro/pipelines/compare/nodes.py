@@ -122,16 +122,16 @@ def compare_experiments(
     return table
 
 
-def write_comparison(parameters: dict[str, Any], *tables_and_cards: Any) -> tuple[pd.DataFrame, str]:
+def write_comparison(parameters: dict[str, Any], *tables_and_summaries: Any) -> tuple[pd.DataFrame, str]:
     """One table over all corpora, and the same as a page."""
     from erc_kedro import tracking
     from erc_kedro.escaping import csv_text
     from erc_kedro.report.pages.comparison import comparison_markdown
 
     named = {
-        corpus: (tables_and_cards[2 * i], tables_and_cards[2 * i + 1])
+        corpus: (tables_and_summaries[2 * i], tables_and_summaries[2 * i + 1])
         for i, corpus in enumerate(corpora())
-        if tables_and_cards[2 * i] is not None
+        if tables_and_summaries[2 * i] is not None
     }
     every = pd.concat([table.assign(corpus=corpus) for corpus, (table, _) in named.items()])
     every = every[["corpus", *(column for column in every if column != "corpus")]].reset_index(drop=True)
