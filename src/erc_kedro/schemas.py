@@ -73,6 +73,17 @@ utterances = pa.DataFrameSchema(
     name="utterances",
 )
 
+# A recording's utterances: as those of a corpus, all of them in test.
+recorded = utterances.add_columns(
+    {
+        # The transcript's turn, from 0; utterances that were split from one turn share it.
+        "turn": pa.Column("int64", pa.Check.ge(0)),
+        # The channel of `clip` that is this speaker's alone.
+        "channel": _text(nullable=True, checks=pa.Check.isin(("left", "right"))),
+    }
+)
+recorded.name = "recorded"
+
 features = pa.DataFrameSchema(
     {
         "utterance_id": _text(unique=True),
@@ -211,6 +222,43 @@ comparison = pa.DataFrameSchema(
     },
     strict=True,
     name="comparison",
+)
+
+# Who felt what when in a recording, an utterance a row, in order.
+timeline = pa.DataFrameSchema(
+    {
+        "recording": _text(),
+        # As in `recorded`.
+        "turn": pa.Column("int64", pa.Check.ge(0)),
+        "utterance_id": _text(unique=True),
+        "position": pa.Column("int64", pa.Check.ge(0)),
+        "speaker": _text(),
+        # Seconds from the recording's beginning; null where the transcript has no times.
+        "start_s": pa.Column("float64", nullable=True),
+        "end_s": pa.Column("float64", nullable=True),
+        "text": _text(),
+        # The most probable label; null for an utterance of which nothing was read, heard or seen ("empty").
+        "emotion": _text(nullable=True),
+        # unsure: its confidence is below the threshold that validation gave for the accuracy asked for.
+        "status": _text(checks=pa.Check.isin(("decided", "unsure", "empty"))),
+        # The calibrated probability of `emotion`.
+        "confidence": _share(),
+        "runner_up": _text(nullable=True),
+        # The share of seeds whose own first choice is another.
+        "disagreement": _share(),
+        # Calibrated probabilities, the mean over seeds.
+        "p_.+": _share(regex=True),
+        # "ok", or why there is nothing of a modality; not_used: the model does not read it.
+        "(text|audio|visual)_reason": _text(regex=True),
+        # The share of validation utterances that lie nearer to training; null where there is nothing.
+        "(text|audio|visual)_distance": _share(regex=True),
+        # The modalities that lie farther from training than 99 % of validation, such as "audio, visual".
+        "far_from_training": _text(),
+        # As the transcript has it, in the model's words.
+        "label": _text(nullable=True),
+    },
+    strict=True,
+    name="timeline",
 )
 
 

@@ -19,6 +19,7 @@ from erc_kedro.parameters import (
     IngestionParameters,
     LoraParameters,
     Parameters,
+    ScoreParameters,
     TrainParameters,
     TuneParameters,
 )
@@ -33,6 +34,7 @@ MODELS: dict[str, type[Parameters]] = {
     "compare": CompareParameters,
     "tune": TuneParameters,
     "demo": DemoParameters,
+    "score": ScoreParameters,
 }
 # Of blocks that configuration leaves out, or writes once for each name.
 OWN_DEFAULTS = {LoraParameters, Dimension}
@@ -54,7 +56,7 @@ def loaded(env: str) -> dict[str, dict[str, Any]]:
     """The block of every stage and corpus, as nodes get it."""
     parameters = ErcConfigLoader(str(CONF), env=env, **CONFIG_LOADER_ARGS)["parameters"]
     blocks = {f"{corpus}.{stage}": parameters[corpus][stage] for corpus in CORPORA for stage in STAGES}
-    return {**blocks, "demo": parameters["demo"]}
+    return {**blocks, "demo": parameters["demo"], "score": parameters["score"]}
 
 
 def of(where: str) -> type[Parameters]:
@@ -71,7 +73,7 @@ def leaves(block: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[
 
 
 def test_every_stage_is_looked_at():
-    assert {*STAGES, "demo"} == set(MODELS)
+    assert {*STAGES, "demo", "score"} == set(MODELS)
 
 
 def test_the_package_has_no_default():

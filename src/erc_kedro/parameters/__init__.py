@@ -13,9 +13,11 @@ from erc_kedro.parameters.features import (
     RunnerParameters,
     TextParameters,
     VisualParameters,
+    WorkerParameters,
 )
 from erc_kedro.parameters.finetune import FinetuneParameters, LoraParameters
 from erc_kedro.parameters.ingestion import IngestionParameters
+from erc_kedro.parameters.score import ScoreParameters
 from erc_kedro.parameters.train import LossParameters, ModelParameters, TrainParameters
 from erc_kedro.parameters.tune import NOT_LEARNED, Dimension, TuneParameters, nested, value_of
 from erc_kedro.parameters.windows import WindowParameters
@@ -35,11 +37,13 @@ __all__ = [
     "ModelParameters",
     "Parameters",
     "RunnerParameters",
+    "ScoreParameters",
     "TextParameters",
     "TrainParameters",
     "TuneParameters",
     "VisualParameters",
     "WindowParameters",
+    "WorkerParameters",
     "nested",
     "value_of",
 ]

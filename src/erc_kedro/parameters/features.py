@@ -136,24 +136,29 @@ def _needs_model(extractor: str, model: str | None) -> None:
         raise ValueError("extractor: transformers needs `model`, a hub name or a local folder")
 
 
-class RunnerParameters(Parameters):
-    """How clips are worked through."""
+class WorkerParameters(Parameters):
+    """Where media are decoded."""
 
     # Worker processes, one thread each; -1: as many as there are cores.
     n_jobs: int
     # dask sends the work to the cluster whose scheduler is at `address`.
     backend: Literal["loky", "dask"]
     address: str | None
-    # No more than this of an utterance is looked at.
-    longest_s: float = Field(gt=0)
 
     @model_validator(mode="after")
-    def _reachable(self) -> "RunnerParameters":
+    def _reachable(self) -> "WorkerParameters":
         if self.n_jobs == 0 or self.n_jobs < -1:
             raise ValueError(f"n_jobs is {self.n_jobs}; write 1 or more, or -1 for all cores")
         if self.backend == "dask" and self.address is None:
             raise ValueError("backend: dask needs `address`, such as tcp://127.0.0.1:8786")
         return self
+
+
+class RunnerParameters(WorkerParameters):
+    """How clips are worked through."""
+
+    # No more than this of an utterance is looked at.
+    longest_s: float = Field(gt=0)
 
 
 class FeatureParameters(Parameters):
