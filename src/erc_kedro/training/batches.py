@@ -13,13 +13,7 @@ from torch import Tensor
 
 from erc_kedro.models.batch import Batch
 from erc_kedro.schemas import MODALITIES
-
-# Utterances from which a speaker's own statistics are believed.
-_ENOUGH = 5
-# How many utterances training's statistics count for beside a speaker's past.
-_PRIOR = 30
-# A feature whose deviation is a smaller share of its size than this is constant but for float32's rounding.
-_ROUNDING = 2 * float(np.finfo(np.float32).eps)
+from erc_kedro.training.scaling import Statistics, scaled
 
 
 @dataclass
@@ -91,6 +85,7 @@ def assemble(
     features: Mapping[str, pd.DataFrame],
     classes: Sequence[str],
     scaling: Mapping[Any, str] | None = None,
+    known: Mapping[str, Statistics | None] | None = None,
 ) -> Dialogues:
     """Joins the tables of a corpus and scales its features.
 
@@ -103,6 +98,7 @@ def assemble(
             those of test are), ``speaker_past`` by the same speaker's utterances of the dialogue up to and
             with this one, shrunk to training's statistics while they are few, ``none`` leaves the features as
             they are. ``TrainParameters.scaling`` is what its model may have.
+        known: what training's features were like, by modality; without it, that of these tables' own.
     Raises:
         ValueError: a feature table lacks utterances, or a label is not among the classes.
     """
@@ -119,7 +115,8 @@ def assemble(
     tensors, here = [], []
     for modality in MODALITIES:
         x, present = _aligned(features[modality], table["utterance_id"], modality)
-        x = _scaled(x, present, train, groups, (scaling or {}).get(modality, "train"))
+        of_training = _statistics(x[present & train]) if known is None else known[modality]
+        x = scaled(x, present, of_training, groups, (scaling or {}).get(modality, "train"))
         tensors.append(torch.from_numpy(np.vstack([x, np.zeros((1, x.shape[1]), np.float32)])))
         here.append(np.append(present, False))
     dialogue = table["dialogue_id"].factorize()[0]
@@ -139,6 +136,22 @@ def assemble(
     )
 
 
+def training_statistics(
+    utterances: pd.DataFrame, features: Mapping[str, pd.DataFrame]
+) -> dict[str, Statistics | None]:
+    """What ``assemble`` scales by: of each modality's training features, None where there are none."""
+    train = utterances.loc[utterances["split"] == "train", "utterance_id"]
+    found = {}
+    for modality in MODALITIES:
+        x, present = _aligned(features[modality], train, modality)
+        found[modality] = _statistics(x[present])
+    return found
+
+
+def _statistics(x: np.ndarray) -> Statistics | None:
+    return Statistics.of(x) if len(x) else None
+
+
 def _aligned(table: pd.DataFrame, ids: pd.Series, modality: str) -> tuple[np.ndarray, np.ndarray]:
     table = table.set_index("utterance_id")
     missing = ids[~ids.isin(table.index)]
@@ -152,58 +165,6 @@ def _aligned(table: pd.DataFrame, ids: pd.Series, modality: str) -> tuple[np.nda
     present = table["present"].to_numpy(bool)
     x[~present] = 0
     return x, present
-
-
-def _scaled(
-    x: np.ndarray, present: np.ndarray, train: np.ndarray, groups: Mapping[str, np.ndarray], how: str
-) -> np.ndarray:
-    if how == "none" or not present.any():
-        return x
-    known = x[present & train]
-    mean, deviation = _statistics(known) if len(known) else (0.0, 1.0)
-    scaled = np.zeros_like(x)
-    if how == "train":
-        scaled[present] = _standardised(x[present], mean, deviation)
-        return scaled
-    group = groups[how]
-    for name in np.unique(group[present]):
-        rows = present & (group == name)
-        own = x[rows]
-        if how == "speaker_past":
-            scaled[rows] = _standardised(own, *_running(own, mean, deviation))
-        # Too few utterances say nothing of a speaker's range; the training statistics stand in.
-        elif len(own) < _ENOUGH and len(known):
-            scaled[rows] = _standardised(own, mean, deviation)
-        else:
-            own_mean, own_deviation = _statistics(own)
-            # What training holds constant no weight has learned to read, however this speaker varies it.
-            own_deviation = np.where(np.isfinite(deviation), own_deviation, np.inf)
-            scaled[rows] = _standardised(own, own_mean, own_deviation)
-    return scaled
-
-
-def _statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each feature; one that only rounding moves has an infinite deviation."""
-    mean, deviation = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
-    # Relative, since features may be as small as they like.
-    return mean, np.where(deviation > _ROUNDING * np.abs(x).max(0), deviation, np.inf)
-
-
-def _running(x: np.ndarray, mean: Any, deviation: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Statistics [N, D] of one speaker's utterances x [N, D] up to and with each.
-
-    They are those of the utterances so far and of ``_PRIOR`` more that have training's mean and deviation.
-    """
-    away = x.astype(np.float64) - mean
-    weight = _PRIOR + np.arange(1, len(x) + 1)[:, None]
-    shift = away.cumsum(0) / weight
-    variance = (_PRIOR * np.square(deviation) + np.square(away).cumsum(0)) / weight - np.square(shift)
-    return mean + shift, np.sqrt(np.maximum(variance, 0))
-
-
-def _standardised(x: np.ndarray, mean: Any, deviation: Any) -> np.ndarray:
-    # Far outliers (a clipped clip, a failed tracker) are pulled in, not believed.
-    return np.clip((x - mean) / deviation, -10, 10).astype(np.float32)
 
 
 def batch_of(data: Dialogues, which: Sequence[int] | np.ndarray) -> Batch:
