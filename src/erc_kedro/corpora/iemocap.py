@@ -131,6 +131,8 @@ def read(
             "protocol": protocol,
             "synthetic": synthetic,
             "raw": str(raw),
+            "languages": ["en"],
+            "speech": "acted",
             "notes": notes,
             "groups": {
                 "name": "speaker's sex",

@@ -98,6 +98,8 @@ def read(raw: Path, encoding: str | None = None) -> Corpus:
             "protocol": "official",
             "synthetic": is_synthetic(raw),
             "raw": str(raw),
+            "languages": ["en"],
+            "speech": "acted",
             "notes": notes,
             "tables": tables,
             "groups": {

@@ -114,6 +114,11 @@ class EncoderRecord(BaseModel):
             self.read, self.settings, *(f"{name} {one.key}" for name, one in self.fitted.items())
         )
 
+    @property
+    def without_folds(self) -> "EncoderRecord":
+        """The record of a folder that holds the encoder of all training dialogues alone."""
+        return self.model_copy(update={"fitted": {"": self.fitted[""]}})
+
 
 @dataclass(frozen=True)
 class FineTuned:

@@ -97,6 +97,17 @@ def extract(
     }
 
 
+def metadata(settings: Settings) -> dict[str, Metadata]:
+    """What the extractors of the settings say of themselves, by modality.
+
+    Raises:
+        ExtractionError: one cannot be made.
+    """
+    with _one_thread():
+        made = _tools(settings).extractors
+    return {modality: extractor.metadata for modality, extractor in made.items()}
+
+
 @dataclass(frozen=True)
 class _Tools:
     """A process's extractors, and what each one's results depend on besides the file."""

@@ -31,7 +31,11 @@ class Extracted(NamedTuple):
 
 
 def extract(
-    utterances: pd.DataFrame, parameters: TextParameters, cache: Path, finetuned: FineTuned | None = None
+    utterances: pd.DataFrame,
+    parameters: TextParameters,
+    cache: Path,
+    finetuned: FineTuned | None = None,
+    loaded: dict[TextParameters, Any] | None = None,
 ) -> Extracted:
     """A vector for every utterance, in the table's order; only what the cache lacks is encoded.
 
@@ -40,16 +44,20 @@ def extract(
         finetuned: the fine-tuned encoder that the parameters stand for, if they do: its settings go before
             the parameters', and a training dialogue's vectors are those of an encoder that did not see it,
             where there are such.
+        loaded: extractors by their parameters, for whoever calls often; what is missing is added.
     Raises:
         ExtractionError: there is no such extractor, or it fails.
     """
+    loaded = {} if loaded is None else loaded
     if finetuned is None:
         spoken = lines(utterances, parameters)
         splits = utterances["split"]
         training = [line for line, split in zip(spoken, splits, strict=True) if split == "train"]
-        extractor = extractors.build("text", parameters, training=training)
+        if parameters not in loaded:
+            loaded[parameters] = extractors.build("text", parameters, training=training)
+        extractor = loaded[parameters]
         return Extracted(vectors(extractor, spoken, cache, parameters), extractor.metadata)
-    each = [_of_encoder(utterances, parameters, cache, one) for one in finetuned.every]
+    each = [_of_encoder(utterances, parameters, cache, one, loaded) for one in finetuned.every]
     joined = np.concatenate([one.vectors for one in each], axis=1)
     version = fingerprint(*(one.metadata.version for one in each))
     made_by = Metadata(finetuned.together, joined.shape[1], finetuned.record.licence, version)
@@ -57,7 +65,11 @@ def extract(
 
 
 def _of_encoder(
-    utterances: pd.DataFrame, parameters: TextParameters, cache: Path, finetuned: FineTuned
+    utterances: pd.DataFrame,
+    parameters: TextParameters,
+    cache: Path,
+    finetuned: FineTuned,
+    loaded: dict[TextParameters, Any],
 ) -> Extracted:
     """The vectors of one fine-tuned encoder, each by the one of its folder that makes the utterance's."""
     made: dict[str, np.ndarray] = {}
@@ -66,7 +78,9 @@ def _of_encoder(
     pooled = [*dict.fromkeys(name for name in (*wanted, read) if name != "log_probabilities")]
     for folder, which in finetuned.shares(utterances):
         asked = finetuned.settings(parameters, folder).model_copy(update={"pooling": tuple(pooled)})
-        extractor = Transformer(asked)
+        if asked not in loaded:
+            loaded[asked] = Transformer(asked)
+        extractor = loaded[asked]
         # All utterances are the context of some.
         spoken = [line for line, own in zip(lines(utterances, asked), which, strict=True) if own]
         rows = vectors(extractor, spoken, cache, asked)

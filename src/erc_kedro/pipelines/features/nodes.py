@@ -101,7 +101,7 @@ def clip_features(
         vectors = matrix(results, of_clips.dimension)
         reasons = [result.reason for result in results]
         table = _table(utterances, vectors, reasons)
-        described = _described(of_clips, asked[modality])
+        described = _described(of_clips, asked[modality]) | {"longest_s": parameters.runner.longest_s}
         made[modality] = table, provenance(table, utterances, described)
     for modality in asked:
         if modality not in made:

@@ -12,8 +12,9 @@ from erc_kedro.parameters import TrainParameters
 
 # torch and scikit-learn cost more than the whole command that only lists pipelines.
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from erc_kedro.tracking import Run
     from erc_kedro.training.batches import Dialogues
     from erc_kedro.training.loop import TrainedModel
 
@@ -49,8 +50,16 @@ def train_corpus(
     # The compare pipeline trains there, too.
     with files.held([models]):
         trained = train_seeds(data, parameters, models, f"{corpus} {experiment}")
+
+        def export(run: "Run", predictions: DataFrame) -> None:
+            from erc_kedro import scoring
+
+            made_by = features_audit["provenance"]
+            asked = (description, utterances, tables, data, parameters, made_by, predictions, facts)
+            scoring.export(models, *asked)
+
         predictions, metrics, history = tracked(
-            corpus, experiment, description, data, parameters, facts, trained
+            corpus, experiment, description, data, parameters, facts, trained, export
         )
         keys = [finished(models / f"seed{seed}") for seed in range(parameters.seeds)]
     own = {
@@ -91,8 +100,12 @@ def tracked(
     parameters: TrainParameters,
     facts: dict[str, Any],
     trained: "Iterable[TrainedModel]",
+    finish: "Callable[[Run, DataFrame], None]" = lambda run, predictions: None,
 ) -> tuple[DataFrame, DataFrame, DataFrame]:
     """Logs an experiment's run and, as each model is done, its seed's run.
+
+    Args:
+        finish: called with the experiment's run and all predictions before the run ends.
 
     Returns:
         Predictions, metrics and history of all seeds.
@@ -136,6 +149,7 @@ def tracked(
         run.metrics(mean, _final(spread.rename(columns={"std": "value"})))
         of_all_seeds = pd.concat(predictions, ignore_index=True)
         _log_corpus(run, of_all_seeds)
+        finish(run, of_all_seeds)
     scaled = scaled_briefly(parameters.model_dump())
     logger.info(
         "%s %s: weighted F1 %.4f on validation, %.4f on test (mean of %d seeds%s)",

@@ -1,0 +1,64 @@
+"""What a bundle's folder tells a person, and what a score's first lines say."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from erc_kedro.escaping import code, markdown
+
+LAW = (
+    "Inferring emotions from voice or face at work and in education is forbidden in the European Union, "
+    "except for medical or safety reasons (Regulation (EU) 2024/1689, article 5(1)(f)); text alone is not "
+    "biometric."
+)
+_GUESS = "It guesses how raters would label what is said; it does not know what a person feels."
+_MADE_UP = "SYNTHETIC DATA: a program made up what it learned from, so that it knows nothing of people."
+
+
+def trained_on(card: Mapping[str, Any]) -> str:
+    """One sentence: what a model learned from."""
+    languages = ", ".join(card["languages"]) or "a language that nobody recorded"
+    speech = f", {card['speech']}" if card["speech"] else ""
+    return (
+        f"{card['corpus']}/{card['experiment']} was trained on {card['corpus']} "
+        f"(language {languages}{speech}), by {', '.join(card['modalities'])}."
+    )
+
+
+def readme(card: Mapping[str, Any]) -> str:
+    """The model card of a bundle, in Markdown.
+
+    Args:
+        card: the fields of ``bundle.Card`` that training knows.
+    """
+    scores = card["validation"]
+    lines = [f"# {markdown(card['corpus'])}/{markdown(card['experiment'])}", ""]
+    if card["synthetic"]:
+        lines += [f"**{_MADE_UP}**", ""]
+    lines += [
+        markdown(trained_on(card)) + " " + _GUESS,
+        "",
+        f"**Do not let it decide about people.** {LAW}",
+        "",
+        f"- Labels: {', '.join(code(label) for label in card['labels'])}",
+        f"- Protocol: {markdown(card['protocol'] or 'unknown')}",
+        f"- Networks: {len(card['seeds'])}, whose calibrated probabilities are averaged",
+        f"- Reads {'the past alone' if card['causal'] else 'the whole conversation'}",
+        f"- On validation ({scores['utterances']} utterances): accuracy {scores['accuracy']:.3f}, "
+        f"weighted F1 {scores['weighted_f1']:.3f}, expected calibration error {scores['ece']:.3f}",
+        *(
+            f"- {name}: {markdown(made['name'])} ({markdown(made['licence'] or 'licence not recorded')})"
+            for name, made in card["extractors"].items()
+            if made["kind"] != "none"
+        ),
+        "",
+        "Use it:",
+        "",
+        "    kedro run --pipeline=score --params=recordings=PATH,model=THIS_FOLDER",
+        "",
+        "or, without a project,",
+        "",
+        "    from erc_kedro import scoring",
+        '    scoring.load("THIS_FOLDER").score(table)',
+        "",
+    ]
+    return "\n".join(lines)

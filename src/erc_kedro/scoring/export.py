@@ -1,0 +1,188 @@
+"""From a training to its bundle."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from erc_kedro.evaluation.calibration import temperature
+from erc_kedro.evaluation.metrics import PREDICTION, class_codes, class_columns, classification_metrics
+from erc_kedro.extractors import finetuned, text
+from erc_kedro.parameters import TextParameters, TrainParameters
+from erc_kedro.schemas import MODALITIES
+from erc_kedro.scoring import bundle, distance, probe
+from erc_kedro.scoring.card import readme
+from erc_kedro.scoring.confidence import ensemble
+from erc_kedro.training import checkpoint
+from erc_kedro.training.batches import Dialogues, training_statistics
+from erc_kedro.training.loop import load_network
+
+# Of extraction from before its limit was recorded.
+_LONGEST_S = 60.0
+
+
+def export(
+    models: Path,
+    description: Mapping[str, Any],
+    utterances: pd.DataFrame,
+    features: Mapping[str, pd.DataFrame],
+    data: Dialogues,
+    parameters: TrainParameters,
+    provenance: Mapping[str, Mapping[str, Any]],
+    predictions: pd.DataFrame,
+    facts: Mapping[str, Any],
+) -> bundle.Card:
+    """Writes ``models/bundle``: all that a recording needs of a training.
+
+    Args:
+        models: the experiment's folder, with a subfolder a seed.
+        description, utterances, features, data, parameters: what was trained on, and how.
+        provenance: of each modality's features.
+        predictions: of all seeds (``schemas.predictions``).
+        facts: ``data_fingerprint``, ``code_version`` and ``git_revision`` of the training.
+    """
+    asked = checkpoint.effective(parameters, data)
+    seeds = sorted(predictions["seed"].unique())
+    known = training_statistics(utterances, features)
+    probabilities, truth = _validation(predictions, seeds, description["labels"])
+    temperatures = [temperature(p, truth) for p in probabilities]
+    mean = ensemble(probabilities, temperatures)
+    arrays: dict[str, dict[str, np.ndarray]] = {
+        bundle.STATISTICS: {},
+        bundle.VALIDATION: {"confidence": mean.max(1), "correct": mean.argmax(1) == truth},
+    }
+    split = utterances.set_index("utterance_id")["split"]
+    for modality in asked.shown:
+        of_training = known[modality]
+        assert of_training is not None, "a modality that training lacks is not effective"
+        fitted = distance.Distance.fitted(_vectors(features[modality], split, "train"), of_training)
+        own = {"mean": of_training.mean, "deviation": of_training.deviation, **fitted.arrays}
+        arrays[bundle.STATISTICS] |= {f"{modality}.{name}": value for name, value in own.items()}
+        seen = _vectors(features[modality], split, "val")
+        arrays[bundle.VALIDATION][f"{modality}.distances"] = (
+            np.sort(fitted.of(seen)) if len(seen) else np.zeros(0)
+        )
+    networks = [load_network(models / f"seed{seed}") for seed in seeds]
+    arrays[bundle.PROBE] = probe.made(networks, data.dimensions)
+    cards: dict[str, dict[str, Any]] = {}
+    folders: dict[str, Path] = {}
+    texts: dict[str, str] = {}
+    for modality in MODALITIES:
+        made = provenance[modality]
+        cards[modality] = _extractor(made, features[modality], modality in asked.shown)
+        place = f"{bundle.EXTRACTORS}/{modality}"
+        if cards[modality]["kind"] == "finetuned":
+            own_folders, own_texts = _encoder(Path(cards[modality]["settings"]["encoder"]), place)
+            folders |= own_folders
+            texts |= own_texts
+        elif cards[modality]["kind"] == "extracted" and modality in asked.shown:
+            folders |= _local_folder(cards[modality]["settings"], place)
+            if cards[modality]["settings"]["extractor"] == "tfidf":
+                state, words = _tfidf(utterances, cards[modality]["settings"])
+                arrays["tfidf.safetensors"] = state
+                texts["tfidf.json"] = json.dumps(words, ensure_ascii=False)
+    scores = classification_metrics(np.array(description["labels"])[truth], mean, description["labels"])
+    card = {
+        "corpus": models.parent.name,
+        "experiment": models.name,
+        "protocol": description["protocol"],
+        "synthetic": description["synthetic"],
+        "languages": description.get("languages", []),
+        "speech": description.get("speech", ""),
+        "labels": description["labels"],
+        "modalities": asked.shown,
+        "causal": asked.model.causal,
+        "scaling": dict.fromkeys(asked.shown, "train")
+        | {name: how for name, how in asked.scaling.items() if name in asked.shown},
+        "parameters": asked.model_dump(mode="json"),
+        "dimensions": data.dimensions,
+        "extractors": cards,
+        "seeds": [
+            {
+                "seed": int(seed),
+                "file": f"seed{seed}.safetensors",
+                "key": checkpoint.finished(models / f"seed{seed}"),
+                "temperature": by,
+            }
+            for seed, by in zip(seeds, temperatures, strict=True)
+        ],
+        "validation": {"utterances": len(truth)}
+        | {name: scores[name] for name in ("accuracy", "weighted_f1", "ece")},
+        **{name: facts[name] for name in ("data_fingerprint", "code_version", "git_revision")},
+    }
+    weights = {f"seed{seed}.safetensors": models / f"seed{seed}" / checkpoint.WEIGHTS for seed in seeds}
+    texts[bundle.README] = readme(card)
+    return bundle.write(models / "bundle", card, arrays, texts, weights, folders)
+
+
+def _validation(
+    predictions: pd.DataFrame, seeds: list[int], labels: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities [S, N, C] of validation's labelled utterances, and their classes [N]."""
+    rows = predictions[
+        (predictions["split"] == "val") & (predictions["head"] == PREDICTION) & predictions["label"].notna()
+    ]
+    each = [rows[rows["seed"] == seed].sort_values("utterance_id") for seed in seeds]
+    columns = class_columns(predictions)
+    return np.stack([one[columns].to_numpy() for one in each]), class_codes(each[0]["label"], labels)
+
+
+def _vectors(table: pd.DataFrame, split: pd.Series, which: str) -> np.ndarray:
+    rows = table[table["present"] & (table["utterance_id"].map(split) == which)]
+    return (
+        np.stack(rows["vector"].to_list()).astype(np.float32) if len(rows) else np.zeros((0, 1), np.float32)
+    )
+
+
+def _extractor(record: Mapping[str, Any], table: pd.DataFrame, used: bool) -> dict[str, Any]:
+    made = record["extractor"]
+    if made["name"].startswith("published:"):
+        kind = "published"
+    elif made["name"] == "none" or not used:
+        kind = "none"
+    else:
+        kind = "extracted" if record["encoder"] is None else "finetuned"
+    return {
+        "kind": kind,
+        **{name: made.get(name) or "" for name in ("name", "version", "licence")},
+        "settings": dict(made["settings"]),
+        "dimension": len(table["vector"].iloc[0]),
+        "longest_s": made.get("longest_s", _LONGEST_S),
+    }
+
+
+def _encoder(folder: Path, place: str) -> tuple[dict[str, Path], dict[str, str]]:
+    """A fine-tuned encoder's folders by their place in the bundle, and its records without the folds.
+
+    What a fold is for, a vector of a training dialogue, no recording needs.
+    """
+    found = finetuned.find(str(folder), folder)
+    assert found is not None, f"{folder} was fine-tuned"
+    beside = dict(zip(found.record.beside, found.beside, strict=True))
+    records = {name: one.record.without_folds for name, one in beside.items()}
+    own = found.record.without_folds.model_copy(
+        update={"beside": {name: record.identity for name, record in records.items()}}
+    )
+    places = {place: folder} | {f"{place}/{name}": one.folder for name, one in beside.items()}
+    texts = {f"{place}/{finetuned.RECORD}": own.model_dump_json(indent=1)}
+    texts |= {
+        f"{place}/{name}/{finetuned.RECORD}": one.model_dump_json(indent=1) for name, one in records.items()
+    }
+    return places, texts
+
+
+def _local_folder(settings: Mapping[str, Any], place: str) -> dict[str, Path]:
+    """A model that lies in a folder of this machine, so that the bundle works on another."""
+    name = settings.get("encoder") or settings.get("model")
+    return {place: Path(name)} if name and Path(name).is_dir() else {}
+
+
+def _tfidf(utterances: pd.DataFrame, settings: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], Any]:
+    """Vocabulary and reduction, fitted anew as training's features were."""
+    parameters = TextParameters(**settings)
+    spoken = text.lines(utterances, parameters)
+    training = [line for line, split in zip(spoken, utterances["split"], strict=True) if split == "train"]
+    return text.TfidfSvd(parameters, training).state()

@@ -1,0 +1,160 @@
+"""A recording's features by the very extractors that made training's."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from erc_kedro import extractors
+from erc_kedro.extractors import finetuned, runner, text
+from erc_kedro.extractors.base import ExtractionError, Metadata
+from erc_kedro.extractors.cache import matrix
+from erc_kedro.parameters import (
+    AudioParameters,
+    RunnerParameters,
+    TextParameters,
+    VisualParameters,
+    WorkerParameters,
+)
+from erc_kedro.scoring import bundle
+from erc_kedro.scoring.bundle import BundleError, Card, ExtractorCard
+
+# Without worker processes.
+ALONE = WorkerParameters(n_jobs=1, backend="loky", address=None)
+_PARAMETERS: dict[str, Any] = {"text": TextParameters, "audio": AudioParameters, "visual": VisualParameters}
+
+
+class Extraction:
+    """The extractors of one bundle, checked against what it says of them."""
+
+    def __init__(self, folder: Path, card: Card, allow: Collection[str]) -> None:
+        """Makes every extractor that the bundle's model is shown.
+
+        Raises:
+            BundleError: one differs from training's, or is code that nobody allowed.
+        """
+        self._folder, self._card = folder, card
+        self._loaded: dict[Any, Any] = {}
+        self._settings: dict[str, Any] = {}
+        self._finetuned: finetuned.FineTuned | None = None
+        for modality in card.modalities:
+            made = card.extractors[modality]
+            if made.kind in ("extracted", "finetuned"):
+                self._check_allowed(modality, made, allow)
+                self._settings[modality] = self._parameters(modality, made)
+                try:
+                    self._make(modality, made)
+                except ExtractionError as error:
+                    raise BundleError(
+                        f"{folder}: its {modality} extractor {made.name} cannot be made here ({error}); "
+                        f"{self._mend()}"
+                    ) from error
+
+    @property
+    def modalities(self) -> list[str]:
+        """Those that a recording can have features of."""
+        return [*self._settings]
+
+    def _check_allowed(self, modality: str, made: ExtractorCard, allow: Collection[str]) -> None:
+        named = made.settings.get("extractor")
+        for name in [named] if isinstance(named, str) else (named or []):
+            if ":" in name and name not in allow:
+                raise BundleError(
+                    f"{self._folder}: its {modality} extractor is {name}, code from outside of "
+                    f"erc-kedro, which runs only with your consent: write score.allow: [{name}] in "
+                    "conf/local/parameters_score.yml, or "
+                    f'scoring.load(…, allow=["{name}"])'
+                )
+
+    def _parameters(self, modality: str, made: ExtractorCard) -> Any:
+        kind = _PARAMETERS[modality]
+        # Provenance tells more than the parameters: of what fine-tuning left, say.
+        settings = {name: value for name, value in made.settings.items() if name in kind.model_fields}
+        own = self._folder / bundle.EXTRACTORS / modality
+        if own.is_dir():
+            settings["encoder" if modality == "text" else "model"] = str(own)
+        return kind(**settings)
+
+    def _make(self, modality: str, made: ExtractorCard) -> None:
+        asked = self._settings[modality]
+        if made.kind == "finetuned":
+            # Its weights are in the bundle, whose files were compared.
+            self._finetuned = finetuned.find(asked.encoder, Path(asked.encoder))
+            return
+        if modality == "text":
+            self._loaded[asked] = extractor = self._text(asked)
+            found = extractor.metadata
+        else:
+            found = runner.metadata(self._runner(ALONE, **{modality: asked}))[modality]
+        self._compare(modality, made, found)
+
+    def _text(self, asked: TextParameters) -> Any:
+        if asked.extractor == "tfidf":
+            return text.TfidfSvd.from_state(
+                asked, bundle.arrays(self._folder, "tfidf.safetensors"), self._folder / "tfidf.json"
+            )
+        return extractors.build("text", asked, training=[])
+
+    def _compare(self, modality: str, made: ExtractorCard, found: Metadata) -> None:
+        if found.dimension != made.dimension:
+            raise BundleError(
+                f"{self._folder}: its {modality} extractor {made.name} gives {found.dimension} numbers here, "
+                f"and gave {made.dimension} in training; {self._mend()}"
+            )
+        if found.version != made.version:
+            raise BundleError(
+                f"{self._folder}: its {modality} extractor {made.name} is another version here (weights, "
+                f"library or settings) than in training; {self._mend()}"
+            )
+
+    def _mend(self) -> str:
+        here = bundle.requirements()
+        other = [f"{name}=={was}" for name, was in self._card.requirements.items() if here.get(name) != was]
+        if other:
+            return f"install what it was made with: pip install {' '.join(other)}"
+        return "all packages are those that it was made with: a model's weights are missing, or others"
+
+    def features(
+        self, utterances: pd.DataFrame, cache: Path, workers: WorkerParameters
+    ) -> dict[str, pd.DataFrame]:
+        """By modality, ``schemas.features`` of every utterance; ``not_used`` where the model reads none."""
+        tables = {
+            name: _table(utterances, np.zeros((len(utterances), width), np.float32), self._reason(name))
+            for name, width in zip(_PARAMETERS, self._card.dimensions, strict=True)
+        }
+        if "text" in self._settings:
+            made = text.extract(utterances, self._settings["text"], cache, self._finetuned, self._loaded)
+            said = utterances["text"].str.strip() != ""
+            tables["text"] = _table(utterances, made.vectors, said.map({True: "ok", False: "no_text"}))
+        settings = self._runner(workers, **{k: v for k, v in self._settings.items() if k != "text"})
+        if settings.audio or settings.visual:
+            for modality, (metadata, results) in runner.extract(utterances, settings, cache).items():
+                vectors = matrix(results, metadata.dimension)
+                tables[modality] = _table(utterances, vectors, [result.reason for result in results])
+        return tables
+
+    def _reason(self, modality: str) -> str:
+        if modality not in self._card.modalities:
+            return "not_used"
+        return "no_extractor" if modality not in self._settings else "no_media"
+
+    def _runner(
+        self,
+        workers: WorkerParameters,
+        audio: AudioParameters | None = None,
+        visual: VisualParameters | None = None,
+    ) -> runner.Settings:
+        longest = max(made.longest_s for made in self._card.extractors.values())
+        return runner.Settings(audio, visual, RunnerParameters(**workers.model_dump(), longest_s=longest))
+
+
+def _table(utterances: pd.DataFrame, vectors: np.ndarray, reasons: Any) -> pd.DataFrame:
+    table = pd.DataFrame(
+        {"utterance_id": utterances["utterance_id"].to_numpy(), "vector": list(vectors), "reason": reasons}
+    )
+    if not isinstance(reasons, str):
+        table["reason"] = list(reasons)
+    table.insert(2, "present", table["reason"] == "ok")
+    return table
