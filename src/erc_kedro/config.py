@@ -41,6 +41,11 @@ _NO_CORPUS = {
     "seeds",
     "demo",
     "comparison",
+    "score",
+    "scored",
+    "recordings",
+    "recording",
+    "model",
 }
 # How files of one corpus end that lie beside those of others: `meld_features.json` is of `meld`.
 _ENDINGS = ("features", "with_features", "history", "importances", "parallel", "slices", "front")

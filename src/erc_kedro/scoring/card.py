@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from erc_kedro.escaping import code, markdown
+from erc_kedro.scoring.bundle import Card
+from erc_kedro.scoring.confidence import Threshold
 
 LAW = (
     "Inferring emotions from voice or face at work and in education is forbidden in the European Union, "
@@ -22,6 +24,39 @@ def trained_on(card: Mapping[str, Any]) -> str:
         f"{card['corpus']}/{card['experiment']} was trained on {card['corpus']} "
         f"(language {languages}{speech}), by {', '.join(card['modalities'])}."
     )
+
+
+def notes(card: Card, recording: Mapping[str, Any], threshold: Threshold, accuracy: float) -> list[str]:
+    """What a recording's page says on top: what the model learned from, and what it never met.
+
+    Args:
+        recording: facts of the recording, as ``recordings.read`` gives them.
+        accuracy: that was asked for; ``threshold`` is what validation makes of it.
+    """
+    facts = card.model_dump()
+    said = [_MADE_UP] if card.synthetic else []
+    said.append(f"{trained_on(facts)} {_GUESS}")
+    language = recording.get("language")
+    if language and card.languages and language.split("-")[0].lower() not in card.languages:
+        said.append(f"This recording is in another language ({language}), which training never met.")
+    rate = recording.get("sample_rate")
+    if rate and rate < 16_000 and "audio" in card.modalities:
+        said.append(
+            f"Its sound has {rate / 1000:g} kHz, as that of telephones; training's was sampled at 16 kHz or more."
+        )
+    if card.speech == "acted":
+        said.append("Training was acted; people who are not acting show less.")
+    if threshold.value is None:
+        said.append(
+            f"No confidence made {accuracy:.0%} of validation's emotions right, so that every one is unsure."
+        )
+    else:
+        said.append(
+            f"An emotion is decided from a confidence of {threshold.value:.2f}: on validation "
+            f"{threshold.accuracy:.0%} of these were right, and {threshold.answered:.0%} were so sure."
+        )
+    said.append(LAW)
+    return said
 
 
 def readme(card: Mapping[str, Any]) -> str:

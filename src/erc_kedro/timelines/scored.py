@@ -1,0 +1,335 @@
+"""A folder of scored recordings: what is there, what is left to do, and what could not be done."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from erc_kedro import files, recordings, sources, timelines
+from erc_kedro.evaluation.metrics import classification_metrics
+from erc_kedro.extractors.cache import Cache
+from erc_kedro.parameters import ScoreParameters
+from erc_kedro.progress import bar
+from erc_kedro.recordings import Recording, RecordingError, Source
+from erc_kedro.scoring import Model
+from erc_kedro.scoring.card import notes
+from erc_kedro.timelines import pages
+
+logger = logging.getLogger(__name__)
+
+# What a recording's folder says of itself; written last.
+FACTS = "score.json"
+PAGE = "page.html"
+TIMELINE = "timeline.parquet"
+# Recordings that are decoded together, for each worker: an interruption costs no more than these.
+_TOGETHER = 4
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One recording, scored or not.
+
+    Attributes:
+        facts: what pages show of it; with ``error`` (reason and detail) if it was not scored.
+        folder: of its results; None if it was not scored.
+        new: whether this run scored it.
+    """
+
+    facts: dict[str, Any]
+    folder: Path | None
+    new: bool
+
+
+def score_all(
+    found: Sequence[Source], model: Model, parameters: ScoreParameters, folder: Path, cache: Path
+) -> list[Scored]:
+    """Scores recordings, and writes a folder of results for each; what is done and unchanged is left.
+
+    Args:
+        folder: of this model's results.
+        cache: of features, for ``keep: features`` and ``all``.
+    """
+    done: list[Scored] = []
+    workers = parameters.runner.n_jobs if parameters.runner.n_jobs > 0 else os.cpu_count() or 1
+    together = max(_TOGETHER * workers, 1)
+    with bar(len(found), f"Scoring with {model.card.name}", "recording") as progress:
+        for first in range(0, len(found), together):
+            waiting: list[tuple[Recording, str]] = []
+            for source in found[first : first + together]:
+                outcome = _read(source, model, parameters, folder)
+                if isinstance(outcome, Scored):
+                    done.append(outcome)
+                    progress.update()
+                else:
+                    waiting.append(outcome)
+            for scored in _scored(waiting, model, parameters, folder, cache):
+                done.append(scored)
+                progress.update()
+    return done
+
+
+def _read(
+    source: Source, model: Model, parameters: ScoreParameters, folder: Path
+) -> Scored | tuple[Recording, str]:
+    """A recording that is to be scored, and its key; or what is known of it already."""
+    try:
+        recording = recordings.read(source, parameters)
+    except RecordingError as error:
+        return _failed(source.name, source, error.reason, error.detail)
+    except Exception as error:
+        logger.debug("%s", source, exc_info=True)
+        return _failed(source.name, source, "failed", f"{type(error).__name__}: {error}")
+    key = _key(recording, model, parameters)
+    known = facts_of(folder / recording.name)
+    if known is not None and known.get("key") == key:
+        return Scored(known, folder / recording.name, new=False)
+    if known is not None and known["media"] != recording.facts["media"]:
+        logger.warning(
+            "%s replaces the results of another recording of that name, %s",
+            folder / recording.name,
+            known["media"] or known["transcript"],
+        )
+    return recording, key
+
+
+def _scored(
+    waiting: Sequence[tuple[Recording, str]],
+    model: Model,
+    parameters: ScoreParameters,
+    folder: Path,
+    cache: Path,
+) -> Iterator[Scored]:
+    if not waiting:
+        return
+    try:
+        with _kept(cache, parameters.keep) as own:
+            features = model.features(
+                pd.concat([recording.utterances for recording, _ in waiting], ignore_index=True),
+                own,
+                parameters.runner,
+            )
+    except Exception as error:
+        if len(waiting) == 1:
+            [(recording, _)] = waiting
+            yield _failed(recording.name, recording, "failed", f"{type(error).__name__}: {error}")
+            return
+        # One of them stops all; each by itself, it stops only itself.
+        for one in waiting:
+            yield from _scored([one], model, parameters, folder, cache)
+        return
+    for recording, key in waiting:
+        try:
+            facts = _write(recording, key, model, features, parameters, folder / recording.name)
+        except Exception as error:
+            logger.debug("%s", recording.name, exc_info=True)
+            yield _failed(recording.name, recording, "failed", f"{type(error).__name__}: {error}")
+        else:
+            yield Scored(facts, folder / recording.name, new=True)
+
+
+@contextmanager
+def _kept(cache: Path, keep: str) -> Iterator[Path]:
+    if keep != "nothing":
+        yield cache
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def _write(
+    recording: Recording,
+    key: str,
+    model: Model,
+    features: dict[str, pd.DataFrame],
+    parameters: ScoreParameters,
+    folder: Path,
+) -> dict[str, Any]:
+    """Writes all results of one recording, whole or not at all."""
+    timeline = model.timeline(recording.utterances, features, parameters.accuracy)
+    facts = {**facts_of_scoring(model, recording.facts, timeline, parameters.accuracy), "key": key}
+    with files.replacing_folder(folder) as beside:
+        timelines.write(timeline, facts, beside)
+        if parameters.keep == "all":
+            for modality, table in features.items():
+                own = table[table["utterance_id"].isin(timeline["utterance_id"])]
+                own.to_parquet(beside / f"features_{modality}.parquet", index=False)
+        (beside / PAGE).write_text(pages.recording_page(timeline, facts, folder), "utf-8")
+        (beside / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return facts
+
+
+def facts_of_scoring(
+    model: Model, recording: dict[str, Any], timeline: pd.DataFrame, accuracy: float
+) -> dict[str, Any]:
+    """What pages and formats show of a recording and of the model that scored it."""
+    card, threshold = model.card, model.threshold(accuracy)
+    status = timeline["status"].value_counts()
+    return {
+        **recording,
+        "model": {
+            **{
+                name: getattr(card, name) for name in ("name", "corpus", "experiment", "labels", "modalities")
+            },
+            **{name: getattr(card, name) for name in ("languages", "synthetic", "speech", "validation")},
+            "seeds": len(card.seeds),
+            "digest": card.digest,
+        },
+        "accuracy": accuracy,
+        "threshold": threshold.value,
+        "answered": threshold.answered,
+        "scaling": card.scaling,
+        "notes": notes(card, recording, threshold, accuracy),
+        "counts": {
+            "utterances": len(timeline),
+            **{name: int(status.get(name, 0)) for name in ("decided", "unsure", "empty")},
+            "far_from_training": int((timeline["far_from_training"] != "").sum()),
+        },
+        "scores": scores(timeline),
+    }
+
+
+def scores(timeline: pd.DataFrame) -> dict[str, float] | None:
+    """How right the model is where the transcript has labels, that of the decided ones apart; else None."""
+    rows = timeline[timeline["label"].notna() & (timeline["status"] != "empty")]
+    if rows.empty:
+        return None
+    columns = [name for name in timeline if name.startswith("p_")]
+    classes = [name.removeprefix("p_") for name in columns]
+    made = classification_metrics(rows["label"], rows[columns].to_numpy(), classes)
+    decided = rows[rows["status"] == "decided"]
+    right = float((decided["label"] == decided["emotion"]).mean()) if len(decided) else None
+    return {"utterances": len(rows), **made, "decided": len(decided), "accuracy_of_decided": right}
+
+
+def facts_of(folder: Path) -> dict[str, Any] | None:
+    """What a recording's folder says of itself; None where it holds no whole result."""
+    try:
+        return json.loads((folder / FACTS).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def write_index(done: Sequence[Scored], folder: Path) -> Path:
+    """Writes the page and the table over all recordings of a model, those of earlier runs included."""
+    now = {one.facts["recording"]: one for one in done}
+    every = [one.facts | {"page": _page(one.folder)} for one in done]
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        earlier = None if path.name in now else facts_of(path)
+        if earlier is not None:
+            every.append(earlier | {"page": _page(path)})
+    rows = [
+        {
+            "recording": one["recording"],
+            "media": one["media"],
+            "transcript": one["transcript"],
+            "seconds": one.get("seconds"),
+            **{name: one.get("counts", {}).get(name) for name in _COUNTS},
+            **{name: (one.get("scores") or {}).get(name) for name in ("accuracy", "weighted_f1")},
+            "reason": (one.get("error") or {}).get("reason", ""),
+            "detail": (one.get("error") or {}).get("detail", ""),
+            "page": one["page"],
+        }
+        for one in every
+    ]
+    table = pd.DataFrame(rows)
+    with files.replacing(folder / "index.parquet") as path:
+        table.astype({"detail": "str", "reason": "str"}).to_parquet(path, index=False)
+    with files.replacing(folder / "index.csv") as path:
+        path.write_text(timelines.csv(table), "utf-8")
+    page = folder / "index.html"
+    with files.replacing(page) as path:
+        path.write_text(pages.index_page(every), "utf-8")
+    return page
+
+
+_COUNTS = ("utterances", "decided", "unsure", "empty", "far_from_training")
+
+
+def _page(folder: Path | None) -> str | None:
+    return None if folder is None else f"{folder.name}/{PAGE}"
+
+
+def _failed(name: str, of: Source | Recording, reason: str, detail: str) -> Scored:
+    logger.warning("%s: not scored (%s): %s", of.media or of.transcript, reason, detail)
+    facts = {
+        "recording": name,
+        "media": str(of.media) if of.media else None,
+        "transcript": str(of.transcript) if of.transcript else None,
+        "error": {"reason": reason, "detail": detail},
+    }
+    return Scored(facts, None, new=False)
+
+
+def _key(recording: Recording, model: Model, parameters: ScoreParameters) -> str:
+    """A hash of all that decides a recording's results; a media file counts by its size and times."""
+    media = sorted({*recording.utterances["clip"].dropna(), *recording.utterances["wav"].dropna()})
+    parts = [
+        model.card.digest,
+        parameters.model_dump_json(include={"accuracy", "keep"}),
+        recording.utterances.to_json(orient="split"),
+        json.dumps(recording.facts, sort_keys=True),
+        *(f"{path} {_status(path)}" for path in media),
+        sources.version("scoring/*.py", "timelines/**/*.py", "recordings/**/*.py"),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _status(path: str) -> str:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return "absent"
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def totals(done: Sequence[Scored]) -> dict[str, float]:
+    """Counts over recordings, and scores over all labelled utterances, if there are any."""
+    total: dict[str, float] = {"recordings": len(done), "failed": sum(one.folder is None for one in done)}
+    total |= {name: sum(one.facts.get("counts", {}).get(name, 0) for one in done) for name in _COUNTS}
+    labelled = [one.folder for one in done if one.folder is not None and one.facts.get("scores")]
+    if labelled:
+        made = scores(pd.concat([pd.read_parquet(folder / TIMELINE) for folder in labelled]))
+        assert made is not None
+        total |= {"labelled": made["utterances"]}
+        total |= {name: made[name] for name in ("accuracy", "weighted_f1", "macro_f1", "uar", "ece")}
+    return total
+
+
+def names(folder: Path) -> list[str]:
+    """Recordings that have results below a folder, of whichever model."""
+    return sorted({path.parent.name for path in folder.glob(f"*/*/{FACTS}")})
+
+
+def forget(name: str, folder: Path, cache: Path) -> list[str]:
+    """Removes the results of a recording, of whichever model, and what is cached of it.
+
+    Returns:
+        what was removed.
+    """
+    removed = []
+    for path in sorted(folder.glob(f"*/*/{FACTS}")):
+        own, model = path.parent, path.parent.parent
+        if own.name != name:
+            continue
+        facts = facts_of(own) or {}
+        kept = Cache(cache)
+        try:
+            count = kept.forget([Path(file) for file in facts.get("files", [])], facts.get("text_keys", []))
+        finally:
+            kept.close()
+        if count:
+            removed.append(f"{count} entries of {cache}")
+        with files.held([model]):
+            shutil.rmtree(own)
+            removed.append(str(own))
+            write_index([], model)
+    return removed
