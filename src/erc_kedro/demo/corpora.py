@@ -1,4 +1,5 @@
-"""Two small generated corpora in exactly the release layouts of MELD and IEMOCAP, with clips to see and hear.
+"""Two small generated corpora in exactly the release layouts of MELD and IEMOCAP, with clips to see and hear,
+and a recording to be scored.
 
 Nothing in them was said by anyone: sentences come from templates, voices from formant synthesis, faces are
 drawn, labels come from a chain with memory (speakers tend to keep their emotion and catch the other's). Of
@@ -13,7 +14,7 @@ from joblib import parallel_config
 
 from erc_kedro import files, processes
 from erc_kedro.corpora import CorpusError
-from erc_kedro.demo import iemocap, meld
+from erc_kedro.demo import iemocap, interview, meld
 
 _NOTICE = """# Synthetic
 
@@ -26,7 +27,7 @@ about people. `broken.json` names the clips that were broken on purpose.
 def write(
     folder: Path, seed: int, meld_dialogues: int, iemocap_dialogues_per_session: int, n_jobs: int = 2
 ) -> None:
-    """Write ``meld`` and ``iemocap`` below a folder, with clips, and ``broken.json``.
+    """Write ``meld``, ``iemocap`` and ``interview`` below a folder, with clips, and ``broken.json``.
 
     Dialogues have five or six utterances of 1 to 3 seconds. MELD's clips are mp4 of one person; IEMOCAP's
     dialogues are avi with the marker wearer in the left half, beside a wav an utterance. A few are broken on
@@ -52,10 +53,11 @@ def write(
             f"{folder}: exists and has no SYNTHETIC.md; name another folder, or remove this one"
         )
     with files.replacing_folder(folder) as partial:
-        for name in (".", "meld", "iemocap"):
+        for name in (".", "meld", "iemocap", "interview"):
             (partial / name).mkdir(exist_ok=True)
             (partial / name / "SYNTHETIC.md").write_text(_NOTICE, "utf-8", newline="\n")
         with parallel_config(backend="loky", **processes.pool_options()):
             broken = meld.write(partial / "meld", seed, meld_dialogues, n_jobs)
             broken |= iemocap.write(partial / "iemocap", seed, iemocap_dialogues_per_session, n_jobs)
+        interview.write(partial / "interview", seed)
         (partial / "broken.json").write_text(json.dumps(broken, indent=1) + "\n", "utf-8", newline="\n")

@@ -8,18 +8,15 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from erc_kedro.corpora.iemocap import LABELS, community
-from erc_kedro.demo import emotions, face, media, voice
+from erc_kedro.demo import face, media, voice
 from erc_kedro.demo.scenes import (
     Person,
     Turn,
-    draw_blinks,
     draw_labels,
-    energy,
-    frames_of,
     make_people,
     make_turns,
+    perform,
     represent,
-    speak,
 )
 
 _EMOTIONS = {
@@ -123,45 +120,18 @@ def _film(
         each turn's start and end in seconds.
     """
     rng = np.random.default_rng(seed)
-    (session / "sentences" / "wav" / name).mkdir(parents=True)
-    spans: list[tuple[int, int]] = []
-    sounds = []
-    clock = voice.RATE // 2
-    for utterance_id, turn in turns.items():
-        sound = speak(rng, turn, people[turn.speaker], _PAIRS)
-        media.write_wav(session / "sentences" / "wav" / name / f"{utterance_id}.wav", sound)
-        # Turns overlap now and then.
-        start = max(0, clock + round(float(rng.uniform(-0.2, 0.5)) * voice.RATE))
-        clock = start + len(sound)
-        spans.append((start, clock))
-        sounds.append(sound)
-    total = max(end for _, end in spans) + voice.RATE // 2
-    heard = {letter: np.zeros(total, np.float32) for letter in people}
-    count = frames_of(total)
-    looks = {letter: [face.REST] * count for letter in people}
-    for (start, end), sound, turn in zip(spans, sounds, turns.values(), strict=True):
-        heard[turn.speaker][start:end] += sound
-        shown = emotions.expression(rng, turn.emotion, turn.shows.visual, _PAIRS["visual"])
-        for frame in range(frames_of(start) - 1, min(count, frames_of(end))):
-            looks[turn.speaker][frame] = shown
-    halves = {}
-    for letter, person in people.items():
-        actor = face.Actor(person.look, face.room(rng))
-        talking, blinks = energy(heard[letter], count), draw_blinks(rng, count)
-        jolts = rng.normal(size=(count, 2))
-        halves[letter] = np.stack(
-            [
-                actor.frame(looks[letter][k], talking[k], k / face.FPS, bool(blinks[k]), jolts[k])
-                for k in range(count)
-            ]
-        )
+    scene = perform(rng, [*turns.values()], people, _PAIRS)
+    wavs = session / "sentences" / "wav" / name
+    wavs.mkdir(parents=True)
+    for utterance_id, sound in zip(turns, scene.sounds, strict=True):
+        media.write_wav(wavs / f"{utterance_id}.wav", sound)
     # The dialogue's name says who wears the markers, and stands on the left.
     left, right = ("F", "M") if name[5] == "F" else ("M", "F")
     (session / "dialog" / "avi" / "DivX").mkdir(parents=True, exist_ok=True)
-    frames = np.concatenate([halves[left], halves[right]], axis=2)
-    both = np.sum([*heard.values()], axis=0)
+    frames = np.concatenate([scene.seen[left], scene.seen[right]], axis=2)
+    both = np.sum([*scene.heard.values()], axis=0)
     media.write_avi(session / "dialog" / "avi" / "DivX" / f"{name}.avi", frames, both)
-    return [(start / voice.RATE, end / voice.RATE) for start, end in spans]
+    return [(start / voice.RATE, end / voice.RATE) for start, end in scene.spans]
 
 
 def _dialogue_names(session: int, count: int) -> list[str]:

@@ -23,12 +23,12 @@ from erc_kedro.demo.scenes import (
     speak,
 )
 
-_PAIRS = {
+PAIRS = {
     "text": (("joy", "surprise"), ("anger", "disgust"), ("sadness", "fear")),
     "audio": (("surprise", "anger"), ("neutral", "sadness"), ("joy", "fear")),
     "visual": (("neutral", "disgust"), ("anger", "sadness"), ("surprise", "fear")),
 }
-_PRIOR = (0.28, 0.18, 0.13, 0.14, 0.11, 0.08, 0.08)
+PRIOR = (0.28, 0.18, 0.13, 0.14, 0.11, 0.08, 0.08)
 _NAMES = ("Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Hana", "Gus")
 _FOLDERS = {
     "train": "train_splits",
@@ -50,10 +50,10 @@ def write(folder: Path, seed: int, dialogues: int, n_jobs: int) -> dict[str, str
     for split, count in sizes.items():
         casts = [rng.permutation(_NAMES)[: int(rng.integers(2, 4))].tolist() for _ in range(count)]
         speakers = [[str(rng.choice(cast)) for _ in range(next(lengths))] for cast in casts]
-        labels = [draw_labels(rng, cast, LABELS, _PRIOR) for cast in speakers]
+        labels = [draw_labels(rng, cast, LABELS, PRIOR) for cast in speakers]
         represent(labels, LABELS)
         names = {label: label for label in LABELS}
-        for dialogue, turns in enumerate(make_turns(rng, speakers, labels, names, _PAIRS)):
+        for dialogue, turns in enumerate(make_turns(rng, speakers, labels, names, PAIRS)):
             room = face.room(rng)
             for number, turn in enumerate(turns):
                 # The second dialogue skips a number, as dialogues of the release do.
@@ -98,7 +98,7 @@ def _film(
 ) -> float:
     """Writes one clip and says how long it is in seconds."""
     rng = np.random.default_rng(seed)
-    sound = speak(rng, turn, person, _PAIRS)
+    sound = speak(rng, turn, person, PAIRS)
     seconds = len(sound) / voice.RATE
     if breakage == "missing":
         return seconds
@@ -106,7 +106,7 @@ def _film(
     frames = np.stack([room] * count)
     if breakage != "no_face":
         actor = face.Actor(person.look, room)
-        looks = emotions.expression(rng, turn.emotion, turn.shows.visual, _PAIRS["visual"])
+        looks = emotions.expression(rng, turn.emotion, turn.shows.visual, PAIRS["visual"])
         talking, blinks, jolts = energy(sound, count), draw_blinks(rng, count), rng.normal(size=(count, 2))
         frames = np.stack(
             [actor.frame(looks, talking[k], k / face.FPS, bool(blinks[k]), jolts[k]) for k in range(count)]

@@ -103,6 +103,62 @@ def make_turns(
     return dialogues
 
 
+@dataclass(frozen=True)
+class Scene:
+    """A dialogue as it was played.
+
+    Attributes:
+        sounds: a turn's voice, float32 [samples]; spans: its first sample and the one after its last.
+        heard: by speaker, all that is heard of them, float32 [samples of the scene].
+        seen: by speaker, uint8 RGB [frames, height, width, 3].
+    """
+
+    sounds: list[np.ndarray]
+    spans: list[tuple[int, int]]
+    heard: dict[str, np.ndarray]
+    seen: dict[str, np.ndarray]
+
+
+def perform(
+    rng: np.random.Generator,
+    turns: Sequence[Turn],
+    people: Mapping[str, Person],
+    pairs: Mapping[str, emotions.Pairs],
+) -> Scene:
+    """Plays the turns of a dialogue one after another, each person before a camera of their own."""
+    spans: list[tuple[int, int]] = []
+    sounds = []
+    clock = voice.RATE // 2
+    for turn in turns:
+        sound = speak(rng, turn, people[turn.speaker], pairs)
+        # Turns overlap now and then.
+        start = max(0, clock + round(float(rng.uniform(-0.2, 0.5)) * voice.RATE))
+        clock = start + len(sound)
+        spans.append((start, clock))
+        sounds.append(sound)
+    total = max(end for _, end in spans) + voice.RATE // 2
+    heard = {name: np.zeros(total, np.float32) for name in people}
+    count = frames_of(total)
+    looks = {name: [face.REST] * count for name in people}
+    for (start, end), sound, turn in zip(spans, sounds, turns, strict=True):
+        heard[turn.speaker][start:end] += sound
+        shown = emotions.expression(rng, turn.emotion, turn.shows.visual, pairs["visual"])
+        for frame in range(frames_of(start) - 1, min(count, frames_of(end))):
+            looks[turn.speaker][frame] = shown
+    seen = {}
+    for name, person in people.items():
+        actor = face.Actor(person.look, face.room(rng))
+        talking, blinks = energy(heard[name], count), draw_blinks(rng, count)
+        jolts = rng.normal(size=(count, 2))
+        seen[name] = np.stack(
+            [
+                actor.frame(looks[name][k], talking[k], k / face.FPS, bool(blinks[k]), jolts[k])
+                for k in range(count)
+            ]
+        )
+    return Scene(sounds, spans, heard, seen)
+
+
 def speak(
     rng: np.random.Generator, turn: Turn, person: Person, pairs: Mapping[str, emotions.Pairs]
 ) -> np.ndarray:
