@@ -94,11 +94,12 @@ def register(run: Run, bundle: Path, champion: bool | Literal["validation"] = "v
 
 
 def _digest(card: Mapping[str, Any]) -> str:
-    """Of all that a bundle predicts with. Its card has the digests of its files.
+    """Of all that a bundle predicts with; its card has the digests of its files.
 
-    Another commit from which the same was trained makes no other model.
+    The same that was trained from another commit, or is described in other words, is the same model.
     """
     content = {key: value for key, value in card.items() if key != "git_revision"}
+    content["files"] = {name: value for name, value in card["files"].items() if name != "README.md"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
