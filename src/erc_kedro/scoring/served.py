@@ -40,7 +40,7 @@ class Served:
         self._turn = Lock()
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Who felt what: ``schemas.timeline``, a row an utterance, in the table's order; None for what is not.
+        """Who felt what (``schemas.timeline``), a row an utterance, in the table's order; None where nothing.
 
         Args:
             table: as ``scoring.Model.score`` has it; ``clip`` is a path below ``ERC_SCORE_MEDIA``.
