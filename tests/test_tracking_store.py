@@ -181,7 +181,7 @@ def test_a_server_keeps_artifacts_and_a_file_has_them_beside(tmp_path):
 
 @pytest.mark.parametrize("name", ["..", "../../x", "/tmp/x", "a/b", ".", "a b", "é%2E"])
 def test_an_experiment_s_artifacts_lie_in_a_folder_of_its_own(tmp_path, name):
-    here = kept._path(kept.artifacts(uri(tmp_path / "mlflow.db"), name))
+    here = kept.local_path(kept.artifacts(uri(tmp_path / "mlflow.db"), name))
     assert here.resolve().parent == (tmp_path / "mlruns").resolve()
 
 

@@ -1,5 +1,7 @@
 """All that speaks to MLflow: a run per ``kedro run``, a child per corpus, a grandchild per seed."""
 
+from erc_kedro.tracking.kept import forget, keep
+from erc_kedro.tracking.models import UnknownModelError, register, resolve
 from erc_kedro.tracking.names import git_revision
 from erc_kedro.tracking.past import LATEST, UnknownRunError, attach, runs
 from erc_kedro.tracking.runs import Run, child, current, finish, start
@@ -9,13 +11,18 @@ __all__ = [
     "LATEST",
     "Run",
     "TrackingError",
+    "UnknownModelError",
     "UnknownRunError",
     "attach",
     "child",
     "current",
     "finish",
+    "forget",
     "git_revision",
+    "keep",
     "located",
+    "register",
+    "resolve",
     "runs",
     "start",
 ]

@@ -79,7 +79,7 @@ class Run:
                 with store.turn(client.tracking_uri):
                     client.log_batch(run_id, params=flat[first : first + PARAMS_A_BATCH])
 
-        self._log("its parameters", log)
+        self.attempt("its parameters", log)
 
     def metrics(self, values: Mapping[str, float], deviations: Mapping[str, float] | None = None) -> None:
         """Logs final metrics; NaN is left out, since the UI draws it as a number.
@@ -114,11 +114,11 @@ class Run:
         def log(client: "MlflowClient", run_id: str) -> None:
             (client.log_artifacts if path.is_dir() else client.log_artifact)(run_id, str(path), folder)
 
-        self._log(folder or path.name, log)
+        self.attempt(folder or path.name, log)
 
     def text(self, text: str, name: str) -> None:
         """Keeps a text as a file of that name."""
-        self._log(name, lambda client, run_id: client.log_text(run_id, text, name))
+        self.attempt(name, lambda client, run_id: client.log_text(run_id, text, name))
 
     def tags(self, values: Mapping[str, Any]) -> None:
         """Sets tags."""
@@ -129,14 +129,14 @@ class Run:
             with store.turn(client.tracking_uri):
                 client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in values.items()])
 
-        self._log("its tags", log)
+        self.attempt("its tags", log)
 
     def _end(self, status: str) -> None:
         def log(client: "MlflowClient", run_id: str) -> None:
             with store.turn(client.tracking_uri):
                 client.set_terminated(run_id, status)
 
-        self._log("its end", log)
+        self.attempt("its end", log)
 
     def _metrics(self, what: str, rows: list[tuple[str, float, int]]) -> None:
         def log(client: "MlflowClient", run_id: str) -> None:
@@ -148,9 +148,10 @@ class Run:
                 with store.turn(client.tracking_uri):
                     client.log_batch(run_id, metrics=flat[first : first + METRICS_A_BATCH])
 
-        self._log(what, log)
+        self.attempt(what, log)
 
-    def _log(self, what: str, log: "Callable[[MlflowClient, str], object]") -> None:
+    def attempt(self, what: str, log: "Callable[[MlflowClient, str], object]") -> None:
+        """Calls a function of client and run id; what it cannot log is said, and costs no computation."""
         if self._client is None or self.id is None or self._client.tracking_uri in _lost:
             return
         try:

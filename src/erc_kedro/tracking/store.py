@@ -39,6 +39,14 @@ IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOU
 # They announce each step of a migration, print what is said better here, and report every retry.
 LOUD = {"alembic": logging.WARNING, "mlflow.store.db.utils": logging.CRITICAL, "urllib3": logging.ERROR}
 
+# Where MLflow keeps them, by table, column and key.
+_LOCATIONS = (
+    ("runs", "artifact_uri", "run_uuid"),
+    ("logged_models", "artifact_location", "model_id"),
+    ("model_versions", "source", "rowid"),
+    ("model_versions", "storage_location", "rowid"),
+)
+
 WITHOUT = "run without tracking (--params=mlflow.uri= or an empty mlflow.uri in globals.yml)"
 FIXES = {
     "locked": "another program is writing to it: end that (`fuser -v` with the file's name says which)",
@@ -268,30 +276,32 @@ def _beside(file: Path, experiment: str) -> str:
 
 
 def _follow(file: Path) -> None:
-    """Points experiments and runs of a store that was moved to the artifacts beside it.
+    """Points experiments, runs and models of a store that was moved to the artifacts beside it.
 
-    MLflow keeps absolute locations. A run's files that stayed where they were are left there.
+    MLflow keeps absolute locations. Files that stayed where they were are left there.
     """
     with closing(_open(file)) as store, store:
         for number, name, kept in store.execute(
             "select experiment_id, name, artifact_location from experiments"
         ).fetchall():
             here = _beside(file, str(number) if kept.endswith(f"/mlruns/{number}") else name)
-            if _path(kept) == _path(here) or _path(kept).parts[-2:] != _path(here).parts[-2:]:
+            was, now = local_path(kept), local_path(here)
+            if was == now or was.parts[-2:] != now.parts[-2:]:
                 continue
             store.execute(
                 "update experiments set artifact_location = ? where experiment_id = ?", (here, number)
             )
-            logger.info("%s: artifacts of %s are kept in %s from now on", file, name, _path(here))
-            for run, its in store.execute(
-                "select run_uuid, artifact_uri from runs where experiment_id = ?", (number,)
-            ).fetchall():
-                moved = here + its.removeprefix(kept)
-                if its.startswith(f"{kept}/") and (_path(moved).exists() or not _path(its).exists()):
-                    store.execute("update runs set artifact_uri = ? where run_uuid = ?", (moved, run))
+            logger.info("%s: artifacts of %s are kept in %s from now on", file, name, now)
+            for table, location, key in _LOCATIONS:
+                within = f"select {key}, {location} from {table} where substr({location}, 1, ?) = ?"
+                for row, its in store.execute(within, (len(kept) + 1, f"{kept}/")).fetchall():
+                    moved = here + its.removeprefix(kept)
+                    if local_path(moved).exists() or not local_path(its).exists():
+                        store.execute(f"update {table} set {location} = ? where {key} = ?", (moved, row))
 
 
-def _path(location: str) -> Path:
+def local_path(location: str) -> Path:
+    """Where artifacts lie whose location is a file: URI or a path."""
     return Path(unquote(urlsplit(location).path) if location.startswith("file:") else location)
 
 
