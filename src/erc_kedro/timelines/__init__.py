@@ -17,7 +17,8 @@ def write(timeline: pd.DataFrame, facts: dict[str, Any], folder: Path) -> list[P
 
     Args:
         timeline: as ``schemas.timeline``.
-        facts: what is known of the recording and of the model, as JSON may hold it.
+        facts: what is known of the recording and of the model, as JSON may hold it; read of it are
+            ``recording``, ``media``, ``seconds``, ``notes``, and the model's ``name`` and ``labels``.
         folder: where the files go; made if it is not there.
 
     Returns:
