@@ -1,5 +1,6 @@
 """One package a runnable name; a node reads like a sentence and calls the rooms below."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,14 @@ def check_corpus(audit: dict[str, Any], cache: Path) -> Path:
 CORPUS_CHECK = Node(check_corpus, ["audit", "extraction_cache"], "features_cache", name="check_corpus")
 
 
-def per_corpus(pipeline: Pipeline) -> Pipeline:
-    """The same pipeline once for each corpus, in its namespace."""
-    return sum((Pipeline(pipeline, namespace=corpus) for corpus in corpora()), Pipeline([]))
+def per_corpus(pipeline: Pipeline, shared: Sequence[str] = ()) -> Pipeline:
+    """The same pipeline once for each corpus, in its namespace.
+
+    Args:
+        shared: parameters that are the same for all.
+    """
+    each = (Pipeline(pipeline, namespace=corpus, parameters={*shared}) for corpus in corpora())
+    return sum(each, Pipeline([]))
 
 
 __all__ = ["CORPUS", "CORPUS_CHECK", "corpora", "per_corpus"]

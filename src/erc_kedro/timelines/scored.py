@@ -23,6 +23,7 @@ from erc_kedro.recordings import Recording, RecordingError, Source
 from erc_kedro.scoring import Model
 from erc_kedro.scoring.card import notes
 from erc_kedro.timelines import pages
+from erc_kedro.timelines.formats.tables import csv
 
 logger = logging.getLogger(__name__)
 
@@ -244,7 +245,7 @@ def write_index(done: Sequence[Scored], folder: Path) -> Path:
     with files.replacing(folder / "index.parquet") as path:
         table.astype({"detail": "str", "reason": "str"}).to_parquet(path, index=False)
     with files.replacing(folder / "index.csv") as path:
-        path.write_text(timelines.csv(table), "utf-8")
+        path.write_bytes(csv(table))
     page = folder / "index.html"
     with files.replacing(page) as path:
         path.write_text(pages.index_page(every), "utf-8")

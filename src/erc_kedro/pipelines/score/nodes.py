@@ -55,7 +55,7 @@ def score_recordings(
     if parameters.keep == "all":
         for one in done:
             if one.folder is not None:
-                run.artifact(one.folder, f"recordings/{one.facts['recording']}")
+                tracking.keep(run, one.facts["recording"], one.folder)
     failed = [one for one in done if one.folder is None]
     new = sum(one.new for one in done)
     logger.info(

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 from pandas import DataFrame
@@ -31,8 +31,12 @@ def train_corpus(
     features_audit: dict[str, Any],
     models: Path,
     parameters: TrainParameters,
+    champion: bool | Literal["validation"],
 ) -> tuple[DataFrame, DataFrame, DataFrame, dict[str, Any]]:
-    """Trains every seed; each scores the test split once, after its epoch was chosen on validation."""
+    """Trains every seed; each scores the test split once, after its epoch was chosen on validation.
+
+    What they need elsewhere is left in ``models/bundle``, and registered with MLflow.
+    """
     from erc_kedro.audit.checks import check_before_training
     from erc_kedro.evaluation.comparison import digest_of_cells
     from erc_kedro.training.batches import assemble
@@ -52,11 +56,19 @@ def train_corpus(
         trained = train_seeds(data, parameters, models, f"{corpus} {experiment}")
 
         def export(run: "Run", predictions: DataFrame) -> None:
-            from erc_kedro import scoring
+            from erc_kedro import scoring, tracking
 
             made_by = features_audit["provenance"]
             asked = (description, utterances, tables, data, parameters, made_by, predictions, facts)
             scoring.export(models, *asked)
+            version = tracking.register(run, models / "bundle", champion)
+            logger.info(
+                "%s %s: ready for recordings in %s%s",
+                corpus,
+                experiment,
+                models / "bundle",
+                f", registered as models:/{version}" if version else "",
+            )
 
         predictions, metrics, history = tracked(
             corpus, experiment, description, data, parameters, facts, trained, export

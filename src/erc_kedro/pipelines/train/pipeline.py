@@ -20,10 +20,12 @@ def create_pipeline() -> Pipeline:
                         "features_audit": "features_audit",
                         "models": "models",
                         "parameters": "params:train",
+                        "champion": "params:champion",
                     },
                     ["predictions", "metrics", "history", "training_summary"],
                     name="train",
                 ),
             ]
-        )
+        ),
+        shared=["params:champion"],
     )
