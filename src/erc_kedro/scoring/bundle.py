@@ -27,6 +27,8 @@ README = "README.md"
 STATISTICS = "statistics.safetensors"
 VALIDATION = "validation.safetensors"
 PROBE = "probe.safetensors"
+# A fitted TF-IDF: its arrays and its words.
+TFIDF, WORDS = "tfidf.safetensors", "tfidf.json"
 # Folders of a text encoder, and of other extractors' models that lay in a local folder.
 EXTRACTORS = "extractors"
 # Packages whose version may change what a model answers.
@@ -171,6 +173,9 @@ def write(
         for name, text in texts.items():
             (beside / name).unlink(missing_ok=True)
             (beside / name).write_text(text, "utf-8")
+        for path in filter(Path.is_file, beside.rglob("*")):
+            # safetensors lets nobody else read what it writes, such as a server of another user.
+            path.chmod(path.stat().st_mode | 0o444)
         digests = {name: sha256(beside / name) for name in _names(beside)}
         whole = Card(format=FORMAT, requirements=requirements(), files=digests, **card)
         (beside / CARD).write_text(whole.model_dump_json(indent=1) + "\n", "utf-8")

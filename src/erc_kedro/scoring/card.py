@@ -42,7 +42,7 @@ def notes(card: Card, recording: Mapping[str, Any], threshold: Threshold, accura
     rate = recording.get("sample_rate")
     if rate and rate < 16_000 and "audio" in card.modalities:
         said.append(
-            f"Its sound has {rate / 1000:g} kHz, as that of telephones; training's was sampled at 16 kHz or more."
+            f"Its sound has {rate / 1000:g} kHz, as that of telephones; training's had 16 kHz or more."
         )
     if card.speech == "acted":
         said.append("Training was acted; people who are not acting show less.")

@@ -59,5 +59,8 @@ class Distance:
 
 
 def share_nearer(distances: np.ndarray, of_validation: np.ndarray) -> np.ndarray:
-    """The share of validation's distances (sorted) that each distance exceeds: float64 [N]."""
-    return np.searchsorted(of_validation, distances, side="left") / max(len(of_validation), 1)
+    """The share of validation's distances (sorted [V]) that each distance exceeds: float64 [N].
+
+    It is counted over V + 1, for a distance beyond all of a few says little (Vovk's conformal p-value).
+    """
+    return np.searchsorted(of_validation, distances, side="left") / (len(of_validation) + 1)

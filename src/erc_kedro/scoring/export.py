@@ -82,8 +82,8 @@ def export(
             folders |= _local_folder(cards[modality]["settings"], place)
             if cards[modality]["settings"]["extractor"] == "tfidf":
                 state, words = _tfidf(utterances, cards[modality]["settings"])
-                arrays["tfidf.safetensors"] = state
-                texts["tfidf.json"] = json.dumps(words, ensure_ascii=False)
+                arrays[bundle.TFIDF] = state
+                texts[bundle.WORDS] = json.dumps(words, ensure_ascii=False)
     scores = classification_metrics(np.array(description["labels"])[truth], mean, description["labels"])
     card = {
         "corpus": models.parent.name,

@@ -1,8 +1,9 @@
 """A recording's features by the very extractors that made training's."""
 
+import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,18 @@ from erc_kedro.scoring.bundle import BundleError, Card, ExtractorCard
 # Without worker processes.
 ALONE = WorkerParameters(n_jobs=1, backend="loky", address=None)
 _PARAMETERS: dict[str, Any] = {"text": TextParameters, "audio": AudioParameters, "visual": VisualParameters}
+
+
+class Features(NamedTuple):
+    """What was made of some utterances.
+
+    Attributes:
+        tables: by modality, ``schemas.features``.
+        keys: by utterance, under which the cache has what was read in its text.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    keys: dict[str, tuple[str, ...]]
 
 
 class Extraction:
@@ -92,9 +105,8 @@ class Extraction:
 
     def _text(self, asked: TextParameters) -> Any:
         if asked.extractor == "tfidf":
-            return text.TfidfSvd.from_state(
-                asked, bundle.arrays(self._folder, "tfidf.safetensors"), self._folder / "tfidf.json"
-            )
+            facts = json.loads((self._folder / bundle.WORDS).read_text("utf-8"))
+            return text.TfidfSvd.from_state(bundle.arrays(self._folder, bundle.TFIDF), facts)
         return extractors.build("text", asked, training=[])
 
     def _compare(self, modality: str, made: ExtractorCard, found: Metadata) -> None:
@@ -116,10 +128,9 @@ class Extraction:
             return f"install what it was made with: pip install {' '.join(other)}"
         return "all packages are those that it was made with: a model's weights are missing, or others"
 
-    def features(
-        self, utterances: pd.DataFrame, cache: Path, workers: WorkerParameters
-    ) -> dict[str, pd.DataFrame]:
-        """By modality, ``schemas.features`` of every utterance; ``not_used`` where the model reads none."""
+    def features(self, utterances: pd.DataFrame, cache: Path, workers: WorkerParameters) -> Features:
+        """Of every utterance; the reason is ``not_used`` where the model reads none of a modality."""
+        keys: list[tuple[str, ...]] = [()] * len(utterances)
         tables = {
             name: _table(utterances, np.zeros((len(utterances), width), np.float32), self._reason(name))
             for name, width in zip(_PARAMETERS, self._card.dimensions, strict=True)
@@ -128,12 +139,14 @@ class Extraction:
             made = text.extract(utterances, self._settings["text"], cache, self._finetuned, self._loaded)
             said = utterances["text"].str.strip() != ""
             tables["text"] = _table(utterances, made.vectors, said.map({True: "ok", False: "no_text"}))
+            keys = [*made.keys]
         settings = self._runner(workers, **{k: v for k, v in self._settings.items() if k != "text"})
         if settings.audio or settings.visual:
-            for modality, (metadata, results) in runner.extract(utterances, settings, cache).items():
+            seen = utterances.assign(shared_frame=_shares_frame(utterances))
+            for modality, (metadata, results) in runner.extract(seen, settings, cache).items():
                 vectors = matrix(results, metadata.dimension)
                 tables[modality] = _table(utterances, vectors, [result.reason for result in results])
-        return tables
+        return Features(tables, dict(zip(utterances["utterance_id"], keys, strict=True)))
 
     def _reason(self, modality: str) -> str:
         if modality not in self._card.modalities:
@@ -148,6 +161,12 @@ class Extraction:
     ) -> runner.Settings:
         longest = max(made.longest_s for made in self._card.extractors.values())
         return runner.Settings(audio, visual, RunnerParameters(**workers.model_dump(), longest_s=longest))
+
+
+def _shares_frame(utterances: pd.DataFrame) -> pd.Series:
+    """Whether a file shows several speakers, so that a face in it need not be the one who speaks."""
+    speakers = utterances.groupby("clip", dropna=False)["speaker"].transform("nunique")
+    return (speakers > 1) & utterances["clip"].notna() & utterances["frame_side"].isna()
 
 
 def _table(utterances: pd.DataFrame, vectors: np.ndarray, reasons: Any) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from erc_kedro.scoring import bundle, probe
 from erc_kedro.scoring.bundle import BundleError, Card
 from erc_kedro.scoring.confidence import Threshold, ensemble, threshold
 from erc_kedro.scoring.distance import FAR, Distance, share_nearer
-from erc_kedro.scoring.extraction import ALONE, Extraction
+from erc_kedro.scoring.extraction import ALONE, Extraction, Features
 from erc_kedro.scoring.tables import utterances_of
 from erc_kedro.training.batches import Dialogues, assemble
 from erc_kedro.training.loop import predict
@@ -83,8 +83,8 @@ class Model:
 
     def features(
         self, utterances: pd.DataFrame, cache: Path | None = None, workers: WorkerParameters = ALONE
-    ) -> dict[str, pd.DataFrame]:
-        """Features of every modality (``schemas.features``), as training made them.
+    ) -> Features:
+        """Features of every modality, as training made them.
 
         Args:
             utterances: ``schemas.recorded``, of as many recordings as one likes.
@@ -176,8 +176,7 @@ class Model:
         if modality in self._distances and present.any():
             vectors = np.stack(table.loc[present, "vector"].to_list()).astype(np.float32)
             known = self._validation[f"{modality}.distances"]
-            if len(known):
-                shares[present] = share_nearer(self._distances[modality].of(vectors), known)
+            shares[present] = share_nearer(self._distances[modality].of(vectors), known)
         return shares
 
     def score(self, table: pd.DataFrame, accuracy: float = 0.8) -> pd.DataFrame:
@@ -192,7 +191,7 @@ class Model:
             ValueError: a column is missing, or a cell cannot be read.
         """
         utterances = utterances_of(table)
-        features = self.features(utterances)
+        features = self.features(utterances).tables
         each = [
             self.timeline(rows.sort_values("position"), features, accuracy)
             for _, rows in utterances.groupby("dialogue_id", sort=False)

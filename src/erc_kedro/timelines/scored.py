@@ -22,6 +22,7 @@ from erc_kedro.progress import bar
 from erc_kedro.recordings import Recording, RecordingError, Source
 from erc_kedro.scoring import Model
 from erc_kedro.scoring.card import notes
+from erc_kedro.scoring.extraction import Features
 from erc_kedro.timelines import pages
 from erc_kedro.timelines.formats.tables import csv
 
@@ -150,21 +151,26 @@ def _write(
     recording: Recording,
     key: str,
     model: Model,
-    features: dict[str, pd.DataFrame],
+    features: Features,
     parameters: ScoreParameters,
     folder: Path,
 ) -> dict[str, Any]:
     """Writes all results of one recording, whole or not at all."""
-    timeline = model.timeline(recording.utterances, features, parameters.accuracy)
-    facts = {**facts_of_scoring(model, recording.facts, timeline, parameters.accuracy), "key": key}
+    timeline = model.timeline(recording.utterances, features.tables, parameters.accuracy)
+    facts = facts_of_scoring(model, recording.facts, timeline, parameters.accuracy)
+    own = {
+        "key": key,
+        "files": _media(recording.utterances),
+        "text_keys": sorted({key for one in timeline["utterance_id"] for key in features.keys[one]}),
+    }
     with files.replacing_folder(folder) as beside:
         timelines.write(timeline, facts, beside)
         if parameters.keep == "all":
-            for modality, table in features.items():
-                own = table[table["utterance_id"].isin(timeline["utterance_id"])]
-                own.to_parquet(beside / f"features_{modality}.parquet", index=False)
+            for modality, table in features.tables.items():
+                rows = table[table["utterance_id"].isin(timeline["utterance_id"])]
+                rows.to_parquet(beside / f"features_{modality}.parquet", index=False)
         (beside / PAGE).write_text(pages.recording_page(timeline, facts, folder), "utf-8")
-        (beside / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        (beside / FACTS).write_text(json.dumps(facts | own, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return facts
 
 
@@ -272,16 +278,19 @@ def _failed(name: str, of: Source | Recording, reason: str, detail: str) -> Scor
 
 def _key(recording: Recording, model: Model, parameters: ScoreParameters) -> str:
     """A hash of all that decides a recording's results; a media file counts by its size and times."""
-    media = sorted({*recording.utterances["clip"].dropna(), *recording.utterances["wav"].dropna()})
     parts = [
         model.card.digest,
         parameters.model_dump_json(include={"accuracy", "keep"}),
         recording.utterances.to_json(orient="split"),
         json.dumps(recording.facts, sort_keys=True),
-        *(f"{path} {_status(path)}" for path in media),
+        *(f"{path} {_status(path)}" for path in _media(recording.utterances)),
         sources.version("scoring/*.py", "timelines/**/*.py", "recordings/**/*.py"),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _media(utterances: pd.DataFrame) -> list[str]:
+    return sorted({*utterances["clip"].dropna(), *utterances["wav"].dropna()})
 
 
 def _status(path: str) -> str:
