@@ -1,4 +1,4 @@
-# make demo | test | test-fast | ui | viz | lint | help
+# make demo | score | test | test-fast | ui | viz | lint | help
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -12,7 +12,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export PYTHONWARNINGS = ignore::FutureWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint bench ui viz tune-dashboard clean-demo
+.PHONY: help setup demo score test test-fast lint bench ui viz tune-dashboard clean-demo
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -28,16 +28,26 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@touch $@
 
 demo: setup  ## every stage on embedded synthetic corpora, offline
-	@echo "== 1/2 Drawing, voicing and encoding two small synthetic corpora of clips in the release layouts of MELD and IEMOCAP"
+	@echo "== 1/3 Drawing, voicing and encoding two small synthetic corpora of clips in the release layouts of MELD and IEMOCAP, and a recording"
 	@$(BIN)/kedro run --env=demo --pipelines=demo
-	@echo "== 2/2 Ingestion, features of text, voice and face, training and report, tracked in MLflow"
+	@echo "== 2/3 Ingestion, features of text, voice and face, training and report, tracked in MLflow"
 	@$(BIN)/kedro run --env=demo
+	@echo "== 3/3 Scoring the recording, which is synthetic as well, with the model that was just trained"
+	@$(BIN)/kedro run --env=demo --pipeline=score --params=recordings=data/demo/01_raw/interview,model=meld/full
 	@echo
 	@echo "Done. Where to look:"
 	@echo "  report   data/demo/08_reporting/full/report.html"
 	@echo "  audit    data/demo/08_reporting/audit/meld_with_features.md, iemocap_with_features.md"
+	@echo "  scored   data/demo/07_model_output/scored/meld_full/index.html"
 	@echo "  make viz the pipelines as a graph"
 	@echo "  make ui  the runs in MLflow"
+
+# Who is scored, and by which model: make score FILE=interview.mp4 MODEL=meld/full
+MODEL ?= meld/full
+
+score: setup  ## emotions in a recording: make score FILE=interview.mp4 MODEL=meld/full
+	@test -n "$(FILE)" || { echo "say which recording: make score FILE=interview.mp4 MODEL=meld/full (docs/scoring.md)"; exit 1; }
+	@$(BIN)/kedro run --env=$(ENV) --pipeline=score --params='recordings=$(FILE),model=$(MODEL)'
 
 # Processes that share the tests: make test JOBS=8
 JOBS ?= 2

@@ -75,8 +75,8 @@ def utterances_of(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _text(cell: Any, row: int, name: str, empty: bool = False) -> str | None:
-    missing = cell is None or (isinstance(cell, float) and math.isnan(cell)) or cell is pd.NA
-    if missing or (empty and cell == ""):
+    missing = cell is None or cell is pd.NA or cell == "" or (isinstance(cell, float) and math.isnan(cell))
+    if missing:
         if empty or name == "text":
             return None if empty else ""
         raise ValueError(f"row {row}, column {name}: the cell is empty; fill it")

@@ -1,0 +1,174 @@
+"""A bundle answers as its training did, wherever it lies, or says why it cannot."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from erc_kedro import scoring
+from erc_kedro.scoring import BundleError, bundle
+from tests.conftest import CLASSES
+from tests.scoring.conftest import train
+
+
+@pytest.fixture
+def copy(trained, tmp_path):
+    return shutil.copytree(trained.bundle, tmp_path / "copied")
+
+
+def rewrite(folder, change):
+    """Changes the card of a bundle, whose other files stay as they are."""
+    card = json.loads((folder / bundle.CARD).read_text())
+    change(card)
+    (folder / bundle.CARD).write_text(json.dumps(card))
+
+
+def test_it_predicts_what_training_predicted(trained, model):
+    utterances = trained.recorded()
+    for _, dialogue in utterances.groupby("dialogue_id"):
+        made = model.predictions(dialogue, own(trained.features, dialogue))
+        assert made == pytest.approx(np.stack(trained.expected(dialogue)), abs=1e-6)
+
+
+def own(features, rows):
+    return {
+        name: table.set_index("utterance_id").loc[rows["utterance_id"]].reset_index()
+        for name, table in features.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {"hidden": 16, "attention_heads": 2, "causal": True}, "scaling": {"audio": "speaker"}},
+        {"model": {"architecture": "bc_lstm", "hidden": 16, "modalities": ["text", "audio"]}},
+        {"withhold": ["visual"]},
+        {"model": {"architecture": "logistic_regression"}, "scaling": {"visual": "none"}},
+    ],
+    ids=["causal", "baseline of two modalities", "withheld", "closed form"],
+)
+def test_so_does_every_kind_of_model(changes, tmp_path):
+    made = train(tmp_path, 12, **changes)
+    found = scoring.load(made.bundle)
+    for _, dialogue in made.recorded().groupby("dialogue_id"):
+        answered = found.predictions(dialogue, own(made.features, dialogue))
+        assert answered == pytest.approx(np.stack(made.expected(dialogue)), abs=1e-6)
+
+
+def test_a_speaker_is_scaled_by_the_recording_alone(tmp_path):
+    made = train(tmp_path, 12, scaling={"audio": "speaker"})
+    found = scoring.load(made.bundle)
+    utterances = made.recorded()
+    assert found.card.scaling["audio"] == "speaker"
+    # With all that its speakers say in the split, it is the corpus's own; of a dialogue alone, it is not.
+    whole = utterances.assign(dialogue_id="all", position=range(len(utterances)))
+    first = utterances[utterances["dialogue_id"] == utterances["dialogue_id"].iloc[0]]
+    alone = found.predictions(first, own(made.features, first))
+    beside = found.predictions(whole, own(made.features, whole))
+    assert np.abs(alone - beside[:, : len(first)]).max() > 1e-3
+
+
+def test_text_is_read_by_the_encoder_that_it_carries(trained, model):
+    utterances = trained.recorded()
+    made = model.features(utterances).tables["text"]
+    expected = own(trained.features, utterances)["text"]
+    assert np.stack(made["vector"].to_list()) == pytest.approx(
+        np.stack(expected["vector"].to_list()), abs=1e-6
+    )
+    assert set(model.features(utterances).tables["audio"]["reason"]) == {"no_extractor"}
+
+
+def test_a_moved_bundle_needs_nothing_of_where_it_was_made(tmp_path, monkeypatch):
+    made = train(tmp_path / "there", 12)
+    moved = shutil.move(made.bundle, tmp_path / "elsewhere")
+    table = pd.DataFrame({"dialogue_id": "d", "speaker": ["a", "b"], "text": ["i love it", "oh no"]})
+    before = scoring.load(moved).score(table)
+    shutil.rmtree(tmp_path / "there")
+    monkeypatch.chdir(moved)
+    pd.testing.assert_frame_equal(scoring.load(".").score(table), before)
+
+
+def test_the_card_says_what_it_is(trained):
+    card = bundle.read(trained.bundle)
+    assert card.name == "calls/full"
+    assert (card.labels, card.modalities, card.languages) == (
+        list(CLASSES),
+        ["text", "audio", "visual"],
+        ["en"],
+    )
+    assert {name: made.kind for name, made in card.extractors.items()} == {
+        "text": "extracted",
+        "audio": "published",
+        "visual": "published",
+    }
+    assert set(card.files) | {bundle.CARD} == {
+        path.relative_to(trained.bundle).as_posix() for path in trained.bundle.rglob("*") if path.is_file()
+    }
+    said = (trained.bundle / bundle.README).read_text()
+    assert "2024/1689" in said
+    assert "acted" in said
+
+
+def test_the_same_training_makes_the_same_bundle(trained):
+    before = bundle.read_card(trained.bundle)
+    assert trained.export().digest == before.digest
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda card: card.update(format=2), "format 2"),
+        (lambda card: card.pop("labels"), "labels"),
+        (lambda card: card.update(surprise=1), "surprise"),
+        (lambda card: card["extractors"]["text"].update(version="0"), "text extractor.*another version"),
+        (lambda card: card["extractors"]["text"].update(dimension=7), "gives 16 numbers here, and gave 7"),
+        (
+            lambda card: card["extractors"]["text"]["settings"].update(extractor="mine.words:Reader"),
+            r"mine\.words:Reader.*consent.*allow",
+        ),
+        (lambda card: card["seeds"].reverse(), "answer otherwise"),
+    ],
+    ids=["format", "field", "unknown field", "version", "width", "foreign code", "weights"],
+)
+def test_what_differs_is_refused_by_name(change, said, copy):
+    rewrite(copy, change)
+    with pytest.raises(BundleError, match=said):
+        scoring.load(copy)
+
+
+def test_foreign_code_runs_only_with_consent(copy, tmp_path, monkeypatch):
+    (tmp_path / "mine_words.py").write_text("raise SystemExit('it ran')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = "mine_words:Reader"
+    rewrite(copy, lambda card: card["extractors"]["text"]["settings"].update(extractor=name))
+    with pytest.raises(BundleError, match="consent"):
+        scoring.load(copy)
+    with pytest.raises(SystemExit, match="it ran"):
+        scoring.load(copy, allow=[name])
+
+
+@pytest.mark.parametrize("name", ["seed1.safetensors", "statistics.safetensors", "extractors/text/vocab.txt"])
+def test_a_file_that_changed_or_is_gone_is_named(name, copy):
+    content = (copy / name).read_bytes()
+    (copy / name).unlink()
+    (copy / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(BundleError, match=rf"{name} is not the file"):
+        scoring.load(copy)
+    (copy / name).unlink()
+    with pytest.raises(BundleError, match=rf"{name} is missing"):
+        scoring.load(copy)
+
+
+def test_what_is_no_bundle_is_said(tmp_path):
+    with pytest.raises(BundleError, match=r"holds no bundle\.json"):
+        scoring.load(tmp_path)
+    (tmp_path / bundle.CARD).write_text("{")
+    with pytest.raises(BundleError, match="cannot be read"):
+        scoring.load(tmp_path)
+
+
+def test_weights_are_not_there_twice(trained):
+    there = (trained.bundle / "seed0.safetensors").stat()
+    assert there.st_ino == (trained.models / "seed0" / "model.safetensors").stat().st_ino
