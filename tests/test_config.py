@@ -61,7 +61,7 @@ def test_protocol_encoding_and_seeds_by_command_line():
 @pytest.mark.parametrize(
     ("runtime", "named"),
     [
-        ({"train": {"epochs": 0}}, r"meld\.train.*\n.*epochs|epochs"),
+        ({"train": {"epochs": 0}}, r"meld\.train[\s\S]*epochs[\s\S]*greater than or equal to 1"),
         ({"train": {"learning_rte": 1}}, "learning_rte"),
         ({"meld": {"ingestion": {"encoding": "cp12525"}}}, "'cp12525' is no encoding"),
         ({"meld": {"ingestion": {"encoding": "base64"}}}, "'base64' is no encoding"),
@@ -69,6 +69,12 @@ def test_protocol_encoding_and_seeds_by_command_line():
         ({"train": {"model": {"hidden": 30}}}, "hidden"),
         ({"iemocap": {"protocol": "both"}}, "protocol"),
         ({"features": {"text": {"batch_size": -1}}}, "batch_size"),
+        (
+            {"meld": {"features": {"audio": {"extractor": "none"}}}},
+            r"meld\.features[\s\S]*'none' is no audio extractor.*functionals",
+        ),
+        ({"features": {"visual": {"extractor": "transformers"}}}, r"features[\s\S]*needs `model`"),
+        ({"features": {"runner": {"n_jobs": 0}}}, r"features[\s\S]*n_jobs is 0"),
     ],
 )
 def test_wrong_values_are_refused_by_name_before_any_node(runtime, named):

@@ -32,7 +32,8 @@ TINY = {
 """,
     "compare": "{draws: 500}",
     # Whisper, which the default has where it is installed, takes most of a minute.
-    "features": "{audio: {extractor: functionals}}",
+    # Nor do workers, which import for seconds, pay for some sixty clips.
+    "features": "{audio: {extractor: functionals}, runner: {n_jobs: 1}}",
 }
 
 
@@ -66,9 +67,13 @@ class Project:
             "COLUMNS": "1000",
         }
 
-    def start(self, *words: str) -> forked.Kedro:
-        """``kedro <words>``, running, without the seconds that an interpreter takes to import libraries."""
-        return forked.Kedro(words, self.folder, self.environment)
+    def start(self, *words: str, **others: str) -> forked.Kedro:
+        """``kedro <words>``, running, without the seconds that an interpreter takes to import libraries.
+
+        Args:
+            others: of ``forked.Kedro``.
+        """
+        return forked.Kedro(words, self.folder, self.environment, **others)
 
     def start_command(
         self, *words: str, module: str = "kedro", below: str = ".", **variables: str
@@ -90,9 +95,9 @@ class Project:
             errors="backslashreplace",
         )
 
-    def kedro(self, *words: str, succeeds: bool = True) -> str:
+    def kedro(self, *words: str, succeeds: bool = True, **others: str) -> str:
         """Runs ``kedro <words>`` to its end, as ``start`` does, and returns all that it printed."""
-        return ended(self.start(*words), succeeds)
+        return ended(self.start(*words, **others), succeeds)
 
     def command(self, *words: str, succeeds: bool = True, **others: str) -> str:
         """Runs the command ``kedro <words>`` to its end, as ``start_command`` does; what it printed."""

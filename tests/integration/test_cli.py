@@ -61,7 +61,7 @@ def test_a_run_from_a_subfolder_reads_and_writes_where_the_project_is(demo_copy)
     before = demo_copy.files()
     raw = "meld_raw=../data/demo/01_raw/meld"
     words = ("run", "--env=demo", "--pipeline=ingestion", f"--params={raw}")
-    said = demo_copy.command(*words, below="notebooks")
+    said = demo_copy.kedro(*words, below="notebooks")
     # Logged as in the project.
     assert "Loading data from" not in said
     after = demo_copy.files()

@@ -376,7 +376,7 @@ def test_predictions_of_another_version_of_the_corpus_are_not_drawn(demo, partia
 
 def test_training_before_ingestion_says_what_to_run(project):
     before = project.files()
-    printed = project.command("run", "--pipeline=train", "--namespaces=meld", succeeds=False)
+    printed = project.kedro("run", "--pipeline=train", "--namespaces=meld", succeeds=False)
     assert re.search(r"data/08_reporting/audit/meld\.json does not exist yet", printed)
     assert "kedro run --pipeline=ingestion" in printed
     assert project.files() == before

@@ -76,10 +76,12 @@ def walked(new_project):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TMPDIR", str(project.folder / "tmp"))
             patch.setenv("HOME", str(project.folder / "tmp"))
-            printed = project.command(
-                "run", "--pipelines=ingestion,features,train,compare", "--params=experiments=[concat]"
+            printed = project.kedro(
+                "run",
+                "--pipelines=ingestion,features,train,compare,contributions,reporting",
+                "--params=experiments=[concat]",
+                first="sitecustomize",
             )
-            printed += project.command("run", "--pipelines=reporting,contributions")
         server.shutdown()
     said = witness.read_text() if witness.exists() else ""
     return project, printed, asked, said

@@ -7,6 +7,8 @@ import pandas as pd
 
 from erc_kedro.evaluation.metrics import (
     PREDICTION,
+    accuracy_and_weighted_f1,
+    class_codes,
     class_columns,
     class_names,
     classification_metrics,
@@ -110,16 +112,12 @@ def degradation_scores(degraded: pd.DataFrame) -> pd.DataFrame:
         One row a kind, modality and amount with columns kind, modality, amount, accuracy, accuracy_std,
         weighted_f1, weighted_f1_std: means and standard deviations over seeds. No rows without labels.
     """
-    from sklearn.metrics import accuracy_score, f1_score
-
     rows = degraded[degraded["label"].notna()]
+    classes = sorted({*rows["label"], *rows["predicted"]})
+    truth, guess = class_codes(rows["label"], classes), class_codes(rows["predicted"], classes)
+    parts = rows.groupby(["kind", "modality", "amount", "seed"], sort=False).indices
     found = [
-        (
-            *key,
-            accuracy_score(own["label"], own["predicted"]),
-            f1_score(own["label"], own["predicted"], average="weighted", zero_division=0),
-        )
-        for key, own in rows.groupby(["kind", "modality", "amount", "seed"], sort=False)
+        (*key, *accuracy_and_weighted_f1(truth[own], guess[own], len(classes))) for key, own in parts.items()
     ]
     names = ["kind", "modality", "amount"]
     table = pd.DataFrame(found, columns=[*names, "seed", "accuracy", "weighted_f1"])

@@ -1,0 +1,9 @@
+"""Imported last by the process that others are forked from: what it has is there for good."""
+
+import gc
+import sys
+
+# Kedro asks for it once a parameter, three thousand times a run, and each time all of sys.path is looked through.
+sys.modules.setdefault("ibis", None)  # type: ignore[arg-type]
+# No collector need look at it again in every process.
+gc.freeze()
