@@ -72,7 +72,7 @@ def _encode(path: Path, number: int, size: tuple[int, int], seconds: float) -> N
         for index in range(max(1, round(seconds * FPS))):
             step = index % (height // 8)
             image = ground[step // 3 : step // 3 + height, step // 2 : step // 2 + width].copy()
-            left, top = width // 4 + index * width // 1280, height // 5 + round(4 * np.sin(index / 9))
+            left, top = width // 4 + index % 160 * width // 1280, height // 5 + round(4 * np.sin(index / 9))
             image[top : top + side, left : left + side] = face
             noise = draw.integers(-6, 7, image.shape, dtype=np.int16)
             image = np.clip(image + noise, 0, 255).astype(np.uint8)

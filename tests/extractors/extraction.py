@@ -16,13 +16,14 @@ def settings(audio="Loudness", visual=None, **options):
     )
 
 
-def table(clip=None, wav=None, start=None, end=None, side=None):
+def table(clip=None, wav=None, start=None, end=None, side=None, channel=None, shared=None):
+    """Utterances; the columns that corpora have not are there where they are named."""
     count = len(clip or wav)
 
     def texts(values):
         return pd.Series([None if v is None else str(v) for v in values or [None] * count], dtype="str")
 
-    return pd.DataFrame(
+    made = pd.DataFrame(
         {
             "clip": texts(clip),
             "clip_start_s": pd.Series(start or [None] * count, dtype="float64"),
@@ -31,6 +32,11 @@ def table(clip=None, wav=None, start=None, end=None, side=None):
             "frame_side": texts(side),
         }
     )
+    if channel is not None:
+        made["channel"] = texts(channel)
+    if shared is not None:
+        made["shared_frame"] = shared
+    return made
 
 
 def vectors(found, modality="audio"):

@@ -1,5 +1,6 @@
 """From clips to vectors, and what is kept: nothing twice, nothing lost, nothing that stops a corpus."""
 
+import hashlib
 import os
 import signal
 import sqlite3
@@ -14,10 +15,10 @@ import numpy as np
 import pytest
 
 from erc_kedro import processes
-from erc_kedro.extractors import cache, media, runner
-from erc_kedro.extractors.base import ExtractionError
+from erc_kedro.extractors import cache, jobs, media, runner, worker
+from erc_kedro.extractors.base import ExtractionError, fingerprint
 from tests.defaults import AudioParameters, RunnerParameters
-from tests.extractors import clips
+from tests.extractors import clips, fakes
 from tests.extractors.extraction import HERE, settings, table, vectors
 
 
@@ -174,7 +175,7 @@ def test_an_interruption_does_not_wait_for_a_file_that_is_read_apart(tmp_path, m
     monkeypatch.setattr(runner, "_numbered", slow)
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        runner._alone(None, None)
+        runner._alone(None, None, None)
     assert begun.exists()
     assert not over.exists()
 
@@ -310,34 +311,112 @@ def test_a_cluster_that_does_not_answer_is_named(sounds, tmp_path, monkeypatch):
         runner.extract(table(wav=sounds), options, tmp_path)
 
 
-def test_long_recordings_are_shared_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "_PART_S", 1.0)
-    path = clips.clip(tmp_path / "a.avi", 3.0, audio_codec="pcm_s16le")
-    played = []
+@pytest.fixture
+def played(monkeypatch):
+    """How many utterances each playing of a file was for."""
+    counts = []
     play = media.play
     monkeypatch.setattr(
-        media, "play", lambda path, spans, *rest: played.append(len(spans)) or play(path, spans, *rest)
+        media, "play", lambda path, spans, *rest: counts.append(len(spans)) or play(path, spans, *rest)
     )
-    spans = table(clip=[path] * 4, start=[2.0, 0.0, 0.4, 1.2], end=[3.0, 1.0, 1.4, 2.0])
-    found = runner.extract(spans, settings(n_jobs=1), tmp_path / "cache")
-    assert sorted(played) == [1, 1, 2]
-    assert [vector[2] for vector in vectors(found)] == pytest.approx([1.0, 1.0, 1.0, 0.8], abs=0.01)
+    return counts
 
 
-def test_a_very_long_recording_is_not_decoded_from_its_beginning_all_too_often(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "_PART_S", 0.1)
+@pytest.mark.parametrize(
+    ("workers", "recordings", "times"), [(1, 1, 1), (2, 1, 2), (4, 4, 1), (4, 2, 2), (3, 2, 2), (99, 1, 8)]
+)
+def test_a_long_recording_is_shared_out_only_while_workers_would_be_idle(
+    tmp_path, workers, recordings, times
+):
+    names = [clips.wav(tmp_path / f"{n}.wav", (1 + n) * clips.voice(0.2)) for n in range(recordings)]
+    starts = [60.0 * n for n in range(120)]
+    utterances = table(
+        clip=np.repeat(names, 120).tolist(),
+        start=starts * recordings,
+        end=[start + 5 for start in starts] * recordings,
+    )
+    with cache.Cache(tmp_path / "cache") as kept:
+        todo, _, _ = jobs.jobs(utterances, settings(), {"audio": "1"}, workers, kept)
+    assert len(todo) == times * recordings
+    assert sorted(r.row for job in todo for r in job.requests) == [*range(120 * recordings)]
+    # Each part is a stretch of its own, about as long as the others.
+    assert {len(job.requests) for job in todo} == {120 // times}
+    assert all(np.ptp([r.row for r in job.requests]) == 120 // times - 1 for job in todo)
+
+
+def test_a_recording_of_minutes_is_not_shared_out(tmp_path):
+    path = clips.wav(tmp_path / "a.wav", clips.voice(0.2))
+    utterances = table(clip=[path] * 9, start=[60.0 * n for n in range(9)], end=[60.0 * n + 5 for n in range(9)])
+    with cache.Cache(tmp_path / "cache") as kept:
+        assert len(jobs.jobs(utterances, settings(), {"audio": "1"}, 8, kept)[0]) == 1
+
+
+def test_a_recording_that_is_interrupted_goes_on_where_it_was(tmp_path, monkeypatch, notes, played):
     path = clips.wav(tmp_path / "a.wav", clips.voice(4.0))
-    played = []
-    play = media.play
-    monkeypatch.setattr(
-        media, "play", lambda path, spans, *rest: played.append(len(spans)) or play(path, spans, *rest)
-    )
-    starts = [n / 10 for n in range(38)]
-    spans = table(clip=[path] * 38, start=starts, end=[start + 0.2 for start in starts])
+    starts = [n / 10 for n in range(30)]
+    spans = table(clip=[path] * 30, start=starts, end=[start + 0.2 for start in starts])
+    monkeypatch.setattr(worker, "KEEP_S", 0.0)
+    call = fakes.Loudness.__call__
+    calls = []
+
+    def stopped(self, signals):
+        calls.append(1)
+        if len(calls) == 20:
+            raise KeyboardInterrupt
+        return call(self, signals)
+
+    monkeypatch.setattr(fakes.Loudness, "__call__", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        runner.extract(spans, settings(n_jobs=1), tmp_path / "cache")
+    assert notes() == ["audio"] * 19
     found = runner.extract(spans, settings(n_jobs=1), tmp_path / "cache")
-    assert [r.reason for r in found["audio"][1]] == ["ok"] * 38
-    assert len(played) == 8
-    assert sum(played) == 38
+    assert notes() == ["audio"] * 11
+    assert played == [30, 11]
+    assert [r.reason for r in found["audio"][1]] == ["ok"] * 30
+
+
+def test_what_a_process_had_kept_when_it_died_is_not_lost(tmp_path):
+    path = clips.wav(tmp_path / "a.wav", clips.voice(1.0))
+    spans = table(clip=[path] * 2, start=[0.0, 0.5], end=[0.4, 0.9])
+    with cache.Cache(tmp_path / "cache") as kept:
+        [job], _, _ = jobs.jobs(spans, settings(), {"audio": "1"}, 1, kept)
+        job.keep({(0, "audio"): cache.Result("ok", vector=np.ones(3))}, kept)
+        lost = runner._lost(job, kept)
+    assert [lost[row, "audio"].reason for row in (0, 1)] == ["ok", "unreadable"]
+    assert "died" in lost[1, "audio"].detail
+
+
+def test_a_speaker_s_own_channel_is_heard_alone_and_never_the_mix(tmp_path):
+    left, right = 0.3 * clips.voice(1.0), 0.9 * clips.voice(1.0, pitch=210)
+    call = clips.wav(tmp_path / "call.wav", np.stack([left, right], 1), channels=2)
+    mono = clips.wav(tmp_path / "mono.wav", left)
+    alone = [clips.wav(tmp_path / f"{n}.wav", sound) for n, sound in enumerate((left, right))]
+    utterances = table(
+        clip=[call, call, call, mono, *alone], channel=["left", "right", None, "left", None, None]
+    )
+    found = runner.extract(utterances, settings(n_jobs=1), tmp_path / "cache")
+    results = found["audio"][1]
+    assert [r.reason for r in results] == ["ok", "ok", "ok", "no_channel", "ok", "ok"]
+    assert results[3].detail == "of two channels the left one is wanted, and the sound has 1"
+    own, other, mix, _, *apart = vectors(found)
+    assert [own, other] == apart
+    assert mix not in apart
+    assert len({result.key for result in results}) == 6
+
+
+def test_keys_of_corpora_are_what_they_were(tmp_path):
+    """With another key, all that was ever extracted would be extracted again."""
+    path = clips.wav(tmp_path / "a.wav", clips.voice(0.3))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    utterances = table(clip=[path], start=[0.0], end=[0.2], side=["left"])
+    decoding = f"{media.VERSION} PyAV {av.__version__}"
+    for given in (utterances, utterances.assign(channel=None, shared_frame=True)):
+        with cache.Cache(tmp_path / "cache") as kept:
+            _, _, keys = jobs.jobs(given, settings("Loudness", "Gray"), {"audio": "A", "visual": "V"}, 1, kept)
+        assert keys == {
+            (0, "audio"): fingerprint(digest, "audio", "0.0 0.2 None 60.0", decoding, "A"),
+            (0, "visual"): fingerprint(digest, "visual", "0.0 0.2 left 60.0", decoding, "V"),
+        }
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
 from erc_kedro import extractors
 from erc_kedro.extractors import hub, text
@@ -376,6 +377,27 @@ def test_tfidf_tells_the_context_from_the_utterance():
     model = extractors.build("text", TextParameters(extractor="tfidf", context=1), training=words * 3)
     first, second = model(words)
     assert not np.allclose(first, second)
+
+
+def test_tfidf_made_of_its_state_is_the_same(tmp_path):
+    fitted = tfidf([f"{a} and {b} ☂" for a in TRAINING for b in TRAINING], dimension=5)
+    arrays, facts = fitted.state()
+    save_file(arrays, tmp_path / "tfidf.safetensors")
+    again = text.TfidfSvd.from_state(
+        load_file(tmp_path / "tfidf.safetensors"), json.loads(json.dumps(facts))
+    )
+    assert again.metadata == fitted.metadata
+    said = spoken(*TRAINING, "words that nobody said before", "")
+    assert fitted(said).any()
+    np.testing.assert_array_equal(again(said), fitted(said))
+
+
+def test_a_state_of_tfidf_that_does_not_fit_together_is_refused():
+    arrays, facts = tfidf(TRAINING, dimension=2).state()
+    with pytest.raises(ValueError, match="lacks 'components'"):
+        text.TfidfSvd.from_state({"idf": arrays["idf"]}, facts)
+    with pytest.raises(ValueError, match="cannot have arrays of shape"):
+        text.TfidfSvd.from_state(arrays, {**facts, "words": facts["words"][1:]})
 
 
 def test_tfidf_without_words_is_refused_by_name():

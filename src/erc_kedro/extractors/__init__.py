@@ -43,7 +43,7 @@ def build(modality: str, parameters: Any, **context: Any) -> Any:
     parameters = resolved(parameters)
     if not isinstance(parameters.extractor, str):
         each = [parameters.model_copy(update={"extractor": name}) for name in parameters.extractor]
-        return Several([build(modality, one, **context) for one in each])
+        return Several([build(modality, one, **context) for one in each], parameters.model)
     where = EXTRACTORS[modality].get(parameters.extractor, parameters.extractor)
     module, name = where.split(":")
     try:
@@ -64,16 +64,23 @@ def build(modality: str, parameters: Any, **context: Any) -> Any:
 
 
 class Several:
-    """Extractors of one modality, whose vectors are put beside each other; what stops one stops all."""
+    """Extractors of one modality, whose vectors are put beside each other; what stops one stops all.
 
-    def __init__(self, parts: Sequence[Any]) -> None:
+    Args:
+        model: that one of them reads, if they were given any: a folder may lie elsewhere next time.
+    """
+
+    def __init__(self, parts: Sequence[Any], model: str | None = None) -> None:
         self._parts = parts
         each = [part.metadata for part in parts]
+        names = [one.name.replace(model, "model") if model else one.name for one in each]
         self.metadata = Metadata(
             " + ".join(one.name for one in each),
             sum(one.dimension for one in each),
             "; ".join(one.licence for one in each),
-            fingerprint(*(f"{one.name} {one.dimension} {one.version}" for one in each)),
+            fingerprint(
+                *(f"{name} {one.dimension} {one.version}" for name, one in zip(names, each, strict=True))
+            ),
         )
 
     def __call__(self, signals: Sequence[Any]) -> np.ndarray:

@@ -16,8 +16,10 @@ import numpy as np
 from erc_kedro.extractors.base import ExtractionError
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, reason TEXT, detail TEXT, facts TEXT, vector BLOB);
+CREATE TABLE IF NOT EXISTS results
+    (key TEXT PRIMARY KEY, reason TEXT, detail TEXT, facts TEXT, vector BLOB, digest TEXT);
 CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, status TEXT, digest TEXT);
+CREATE TABLE IF NOT EXISTS contents (path TEXT, digest TEXT, PRIMARY KEY (path, digest));
 """
 
 
@@ -31,6 +33,7 @@ class Result:
         vector: float32 [dimension], None unless ok.
         facts: figures for the quality page.
         lasting: False where another run may see otherwise; not stored.
+        key: under which the cache has it, if it has; None for one that comes from no file.
     """
 
     reason: str
@@ -38,6 +41,7 @@ class Result:
     vector: np.ndarray | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     lasting: bool = True
+    key: str | None = None
 
 
 def matrix(results: Sequence[Result], dimension: int) -> np.ndarray:
@@ -64,6 +68,27 @@ class Cache:
             # A killed process loses nothing by it; a power cut may cost the last results, never the file.
             self._store.execute("PRAGMA synchronous=NORMAL")
             self._store.executescript(_SCHEMA)
+            self._add_digests()
+
+    def _add_digests(self) -> None:
+        """Results of stores from before there was ``forget`` have none."""
+        columns = self._store.execute("PRAGMA table_info(results)").fetchall()
+        if "digest" not in {name for _, name, *_ in columns}:
+            try:
+                self._store.execute("ALTER TABLE results ADD COLUMN digest TEXT")
+            except sqlite3.OperationalError as error:
+                # Another process was faster.
+                if "duplicate column" not in str(error):
+                    raise
+        self._store.execute(
+            "CREATE INDEX IF NOT EXISTS of_files ON results (digest) WHERE digest IS NOT NULL"
+        )
+
+    def __enter__(self) -> "Cache":
+        return self
+
+    def __exit__(self, *ended_by: object) -> None:
+        self.close()
 
     def close(self) -> None:
         self._store.close()
@@ -73,15 +98,30 @@ class Cache:
         found = {}
         with self._trouble():
             rows = self._store.execute(
-                "SELECT * FROM results WHERE key IN (SELECT value FROM json_each(?))", [json.dumps([*keys])]
+                "SELECT key, reason, detail, facts, vector FROM results "
+                "WHERE key IN (SELECT value FROM json_each(?))",
+                [json.dumps([*keys])],
             )
             for key, reason, detail, facts, vector in rows:
                 features = None if vector is None else np.frombuffer(vector, np.float32)
                 found[key] = Result(reason, detail, features, json.loads(facts))
         return found
 
-    def put(self, results: dict[str, Result]) -> None:
-        """Keeps results, all of them or none."""
+    def count(self, keys: Iterable[str]) -> int:
+        """How many of the keys are known."""
+        with self._trouble():
+            [number] = self._store.execute(
+                "SELECT count(*) FROM results WHERE key IN (SELECT value FROM json_each(?))",
+                [json.dumps([*keys])],
+            ).fetchone()
+        return int(number)
+
+    def put(self, results: dict[str, Result], digest: str | None = None) -> None:
+        """Keeps results, all of them or none.
+
+        Args:
+            digest: of the file that they come from, by which they can be forgotten.
+        """
         rows = [
             (
                 key,
@@ -89,11 +129,12 @@ class Cache:
                 result.detail,
                 json.dumps(result.facts),
                 None if result.vector is None else result.vector.astype(np.float32).tobytes(),
+                digest,
             )
             for key, result in results.items()
         ]
         with self._trouble(), self._store:
-            self._store.executemany("INSERT OR REPLACE INTO results VALUES (?,?,?,?,?)", rows)
+            self._store.executemany("INSERT OR REPLACE INTO results VALUES (?,?,?,?,?,?)", rows)
 
     def digests(self, files: dict[Path, os.stat_result], jobs: int) -> Iterator[tuple[Path, str | None]]:
         """SHA-256 of files' contents; read again only where a file's status says that it may have changed.
@@ -115,7 +156,47 @@ class Cache:
                     with self._trouble(), self._store:
                         row = (str(path), now[str(path)], digest)
                         self._store.execute("INSERT OR REPLACE INTO files VALUES (?,?,?)", row)
+                        # A name may have had others before.
+                        self._store.execute(
+                            "INSERT OR IGNORE INTO contents VALUES (?,?)", (str(path), digest)
+                        )
                 yield path, digest
+
+    def forget(self, files: Iterable[Path] = (), keys: Iterable[str] = ()) -> int:
+        """Removes what is known of files, and results by their keys, from the disk, too.
+
+        Args:
+            files: media files, by the names that they were extracted under: all contents that they had, also
+                under other names. They may be gone. Results from before there was ``forget`` are found by
+                their keys alone.
+
+        Returns:
+            how many results there were.
+        """
+        names = json.dumps([str(path) for path in files])
+        with self._trouble():
+            # What is deleted is overwritten with zeros.
+            self._store.execute("PRAGMA secure_delete=ON")
+            with self._store:
+                rows = self._store.execute(
+                    "SELECT digest FROM (SELECT path, digest FROM files UNION SELECT * FROM contents) "
+                    "WHERE path IN (SELECT value FROM json_each(?))",
+                    [names],
+                )
+                digests = json.dumps([digest for (digest,) in rows])
+                removed = self._store.execute(
+                    "DELETE FROM results WHERE digest IN (SELECT value FROM json_each(?)) "
+                    "OR key IN (SELECT value FROM json_each(?))",
+                    [digests, json.dumps([*keys])],
+                ).rowcount
+                for table in ("files", "contents"):
+                    self._store.execute(
+                        f"DELETE FROM {table} WHERE digest IN (SELECT value FROM json_each(?))", [digests]
+                    )
+            self._store.execute("VACUUM")
+            # The journal has the pages as they were.
+            self._store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return int(removed)
 
     @contextmanager
     def _trouble(self) -> Iterator[None]:

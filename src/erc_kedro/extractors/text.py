@@ -1,6 +1,7 @@
 """What was said, as a vector: any encoder of ``transformers``, or TF-IDF where there are no weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, NamedTuple
@@ -23,11 +24,13 @@ class Extracted(NamedTuple):
         vectors: [N, D].
         metadata: of the extractor that made them.
         read: what the head of a fine-tuned encoder reads [N, H]; None for an encoder without one.
+        keys: of each utterance's vectors in the cache, which with them forgets them (``Cache.forget``).
     """
 
     vectors: np.ndarray
     metadata: Metadata
     read: np.ndarray | None = None
+    keys: Sequence[tuple[str, ...]] = ()
 
 
 def extract(
@@ -56,12 +59,14 @@ def extract(
         if parameters not in loaded:
             loaded[parameters] = extractors.build("text", parameters, training=training)
         extractor = loaded[parameters]
-        return Extracted(vectors(extractor, spoken, cache, parameters), extractor.metadata)
+        keys = [(key,) for key in _keys(extractor, spoken, parameters)]
+        return Extracted(vectors(extractor, spoken, cache, parameters), extractor.metadata, None, keys)
     each = [_of_encoder(utterances, parameters, cache, one, loaded) for one in finetuned.every]
     joined = np.concatenate([one.vectors for one in each], axis=1)
     version = fingerprint(*(one.metadata.version for one in each))
     made_by = Metadata(finetuned.together, joined.shape[1], finetuned.record.licence, version)
-    return Extracted(joined, made_by, each[0].read)
+    keys = [sum(own, ()) for own in zip(*(one.keys for one in each), strict=True)]
+    return Extracted(joined, made_by, each[0].read, keys)
 
 
 def _of_encoder(
@@ -74,6 +79,7 @@ def _of_encoder(
     """The vectors of one fine-tuned encoder, each by the one of its folder that makes the utterance's."""
     made: dict[str, np.ndarray] = {}
     metadata = []
+    keys: list[tuple[str, ...]] = [()] * len(utterances)
     wanted, read = finetuned.settings(parameters, finetuned.folder).poolings, finetuned.record.read
     pooled = [*dict.fromkeys(name for name in (*wanted, read) if name != "log_probabilities")]
     for folder, which in finetuned.shares(utterances):
@@ -90,12 +96,13 @@ def _of_encoder(
             part = parts[name]
             table = made.setdefault(name, np.zeros((len(utterances), part.shape[1]), np.float32))
             table[which] = part
+        for at, key in zip(np.flatnonzero(which), _keys(extractor, spoken, asked), strict=True):
+            keys[at] = (key,)
         metadata.append(extractor.metadata)
     version = fingerprint(*(one.version for one in metadata), wanted)
     joined = np.concatenate([made[name] for name in wanted], axis=1)
-    return Extracted(
-        joined, Metadata(finetuned.name, joined.shape[1], finetuned.record.licence, version), made[read]
-    )
+    made_by = Metadata(finetuned.name, joined.shape[1], finetuned.record.licence, version)
+    return Extracted(joined, made_by, made[read], keys)
 
 
 def lines(utterances: pd.DataFrame, parameters: TextParameters) -> list[Line]:
@@ -135,11 +142,9 @@ def vectors(extractor: Any, spoken: Sequence[Line], folder: Path, parameters: Te
         ExtractionError: the extractor fails, or its vectors are not what its metadata say.
     """
     metadata: Metadata = extractor.metadata
-    what = extractors.identity(metadata, parameters)
-    keys = [fingerprint("text", what, repr(line)) for line in spoken]
+    keys = _keys(extractor, spoken, parameters)
     batch_size = parameters.batch_size
-    cache = Cache(folder)
-    try:
+    with Cache(folder) as cache:
         known = cache.get(keys)
         todo = {key: line for key, line in zip(keys, spoken, strict=True) if key not in known}
         # Batches of similar length have little padding.
@@ -160,9 +165,13 @@ def vectors(extractor: Any, spoken: Sequence[Line], folder: Path, parameters: Te
                     cache.put(fresh)
                     known |= fresh
                     bar.update(len(batch))
-    finally:
-        cache.close()
     return matrix([known[key] for key in keys], metadata.dimension)
+
+
+def _keys(extractor: Any, spoken: Sequence[Line], parameters: TextParameters) -> list[str]:
+    """Under which the cache has each line's vector."""
+    what = extractors.identity(extractor.metadata, parameters)
+    return [fingerprint("text", what, repr(line)) for line in spoken]
 
 
 def _length(line: Line) -> int:
@@ -266,12 +275,10 @@ class TfidfSvd:
         """
         import sklearn
         from sklearn.decomposition import TruncatedSVD
-        from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.pipeline import make_pipeline
 
         texts = [_joined(line) for line in training]
         rare = 1 if len(texts) < 200 else 2
-        words = TfidfVectorizer(ngram_range=(1, 2), min_df=rare, sublinear_tf=True)
+        words = _counter(min_df=rare)
         try:
             counted = words.fit_transform(texts)
         except ValueError as error:
@@ -280,7 +287,7 @@ class TfidfSvd:
             ) from error
         dimension = max(1, min(parameters.dimension, min(counted.shape) - 1))
         reduction = TruncatedSVD(dimension, random_state=0).fit(counted)
-        self._model = make_pipeline(words, reduction)
+        self._words, self._reduction = words, reduction
         self.metadata = Metadata(
             name="tfidf",
             dimension=dimension,
@@ -289,7 +296,45 @@ class TfidfSvd:
         )
 
     def __call__(self, signals: Sequence[Line]) -> np.ndarray:
-        return self._model.transform([_joined(line) for line in signals]).astype(np.float32)
+        counted = self._words.transform([_joined(line) for line in signals])
+        return self._reduction.transform(counted).astype(np.float32)
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """All that was fitted: arrays, and what can be written as JSON."""
+        arrays = {"idf": self._words.idf_, "components": np.ascontiguousarray(self._reduction.components_)}
+        return arrays, {"words": self._words.get_feature_names_out().tolist(), **asdict(self.metadata)}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> "TfidfSvd":
+        """The extractor that gave this ``state``: it makes the same vectors.
+
+        Raises:
+            ValueError: arrays and words do not fit together, or something is missing.
+        """
+        from sklearn.decomposition import TruncatedSVD
+
+        try:
+            idf, components, words = arrays["idf"], arrays["components"], list(facts["words"])
+            metadata = Metadata(**{field.name: facts[field.name] for field in fields(Metadata)})
+        except KeyError as error:
+            raise ValueError(f"a tfidf's state lacks {error}") from error
+        if idf.shape != (len(words),) or components.shape != (metadata.dimension, len(words)):
+            raise ValueError(
+                f"a tfidf of {len(words)} words and {metadata.dimension} features cannot have arrays of shape "
+                f"{idf.shape} and {components.shape}"
+            )
+        made = cls.__new__(cls)
+        made._words, made._reduction = _counter(vocabulary=words), TruncatedSVD(metadata.dimension)
+        made._words.idf_, made._reduction.components_ = idf, components
+        made.metadata = metadata
+        return made
+
+
+def _counter(**options: Any) -> Any:
+    """Counts words and pairs of words."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, **options)
 
 
 def _joined(line: Line) -> str:

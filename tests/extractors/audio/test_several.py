@@ -1,5 +1,7 @@
 """Several extractors of one voice beside each other, and which ones `auto` is."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,17 @@ def test_several_extractors_are_put_beside_each_other(package):
     turned = build("audio", AudioParameters(extractor=["whisper", "functionals"]))
     third = build("audio", AudioParameters(extractor=["functionals", "whisper"], layer=3))
     assert len({both.metadata.version, turned.metadata.version, third.metadata.version}) == 3
+
+
+def test_a_model_in_another_folder_is_the_same_version(folder, tmp_path):
+    moved = tmp_path / "bundle" / "audio"
+    shutil.copytree(folder, moved)
+    versions = {
+        build("audio", AudioParameters(extractor=extractor, model=str(where))).metadata.version
+        for where in (folder, moved)
+        for extractor in ("whisper", ("functionals", "whisper"))
+    }
+    assert len(versions) == 2
 
 
 def test_what_stops_one_of_several_stops_the_utterance(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from erc_kedro.extractors import media
 from erc_kedro.extractors.base import RATE
+from erc_kedro.extractors.media import player
 from tests.extractors import clips
 from tests.extractors.media.decoding import WHOLE, play
 
@@ -263,3 +264,29 @@ def test_4k(tmp_path):
     frames = [clips.scene((3840, 2160), None)] * 2
     path = clips.write(tmp_path / "4k.mp4", frames, clips.voice(0.5), video_codec="libx264")
     assert play(path, WHOLE)[0][0][0].gray.shape == (2160, 3840)
+
+
+def test_a_stream_that_ends_early_holds_nobody_up(tmp_path, monkeypatch):
+    """Else the sound of all that comes after would be in memory until the file's end."""
+    frames = [clips.scene((96, 64), None)] * 24
+    path = clips.write(tmp_path / "a.mp4", frames, clips.voice(20.0))
+    spans = media.Span(0.0, 20.0), media.Span(1.0, 2.0), media.Span(9.0, 10.0), media.Span(12.0, 13.0)
+    _, late = play(path, *spans)
+    monkeypatch.setattr(player, "BEHIND_S", 3.0)
+    _, ends = play(path, *spans)
+    assert [*ends] == [1, 2, 3, 0]
+    for index, end in ends.items():
+        np.testing.assert_array_equal(end.sound, late[index].sound)
+        assert repr(end.video) == repr(late[index].video)
+    assert [end.video is None for end in ends.values()] == [True, False, False, True]
+
+
+def test_a_shared_frame_is_glanced_at_between_the_pictures(tmp_path):
+    frames = [clips.scene((96, 64), None)] * 50
+    path = clips.write(tmp_path / "a.mp4", frames, clips.voice(2.0), fps=25, video_codec="libx264")
+    [pictures] = play(path, media.Span(0.4, 1.6, shared=True))[0].values()
+    assert [round(p.time_s, 2) for p in pictures if not p.glance] == [0.0, 0.36, 0.68, 1.0]
+    assert [round(p.time_s, 2) for p in pictures] == sorted(
+        {0.0, 0.08, 0.16, 0.24, 0.32, 0.36, 0.4, 0.48, 0.56, 0.64, 0.68, 0.72, 0.8, 0.88, 0.96, 1.0, 1.04, 1.12}
+    )
+    assert not any(p.glance for p in play(path, media.Span(0.4, 1.6))[0][0])

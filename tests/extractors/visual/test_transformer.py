@@ -78,6 +78,7 @@ def test_any_image_model_gives_vectors_that_are_each_their_own_tracks(kind, dime
 def test_other_weights_are_another_version(tmp_path):
     model, _ = saved("encoder", tmp_path / "a")
     saved("encoder", tmp_path / "b")
+    saved("encoder", tmp_path / "moved" / "c")
     with torch.no_grad():
         model.embeddings.cls_token.add_(1.0)
     model.save_pretrained(tmp_path / "b")
@@ -85,7 +86,7 @@ def test_other_weights_are_another_version(tmp_path):
         build(
             "visual", VisualParameters(extractor="transformers", model=str(tmp_path / name))
         ).metadata.version
-        for name in "aab"
+        for name in ("a", "moved/c", "b")
     ]
     assert versions[0] == versions[1] != versions[2]
 

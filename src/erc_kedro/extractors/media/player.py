@@ -14,7 +14,7 @@ from erc_kedro.extractors.base import RATE, Sound
 from erc_kedro.extractors.media import containers, refusals, sound
 from erc_kedro.extractors.media.budget import Watched
 from erc_kedro.extractors.media.refusals import PADDING_S
-from erc_kedro.extractors.media.signals import Finished, Picture, Span, Unusable
+from erc_kedro.extractors.media.signals import GLANCES, Finished, Picture, Span, Unusable
 
 # Part of every key: raise it when the same file may give another sound or other pictures.
 VERSION = 1
@@ -25,6 +25,8 @@ MOST_PIXELS = 1 << 26
 # Pictures are decoded from so much before the first that is wanted, for codecs reorder them; and no more
 # packets than this wait for that.
 EARLIER_S, MOST_WAITING = 1.0, 500
+# Streams of one file lie side by side in it; one that is so far behind the other has ended.
+BEHIND_S = 30.0
 # With so many frames for each picture, those that no other frame refers to need not be decoded.
 SKIPPING = 5.0
 
@@ -38,6 +40,7 @@ class _Utterance:
     start: float
     end: float
     next_picture: float
+    next_glance: float
     heard: list[tuple[float, av.AudioFrame]] = field(default_factory=list)
     pictures: int = 0
 
@@ -53,7 +56,8 @@ def play(
 
     Args:
         path: a file that ``check`` has passed.
-        spans: utterances, in any order; they may overlap.
+        spans: utterances, in any order; they may overlap. Whether frames are shared is the same for all, for
+            it decides which ones are decoded.
         frames_per_second: how often a picture is taken, counted from each utterance's start.
         longest_s: how much of an utterance is decoded.
 
@@ -70,7 +74,8 @@ def play(
             watched = Watched(file)
             with containers.opened(watched) as container:
                 watched.check()
-                for event in _Player(path, watched, container, frames_per_second, longest_s).play(spans):
+                player = _Player(path, watched, container, spans, frames_per_second, longest_s)
+                for event in player.play():
                     with watched.paused():
                         yield event
     except OSError as error:
@@ -108,7 +113,13 @@ class _Clock:
 
 class _Player:
     def __init__(
-        self, path: Path, file: Watched, container: Any, frames_per_second: float, longest_s: float
+        self,
+        path: Path,
+        file: Watched,
+        container: Any,
+        spans: Sequence[Span],
+        frames_per_second: float,
+        longest_s: float,
     ) -> None:
         if not container.streams:
             raise Unusable("unreadable", "there is no stream in it")
@@ -116,6 +127,12 @@ class _Player:
         self._container = container
         self._interval = 1 / frames_per_second
         self._longest = longest_s
+        # Those to come. Sorted, so that whoever meets one that begins later need not look at the rest.
+        self._left = sorted(
+            (self._utterance(index, span) for index, span in enumerate(spans)), key=lambda u: (u.start, u.end)
+        )
+        self._watched = [utterance for utterance in self._left if utterance.span.frames]
+        self._last = max((utterance.end for utterance in self._left), default=0.0)
         self._errors: Counter[str] = Counter()
         # Cover art is a video stream of one picture that is no frame.
         videos = [
@@ -129,7 +146,8 @@ class _Player:
             stream.codec_context.thread_count = 1
             stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         video = self._streams["frames"]
-        if video and float(video.average_rate or 0) >= SKIPPING * frames_per_second:
+        most = max(frames_per_second, GLANCES if any(span.shared for span in spans) else 0)
+        if video and float(video.average_rate or 0) >= SKIPPING * most:
             # The first frame is always one that others refer to, so that a single one is not lost.
             video.codec_context.skip_frame = "NONREF"
         # How long a picture is shown where its file does not say when.
@@ -143,35 +161,32 @@ class _Player:
             for kind, stream in self._streams.items()
         }
 
-    def play(self, spans: Sequence[Span]) -> Iterator[Picture | Finished]:
-        # Sorted, so that whoever comes to one that begins later need not look at the rest.
-        left = sorted(
-            (self._utterance(index, span) for index, span in enumerate(spans)), key=lambda u: (u.start, u.end)
-        )
+    def play(self) -> Iterator[Picture | Finished]:
+        left = self._left
         kinds = [kind for kind, s in self._streams.items() if s and any(getattr(u.span, kind) for u in left)]
         now = dict.fromkeys(kinds, -math.inf)
-        for kind, frame in self._frames(kinds, left):
+        for kind, frame in self._frames(kinds):
             lasts = frame.samples / frame.sample_rate if kind == "sound" else 1e-3
             time = now[kind] = self._decoded[kind].at(frame.time, lasts if kind == "sound" else self._tick)
+            over = {k for k in kinds if self._is_over(k)}
             done = []
             for utterance in left:
                 if utterance.start > time + lasts:
                     break
-                if all(now[k] >= utterance.end for k in kinds if getattr(utterance.span, k)):
+                if all(now[k] >= utterance.end or k in over for k in kinds if getattr(utterance.span, k)):
                     done.append(utterance)
                 elif time >= utterance.end or not getattr(utterance.span, kind):
                     continue
                 elif kind == "sound":
                     if time + lasts > utterance.start:
                         utterance.heard.append((time, frame))
-                elif time >= utterance.next_picture - 1e-3:
-                    steps = math.floor((time - utterance.start + 1e-3) / self._interval) + 1
-                    utterance.next_picture = utterance.start + steps * self._interval
-                    utterance.pictures += 1
-                    yield Picture(utterance.index, time - utterance.start, frame, utterance.span.side)
+                elif (picture := self._picture(utterance, time, frame)) is not None:
+                    yield picture
             for utterance in done:
                 left.remove(utterance)
-                yield self._finish(utterance, ended=False)
+                if utterance.span.frames:
+                    self._watched.remove(utterance)
+                yield self._finish(utterance, ended=bool(over))
             if not left:
                 return
         for utterance in left:
@@ -180,12 +195,37 @@ class _Player:
     def _utterance(self, index: int, span: Span) -> _Utterance:
         start = span.start_s or 0.0
         end = math.inf if span.end_s is None else span.end_s
-        return _Utterance(index, span, start, min(end, start + self._longest), start)
+        glance = start if span.shared else math.inf
+        return _Utterance(index, span, start, min(end, start + self._longest), start, glance)
 
-    def _frames(self, kinds: list[str], left: list[_Utterance]) -> Iterator[tuple[str, Any]]:
+    def _is_over(self, kind: str) -> bool:
+        """Whether a stream has ended long before the other; utterances then wait for it no longer.
+
+        Else all that are left would be held in memory until the other ends, too.
+        """
+        return self._packed[kind].now < max(clock.now for clock in self._packed.values()) - BEHIND_S
+
+    def _picture(self, utterance: _Utterance, time: float, frame: av.VideoFrame) -> Picture | None:
+        """The frame as the utterance's next picture, if it is time for one."""
+
+        def after(interval: float) -> float:
+            steps = math.floor((time - utterance.start + 1e-3) / interval) + 1
+            return utterance.start + steps * interval
+
+        wanted, glance = time >= utterance.next_picture - 1e-3, time >= utterance.next_glance - 1e-3
+        if not wanted and not glance:
+            return None
+        if wanted:
+            utterance.next_picture = after(self._interval)
+            utterance.pictures += 1
+        if glance:
+            utterance.next_glance = after(1 / GLANCES)
+        return Picture(utterance.index, time - utterance.start, frame, utterance.span.side, not wanted)
+
+    def _frames(self, kinds: list[str]) -> Iterator[tuple[str, Any]]:
         """Decoded frames of the wanted streams; a packet that cannot be decoded is counted and left.
 
-        Of pictures, only those that somebody of ``left`` may still want, and what these refer to.
+        Of pictures, only those that an utterance may still want, and what these refer to.
         """
         waiting: list[Any] = []
         skipped = False
@@ -195,11 +235,10 @@ class _Player:
             lasts = float((packet.duration or 0) * packet.time_base)
             at = self._packed[kind].at(None if time is None else float(time * packet.time_base), lasts)
             # Beyond what is wanted, no claim of a later time buys more.
-            reached = min(at, max(utterance.end for utterance in left)) if left else 0.0
-            self._file.allow(reached)
+            self._file.allow(min(at, self._last))
             self._file.check()
             if kind == "frames":
-                first = next((u.start for u in left if u.span.frames), math.inf)
+                first = self._watched[0].start if self._watched else math.inf
                 if time is not None and at < first - EARLIER_S and len(waiting) < MOST_WAITING:
                     if packet.is_keyframe:
                         skipped = skipped or bool(waiting)
@@ -280,7 +319,7 @@ class _Player:
         self._require("sound")
         if not utterance.heard:
             return np.zeros(0, np.float32), []
-        samples, remarks = sound.joined([frame for _, frame in utterance.heard])
+        samples, remarks = sound.joined([frame for _, frame in utterance.heard], utterance.span.channel)
         offset = utterance.heard[0][0]
         first = max(0, round((utterance.start - offset) * RATE))
         # Codecs of whole blocks pad the last one; a declared end that is far off is not believed.

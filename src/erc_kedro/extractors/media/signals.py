@@ -9,6 +9,10 @@ import numpy as np
 
 from erc_kedro.extractors.base import Sound
 
+Side = Literal["left", "right"]
+# Pictures a second of a shared frame: lips close and open some five times in one.
+GLANCES = 12.5
+
 
 class Unusable(Exception):
     """A signal that is not there; ``reason`` is short and counted, ``detail`` says more."""
@@ -26,13 +30,17 @@ class Span:
     Attributes:
         start_s: seconds from the file's beginning; None, with ``end_s``, for the whole file.
         side: the half of the frame that is looked at.
+        channel: of a sound with two, the one that is heard; None for all that there are, as one.
+        shared: whether others than the speaker may be seen: pictures are taken ``GLANCES`` times a second, too.
     """
 
     start_s: float | None = None
     end_s: float | None = None
-    side: Literal["left", "right"] | None = None
+    side: Side | None = None
     sound: bool = True
     frames: bool = True
+    channel: Side | None = None
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,12 +50,14 @@ class Picture:
     Attributes:
         span: index of the utterance's span.
         time_s: seconds from the utterance's start.
+        glance: whether it was taken for the lips alone, between those that every utterance has.
     """
 
     span: int
     time_s: float
     frame: av.VideoFrame
-    side: Literal["left", "right"] | None
+    side: Side | None
+    glance: bool = False
 
     @cached_property
     def gray(self) -> np.ndarray:

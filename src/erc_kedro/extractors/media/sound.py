@@ -9,7 +9,7 @@ import numpy as np
 
 from erc_kedro.extractors.base import RATE, Sound
 from erc_kedro.extractors.media.containers import said
-from erc_kedro.extractors.media.signals import Unusable
+from erc_kedro.extractors.media.signals import Side, Unusable
 
 # A channel with so much less energy than the loudest has nothing of what was said in it (-40 dB).
 DEAD = 1e-4
@@ -19,19 +19,27 @@ CANCELLED = 0.125
 RATES = (1000, 1_000_000)
 
 
-def joined(frames: Sequence[av.AudioFrame]) -> tuple[Sound, list[str]]:
+def joined(frames: Sequence[av.AudioFrame], channel: Side | None = None) -> tuple[Sound, list[str]]:
     """Consecutive frames as one sound, and what was left out of it and why.
 
+    Args:
+        channel: the one of two that is wanted; None for all, as ``mono`` joins them.
+
     Raises:
-        Unusable: no sound has such a rate, or FFmpeg cannot convert it.
+        Unusable: no sound has such a rate, FFmpeg cannot convert it, or there are not two channels to choose
+            from.
     """
+
+    def one(channels: np.ndarray) -> tuple[np.ndarray, str]:
+        return mono(channels) if channel is None else (_chosen(channels, channel), "")
+
     for rate in {frame.sample_rate for frame in frames}:
         if not RATES[0] <= rate <= RATES[1]:
             raise Unusable("unreadable", f"a sound of {rate:,} samples a second")
     # Where the number of channels or the rate changes, another sound begins.
     alike = itertools.groupby(frames, _shape)
     try:
-        parts, remarks = zip(*(mono(_resampled(part)) for _, part in alike), strict=True)
+        parts, remarks = zip(*(one(_resampled(part)) for _, part in alike), strict=True)
     except av.FFmpegError as error:
         raise Unusable("unreadable", said(error)) from error
     return np.concatenate(parts), list(dict.fromkeys(filter(None, remarks)))
@@ -61,6 +69,14 @@ def mono(channels: np.ndarray) -> tuple[np.ndarray, str]:
         return channels[loudest], f"channel {loudest + 1} of {count} alone: the channels cancel each other"
     left = count - int(heard.sum())
     return mean, f"without {left} of {count} channels: nothing is in them" if left else ""
+
+
+def _chosen(channels: np.ndarray, channel: Side) -> np.ndarray:
+    if len(channels) != 2:
+        raise Unusable(
+            "no_channel", f"of two channels the {channel} one is wanted, and the sound has {len(channels)}"
+        )
+    return np.asarray(channels[("left", "right").index(channel)])
 
 
 def _energy(sound: np.ndarray) -> float:

@@ -40,7 +40,7 @@ def text_features(
         errors = encoder_errors(tuned.facts, utterances, corpus, description.get("dropped", []))
         refuse({"name": f"features.text.encoder {tuned.folder}", "errors": errors})
         asked = tuned.surroundings(asked)
-    vectors, made_by, read = text.extract(utterances, asked, cache, tuned)
+    vectors, made_by, read, _ = text.extract(utterances, asked, cache, tuned)
     said = utterances["text"].str.strip() != ""
     table = _table(utterances, vectors, said.map({True: "ok", False: "no_text"}))
     extractor = _described(made_by, asked)
