@@ -32,15 +32,21 @@ def test_a_file_is_forgotten_with_all_that_came_from_it_and_nothing_else(tmp_pat
     one, two, copy = media
     with Cache(tmp_path / "cache") as store:
         for path in media:
-            store.put({f"{path.name} {n}": Result("ok", vector=MARKED + n) for n in range(3)}, digest(store, path))
+            store.put(
+                {f"{path.name} {n}": Result("ok", vector=MARKED + n) for n in range(3)}, digest(store, path)
+            )
         store.put({"a line": Result("ok", vector=MARKED), "another": Result("ok", vector=MARKED)})
         assert store.forget([copy], ["a line", "no such line"]) == 7
-        assert set(store.get([*(f"{path.name} {n}" for path in media for n in range(3)), "a line", "another"])) == {
+        assert set(
+            store.get([*(f"{path.name} {n}" for path in media for n in range(3)), "a line", "another"])
+        ) == {
             *(f"a.wav {n}" for n in range(3)),
             "another",
         }
         assert store.forget([copy, two], ["a line"]) == 0
-    kept = sqlite3.connect(tmp_path / "cache" / "features.sqlite").execute("SELECT path FROM files").fetchall()
+    kept = (
+        sqlite3.connect(tmp_path / "cache" / "features.sqlite").execute("SELECT path FROM files").fetchall()
+    )
     assert kept == [(str(one),)]
 
 

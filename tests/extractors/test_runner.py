@@ -346,7 +346,9 @@ def test_a_long_recording_is_shared_out_only_while_workers_would_be_idle(
 
 def test_a_recording_of_minutes_is_not_shared_out(tmp_path):
     path = clips.wav(tmp_path / "a.wav", clips.voice(0.2))
-    utterances = table(clip=[path] * 9, start=[60.0 * n for n in range(9)], end=[60.0 * n + 5 for n in range(9)])
+    utterances = table(
+        clip=[path] * 9, start=[60.0 * n for n in range(9)], end=[60.0 * n + 5 for n in range(9)]
+    )
     with cache.Cache(tmp_path / "cache") as kept:
         assert len(jobs.jobs(utterances, settings(), {"audio": "1"}, 8, kept)[0]) == 1
 
@@ -412,7 +414,9 @@ def test_keys_of_corpora_are_what_they_were(tmp_path):
     decoding = f"{media.VERSION} PyAV {av.__version__}"
     for given in (utterances, utterances.assign(channel=None, shared_frame=True)):
         with cache.Cache(tmp_path / "cache") as kept:
-            _, _, keys = jobs.jobs(given, settings("Loudness", "Gray"), {"audio": "A", "visual": "V"}, 1, kept)
+            _, _, keys = jobs.jobs(
+                given, settings("Loudness", "Gray"), {"audio": "A", "visual": "V"}, 1, kept
+            )
         assert keys == {
             (0, "audio"): fingerprint(digest, "audio", "0.0 0.2 None 60.0", decoding, "A"),
             (0, "visual"): fingerprint(digest, "visual", "0.0 0.2 left 60.0", decoding, "V"),

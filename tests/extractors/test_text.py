@@ -383,9 +383,7 @@ def test_tfidf_made_of_its_state_is_the_same(tmp_path):
     fitted = tfidf([f"{a} and {b} ☂" for a in TRAINING for b in TRAINING], dimension=5)
     arrays, facts = fitted.state()
     save_file(arrays, tmp_path / "tfidf.safetensors")
-    again = text.TfidfSvd.from_state(
-        load_file(tmp_path / "tfidf.safetensors"), json.loads(json.dumps(facts))
-    )
+    again = text.TfidfSvd.from_state(load_file(tmp_path / "tfidf.safetensors"), json.loads(json.dumps(facts)))
     assert again.metadata == fitted.metadata
     said = spoken(*TRAINING, "words that nobody said before", "")
     assert fitted(said).any()

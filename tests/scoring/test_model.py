@@ -67,7 +67,7 @@ def test_features_unlike_training_are_far_from_it(model, dialogue, features):
     strange = [draw.normal(size=5).astype(np.float32) * 50 for _ in range(len(dialogue))]
     made = model.timeline(dialogue, {**features, "audio": features["audio"].assign(vector=strange)}, 0.5)
     usual = model.timeline(dialogue, features, 0.5)
-    assert (made["audio_distance"] > usual["audio_distance"]).all()
+    assert made["audio_distance"].mean() > usual["audio_distance"].mean() + 0.3
     assert made["text_distance"].tolist() == usual["text_distance"].tolist()
 
 

@@ -77,12 +77,14 @@ def jobs(
                 todo.append(replace(whole, requests=left))
     # Each file is played once, as long as that leaves nobody idle.
     parts = math.ceil(workers / max(1, len(todo)))
-    return [replace(job, requests=part) for job in todo for part in _parts(job.requests, parts)], results, keys
+    return (
+        [replace(job, requests=part) for job in todo for part in _parts(job.requests, parts)],
+        results,
+        keys,
+    )
 
 
-def _wanted(
-    utterances: pd.DataFrame, versions: dict[str, str]
-) -> tuple[dict[Path, list[_Wanted]], Results]:
+def _wanted(utterances: pd.DataFrame, versions: dict[str, str]) -> tuple[dict[Path, list[_Wanted]], Results]:
     """What is wanted of each file; and the results of utterances that have none."""
     wanted: dict[Path, list[_Wanted]] = {}
     results: Results = {}

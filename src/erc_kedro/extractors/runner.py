@@ -140,9 +140,7 @@ def _looked_up(
         bar.update(total - sum(len(job.requests) for job in left.values()) - bar.n)
 
 
-def _in_parallel(
-    jobs: dict[int, Job], settings: Settings, folder: Path
-) -> Iterator[tuple[int, Results]]:
+def _in_parallel(jobs: dict[int, Job], settings: Settings, folder: Path) -> Iterator[tuple[int, Results]]:
     runner = settings.runner
     # Workers on other machines have another disk.
     near = folder if runner.backend == "loky" else None

@@ -5,7 +5,6 @@ from typing import Any
 
 from erc_kedro.escaping import code, markdown
 from erc_kedro.scoring.bundle import Card
-from erc_kedro.scoring.confidence import Threshold
 
 LAW = (
     "Inferring emotions from voice or face at work and in education is forbidden in the European Union, "
@@ -26,12 +25,11 @@ def trained_on(card: Mapping[str, Any]) -> str:
     )
 
 
-def notes(card: Card, recording: Mapping[str, Any], threshold: Threshold, accuracy: float) -> list[str]:
+def notes(card: Card, recording: Mapping[str, Any]) -> list[str]:
     """What a recording's page says on top: what the model learned from, and what it never met.
 
     Args:
         recording: facts of the recording, as ``recordings.read`` gives them.
-        accuracy: that was asked for; ``threshold`` is what validation makes of it.
     """
     facts = card.model_dump()
     said = [_MADE_UP] if card.synthetic else []
@@ -46,15 +44,6 @@ def notes(card: Card, recording: Mapping[str, Any], threshold: Threshold, accura
         )
     if card.speech == "acted":
         said.append("Training was acted; people who are not acting show less.")
-    if threshold.value is None:
-        said.append(
-            f"No confidence made {accuracy:.0%} of validation's emotions right, so that every one is unsure."
-        )
-    else:
-        said.append(
-            f"An emotion is decided from a confidence of {threshold.value:.2f}: on validation "
-            f"{threshold.accuracy:.0%} of these were right, and {threshold.answered:.0%} were so sure."
-        )
     said.append(LAW)
     return said
 

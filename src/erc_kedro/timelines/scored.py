@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -94,13 +95,17 @@ def _read(
     known = facts_of(folder / recording.name)
     if known is not None and known.get("key") == key:
         return Scored(known, folder / recording.name, new=False)
-    if known is not None and known["media"] != recording.facts["media"]:
+    if known is not None and _place(known) != _place(recording.facts):
         logger.warning(
             "%s replaces the results of another recording of that name, %s",
             folder / recording.name,
             known["media"] or known["transcript"],
         )
     return recording, key
+
+
+def _place(facts: dict[str, Any]) -> tuple[Any, Any]:
+    return facts["media"], facts["transcript"]
 
 
 def _scored(
@@ -194,18 +199,22 @@ def facts_of_scoring(
         "threshold": threshold.value,
         "answered": threshold.answered,
         "scaling": card.scaling,
-        "notes": notes(card, recording, threshold, accuracy),
+        "notes": notes(card, recording),
         "counts": {
             "utterances": len(timeline),
             **{name: int(status.get(name, 0)) for name in ("decided", "unsure", "empty")},
             "far_from_training": int((timeline["far_from_training"] != "").sum()),
         },
+        "emotions": pages.shares(timeline),
         "scores": scores(timeline),
     }
 
 
-def scores(timeline: pd.DataFrame) -> dict[str, float] | None:
-    """How right the model is where the transcript has labels, that of the decided ones apart; else None."""
+def scores(timeline: pd.DataFrame) -> dict[str, float | None] | None:
+    """How right the model is where the transcript has labels, that of the decided ones apart; else None.
+
+    A score that there is none of, such as the F1 of a class that never occurs, is None: JSON has no NaN.
+    """
     rows = timeline[timeline["label"].notna() & (timeline["status"] != "empty")]
     if rows.empty:
         return None
@@ -214,7 +223,8 @@ def scores(timeline: pd.DataFrame) -> dict[str, float] | None:
     made = classification_metrics(rows["label"], rows[columns].to_numpy(), classes)
     decided = rows[rows["status"] == "decided"]
     right = float((decided["label"] == decided["emotion"]).mean()) if len(decided) else None
-    return {"utterances": len(rows), **made, "decided": len(decided), "accuracy_of_decided": right}
+    known = {name: None if math.isnan(value) else value for name, value in made.items()}
+    return {"utterances": len(rows), **known, "decided": len(decided), "accuracy_of_decided": right}
 
 
 def facts_of(folder: Path) -> dict[str, Any] | None:

@@ -287,6 +287,25 @@ def test_a_shared_frame_is_glanced_at_between_the_pictures(tmp_path):
     [pictures] = play(path, media.Span(0.4, 1.6, shared=True))[0].values()
     assert [round(p.time_s, 2) for p in pictures if not p.glance] == [0.0, 0.36, 0.68, 1.0]
     assert [round(p.time_s, 2) for p in pictures] == sorted(
-        {0.0, 0.08, 0.16, 0.24, 0.32, 0.36, 0.4, 0.48, 0.56, 0.64, 0.68, 0.72, 0.8, 0.88, 0.96, 1.0, 1.04, 1.12}
+        {
+            0.0,
+            0.08,
+            0.16,
+            0.24,
+            0.32,
+            0.36,
+            0.4,
+            0.48,
+            0.56,
+            0.64,
+            0.68,
+            0.72,
+            0.8,
+            0.88,
+            0.96,
+            1.0,
+            1.04,
+            1.12,
+        }
     )
     assert not any(p.glance for p in play(path, media.Span(0.4, 1.6))[0][0])

@@ -9,7 +9,7 @@ from erc_kedro.errors import PlainError
 logger = logging.getLogger(__name__)
 
 
-def forget_recording(name: str | None, folder: Path, cache: Path) -> dict[str, Any]:
+def forget_recording(name: Any, folder: Path, cache: Path) -> dict[str, Any]:
     """Removes a recording's results, features and MLflow copies, and says what went.
 
     Args:

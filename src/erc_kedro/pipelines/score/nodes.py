@@ -12,8 +12,8 @@ logger = logging.getLogger(__name__)
 
 
 def score_recordings(
-    where: str | list[str] | None,
-    name: str | None,
+    where: Any,
+    name: Any,
     parameters: ScoreParameters,
     models: Path,
     folder: Path,
@@ -22,7 +22,7 @@ def score_recordings(
     """Scores recordings, and says what came of them.
 
     Args:
-        where: recordings, as ``recordings.find`` takes them.
+        where: recordings, a text or a list of texts, as ``recordings.find`` takes them.
         name: of the model: corpus/experiment below ``models``, the folder of a bundle, or an MLflow model.
         folder: of all models' results.
         cache: of features.

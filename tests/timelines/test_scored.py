@@ -1,0 +1,147 @@
+"""A folder of recordings is scored once, whatever is wrong with some, and forgotten on demand."""
+
+import json
+import shutil
+import sqlite3
+
+import pandas as pd
+import pytest
+
+from erc_kedro import recordings, scoring
+from erc_kedro.extractors import text
+from erc_kedro.timelines import scored
+from tests.defaults import ScoreParameters
+from tests.scoring.conftest import train
+
+ASKED = ScoreParameters(accuracy=0.4)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return scoring.load(train(tmp_path_factory.mktemp("trained"), 12).bundle)
+
+
+@pytest.fixture
+def calls(tmp_path):
+    """Three chats, of which one is no text."""
+    folder = tmp_path / "calls"
+    folder.mkdir()
+    (folder / "first.txt").write_text("Ada: i love it\nBen: oh no\nAda: what is this\n")
+    (folder / "second.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\n<v Ada>i hate you\n")
+    (folder / "broken.json").write_text('{"segments": [')
+    return folder
+
+
+def run(calls, model, tmp_path, parameters=ASKED):
+    out = tmp_path / "out"
+    done = scored.score_all(
+        recordings.find(str(calls), parameters), model, parameters, out, tmp_path / "cache"
+    )
+    scored.write_index(done, out)
+    return {one.facts["recording"]: one for one in done}, out
+
+
+def test_what_is_broken_is_listed_and_stops_nothing(calls, model, tmp_path):
+    done, out = run(calls, model, tmp_path)
+    assert {name for name, one in done.items() if one.folder is None} == {"broken"}
+    assert done["broken"].facts["error"]["reason"]
+    assert set(pd.read_parquet(out / "first" / scored.TIMELINE)["recording"]) == {"first"}
+    index = pd.read_csv(out / "index.csv").set_index("recording")
+    assert index.loc["first", "utterances"] == 3
+    assert index.loc["broken", "reason"] == done["broken"].facts["error"]["reason"]
+    page = (out / "index.html").read_text()
+    assert "first/page.html" in page
+    assert "broken" in page
+    total = scored.totals(list(done.values()))
+    assert (total["recordings"], total["failed"], total["utterances"]) == (3, 1, 4)
+
+
+def test_what_is_done_and_unchanged_is_not_done_again(calls, model, tmp_path, monkeypatch):
+    before, out = run(calls, model, tmp_path)
+    asked = []
+    real = text.extract
+
+    def counted(utterances, *args):
+        asked.extend(utterances["dialogue_id"].unique())
+        return real(utterances, *args)
+
+    monkeypatch.setattr(text, "extract", counted)
+    stamp = (out / "first" / scored.FACTS).stat().st_mtime_ns
+    again, _ = run(calls, model, tmp_path)
+    assert asked == []
+    assert not any(one.new for one in again.values())
+    assert (out / "first" / scored.FACTS).stat().st_mtime_ns == stamp
+    (calls / "second.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\n<v Ada>i love you\n")
+    run(calls, model, tmp_path)
+    assert asked == ["second"]
+    # Another accuracy decides otherwise.
+    run(calls, model, tmp_path, ScoreParameters(accuracy=0.9))
+    assert sorted(asked) == ["first", "second", "second"]
+    assert before["first"].facts["accuracy"] == 0.4
+
+
+def test_one_that_makes_an_extractor_fail_fails_alone(calls, model, tmp_path, monkeypatch):
+    real = text.extract
+
+    def choosy(utterances, *args):
+        if "second" in set(utterances["dialogue_id"]):
+            raise ValueError("not this one")
+        return real(utterances, *args)
+
+    monkeypatch.setattr(text, "extract", choosy)
+    done, _ = run(calls, model, tmp_path)
+    assert done["first"].folder is not None
+    assert done["second"].facts["error"] == {"reason": "failed", "detail": "ValueError: not this one"}
+
+
+@pytest.mark.parametrize("keep", ["nothing", "features", "all"])
+def test_what_is_derived_is_kept_as_far_as_asked(keep, calls, model, tmp_path):
+    _, out = run(calls, model, tmp_path, ScoreParameters(accuracy=0.4, keep=keep))
+    assert (tmp_path / "cache").exists() == (keep != "nothing")
+    assert (out / "first" / "features_text.parquet").exists() == (keep == "all")
+
+
+def test_a_forgotten_recording_leaves_nothing(calls, model, tmp_path):
+    _, out = run(calls, model, tmp_path)
+    folder = tmp_path / "all"
+    folder.mkdir()
+    shutil.move(out, folder / "model")
+    removed = scored.forget("first", folder, tmp_path / "cache")
+    assert any("entries" in one for one in removed)
+    assert not (folder / "model" / "first").exists()
+    assert (folder / "model" / "second").exists()
+    assert "first/page.html" not in (folder / "model" / "index.html").read_text()
+    with sqlite3.connect(tmp_path / "cache" / "features.sqlite") as store:
+        assert store.execute("SELECT count(*) FROM results").fetchone() == (1,)
+    assert scored.forget("first", folder, tmp_path / "cache") == []
+    assert scored.names(folder) == ["second"]
+
+
+def test_labels_of_a_transcript_say_how_right_the_model_is(calls, model, tmp_path):
+    label = model.labels[0]
+    rows = [f"{at},{at + 1},Ada,i love it,{label if at else ''}" for at in range(3)]
+    (calls / "third.csv").write_text("start,end,speaker,text,label\n" + "\n".join(rows) + "\n")
+    done, _ = run(calls, model, tmp_path)
+    scores = done["third"].facts["scores"]
+    timeline = pd.read_parquet(done["third"].folder / scored.TIMELINE)
+    assert scores["utterances"] == 2
+    assert scores["accuracy"] == (timeline["emotion"][1:] == label).mean()
+    assert scored.totals(list(done.values()))["labelled"] == 2
+    assert done["first"].facts["scores"] is None
+
+
+def test_a_recording_of_the_same_name_is_not_replaced_in_silence(calls, model, tmp_path, caplog):
+    run(calls, model, tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "first.txt").write_text("Ada: yes\nBen: no\n")
+    run(other, model, tmp_path)
+    assert "replaces the results of another recording" in caplog.text
+
+
+def test_facts_are_whole_and_say_what_the_pages_show(calls, model, tmp_path):
+    _, out = run(calls, model, tmp_path)
+    facts = json.loads((out / "first" / scored.FACTS).read_text())
+    assert facts["counts"]["utterances"] == 3
+    assert facts["model"]["labels"] == model.labels
+    assert any("2024/1689" in note for note in facts["notes"])
