@@ -19,7 +19,7 @@ def timeline(
         columns: what replaces the columns of that name.
     """
     draw = np.random.default_rng(seed)
-    p = draw.dirichlet(np.full(len(labels), 0.25), number)
+    p = draw.dirichlet(np.full(len(labels), 0.1), number)
     ranked = np.argsort(-p, 1)
     confidence = p.max(1)
     status = np.where(confidence > 0.7, "decided", "unsure").astype(object)

@@ -1,4 +1,4 @@
-"""What a timeline says as a whole: who spoke how long with which emotion, where it turned, what was missed."""
+"""What a timeline says as a whole: how long with which emotion, where emotions turn, what was missed."""
 
 from typing import Any
 
@@ -63,9 +63,11 @@ def shares(timeline: pd.DataFrame) -> dict[str, Any]:
 
 
 def speaking(timeline: pd.DataFrame) -> list[dict[str, Any]]:
-    """Speakers in order of appearance: ``speaker``, ``utterances``, ``total``, ``decided``, ``unsure``, ``empty``.
+    """How much each speaker spoke, and with which emotion, in order of appearance.
 
-    Amounts are those of ``amounts``; ``decided`` and ``unsure`` are by label.
+    Returns:
+        of each ``speaker``, ``utterances`` (number), and by ``amounts`` the ``total``, ``decided`` and
+        ``unsure`` by label, and ``empty``.
     """
     amount = amounts(timeline)
     return [
@@ -113,7 +115,7 @@ def changes(timeline: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def missed(timeline: pd.DataFrame) -> list[dict[str, Any]]:
-    """What was not read, heard or seen: ``modality``, ``reason``, ``count``, the first ``rows``; most first."""
+    """What was not read, heard or seen: ``modality``, ``reason``, ``count`` and the first ``rows``."""
     made = []
     for modality in MODALITIES:
         reasons = timeline[f"{modality}_reason"].reset_index(drop=True)
