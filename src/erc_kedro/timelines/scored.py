@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from erc_kedro import files, recordings, sources, timelines
-from erc_kedro.evaluation.metrics import classification_metrics
+from erc_kedro.evaluation.metrics import SCORES, class_columns, class_names, classification_metrics
 from erc_kedro.extractors.cache import Cache
 from erc_kedro.parameters import ScoreParameters
 from erc_kedro.progress import bar
@@ -218,8 +218,7 @@ def scores(timeline: pd.DataFrame) -> dict[str, float | None] | None:
     rows = timeline[timeline["label"].notna() & (timeline["status"] != "empty")]
     if rows.empty:
         return None
-    columns = [name for name in timeline if name.startswith("p_")]
-    classes = [name.removeprefix("p_") for name in columns]
+    columns, classes = class_columns(timeline), class_names(timeline)
     made = classification_metrics(rows["label"], rows[columns].to_numpy(), classes)
     decided = rows[rows["status"] == "decided"]
     right = float((decided["label"] == decided["emotion"]).mean()) if len(decided) else None
@@ -319,8 +318,8 @@ def totals(done: Sequence[Scored]) -> dict[str, float]:
     if labelled:
         made = scores(pd.concat([pd.read_parquet(folder / TIMELINE) for folder in labelled]))
         assert made is not None
-        total |= {"labelled": made["utterances"]}
-        total |= {name: made[name] for name in ("accuracy", "weighted_f1", "macro_f1", "uar", "ece")}
+        total |= {"labelled": made["utterances"] or 0}
+        total |= {name: made[name] or 0.0 for name in SCORES}
     return total
 
 
