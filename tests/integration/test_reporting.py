@@ -193,19 +193,3 @@ def test_a_report_of_nothing_is_a_page_of_commands(project):
     figure = json.loads((reports(project) / "full" / "meld_gates.json").read_text())
     assert figure["data"] == []
     assert "kedro run" in figure["layout"]["annotations"][0]["text"]
-
-
-def test_the_report_tells_the_comparison(copy_of_demo):
-    project = copy_of_demo()
-    project.kedro(
-        "run", "--env=demo", "--pipeline=compare", "--params=experiments=[no_gates,only_text],seeds=2"
-    )
-    project.kedro("run", "--env=demo", "--pipeline=reporting")
-    page = (reports(project) / "full" / "report.html").read_text()
-    table = pd.read_csv(reports(project) / "full" / "tables" / "meld_comparison.csv").set_index("experiment")
-    assert list(table.index) == ["full", "no_gates", "only_text"]
-    row = table.loc["only_text"]
-    assert row["difference"] == pytest.approx(row["weighted_f1"] - table.loc["full", "weighted_f1"])
-    assert row["difference_low"] <= row["difference"] <= row["difference_high"]
-    assert "only_text" in page
-    assert "Not compared with other experiments yet" not in page
