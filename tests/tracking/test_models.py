@@ -16,7 +16,8 @@ NAME = "erc-meld"
 
 
 def champion(uri, name=NAME):
-    return store.connect(uri).get_registered_model(name).aliases.get("champion")
+    version = store.connect(uri).get_registered_model(name).aliases.get("champion")
+    return version and str(version)
 
 
 def folder_of(uri, version="1", name=NAME):
@@ -38,7 +39,10 @@ def test_a_bundle_is_registered_with_its_run(uri, run, bundle_of):
     }
     logged = store.connect(uri).get_run(run.id)
     assert logged.data.tags["registered_model"] == "erc-meld/1"
-    assert [output.model_id for output in logged.outputs.model_outputs] == [version.model_id]
+    [output] = logged.outputs.model_outputs
+    model = store.connect(uri).get_logged_model(output.model_id)
+    assert (model.status, model.source_run_id) == ("READY", run.id)
+    assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": NAME, "version": 1}]
     assert champion(uri) == "1"
 
 

@@ -204,7 +204,7 @@ def test_a_clip_below_the_folder_is_scored(server, stub, media, clip):
 
 @pytest.mark.parametrize(
     "clip",
-    ["../secret.mp4", "{media}/../secret.mp4", "/etc/passwd", "link.mp4", "a\0b", "x" * 5000, "/", ".."],
+    ["../secret.mp4", "{media}/../secret.mp4", "/etc/passwd", "link.mp4", "a\0b", "/", ".."],
 )
 def test_a_clip_elsewhere_is_refused_whether_it_is_there_or_not(server, media, clip):
     answer = with_clip(server, clip.format(media=media))

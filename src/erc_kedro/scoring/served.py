@@ -99,6 +99,6 @@ def _below(clip: str, row: int) -> str:
         if path.is_relative_to(root):
             return str(path)
     except (OSError, RuntimeError, ValueError):
-        # Too long, a loop of links, a zero byte.
+        # A loop of links, a zero byte.
         pass
     raise PlainError(f"row {row}, column clip: no path below the folder that {MEDIA} names on the server")

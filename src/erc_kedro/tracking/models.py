@@ -121,6 +121,7 @@ def _add(
     """Logs and registers a bundle as a new version."""
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
+    from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
     tags = {key: str(card[key]) for key in ("corpus", "experiment", "protocol", "synthetic")}
     tags |= {"val_weighted_f1": str(card["validation"]["weighted_f1"]), "digest": digest}
@@ -150,6 +151,9 @@ def _add(
     version = client.create_model_version(
         name, source, run_id, tags, description=_of_people(bundle), model_id=logged.model_id
     )
+    # By this MLflow's pages show the version on those of the model and of the run.
+    linked = json.dumps([{"name": name, "version": version.version}])
+    client.set_logged_model_tags(logged.model_id, {MLFLOW_MODEL_VERSIONS: linked})
     return str(version.version)
 
 

@@ -37,7 +37,12 @@ DEFAULTS = {
 }
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "4"}
 # They announce each step of a migration, print what is said better here, and report every retry.
-LOUD = {"alembic": logging.WARNING, "mlflow.store.db.utils": logging.CRITICAL, "urllib3": logging.ERROR}
+LOUD = {
+    "alembic": logging.WARNING,
+    "mlflow.pyfunc": logging.WARNING,
+    "mlflow.store.db.utils": logging.CRITICAL,
+    "urllib3": logging.ERROR,
+}
 
 # Where MLflow keeps them, by table, column and key.
 _LOCATIONS = (
