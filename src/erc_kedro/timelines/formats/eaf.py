@@ -20,8 +20,8 @@ _VOCABULARY = "emotions"
 # ELAN's names for a language that is not said, and for what has one value an utterance.
 _UNDETERMINED = "und"
 _ASSOCIATION = "Symbolic_Association"
-# As ELAN names them; by others it draws no waveform.
-_MIME_TYPES = {".wav": "audio/x-wav", ".mpg": "video/mpeg", ".mpeg": "video/mpeg", ".mp4": "video/mp4"}
+# Systems differ in the name; ELAN draws a waveform of this one.
+_WAV = "audio/x-wav"
 
 
 def eaf(spans: list[Span], facts: dict[str, Any], folder: Path) -> str:
@@ -36,7 +36,6 @@ def eaf(spans: list[Span], facts: dict[str, Any], folder: Path) -> str:
     made = tiers(spans)
     emotions = [shown(label) for label in facts["model"]["labels"]]
     values = dict.fromkeys([*emotions, *(f"{emotion}?" for emotion in emotions)])
-    values |= dict.fromkeys(span.emotion for span in spans if span.emotion)
     entries = {value: f"emotion{number}" for number, value in enumerate(values)}
 
     root = Element("ANNOTATION_DOCUMENT", AUTHOR=f"erc-kedro {model}", FORMAT="3.0", VERSION="3.0")
@@ -61,13 +60,13 @@ def _media(header: Element, media: str | None, folder: Path) -> None:
         return
     path, folder = Path(media).resolve(), folder.resolve()
     beside = os.path.relpath(path, folder)
-    guessed = mimetypes.guess_type(path.name)[0] or "unknown"
+    guessed = _WAV if path.suffix.lower() == ".wav" else mimetypes.guess_type(path.name)[0]
     SubElement(
         header,
         "MEDIA_DESCRIPTOR",
         # ELAN takes off `file://` and undoes no percent signs, so there are none.
         MEDIA_URL=shown(f"file://{path.as_posix()}"),
-        MIME_TYPE=_MIME_TYPES.get(path.suffix.lower(), guessed),
+        MIME_TYPE=guessed or "unknown",
         RELATIVE_MEDIA_URL=shown(beside if beside.startswith("../") else f"./{beside}"),
     )
 
