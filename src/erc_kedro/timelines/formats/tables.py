@@ -28,7 +28,7 @@ def json(timeline: pd.DataFrame, facts: dict[str, Any]) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def _segment(row: dict[str, Any]) -> dict[str, Any]:
+def _segment(row: dict[Any, Any]) -> dict[str, Any]:
     row = {name: None if pd.isna(value) else value for name, value in row.items()}
     return {
         "start": row["start_s"],
