@@ -1,0 +1,159 @@
+"""From the model that was just trained to a recording's emotions, without a network."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from erc_kedro import scoring, tracking
+from erc_kedro.evaluation.calibration import temperature_scaled
+from erc_kedro.scoring.served import _load_pyfunc
+from tests.integration.conftest import ended
+
+DATA = "data/demo"
+SCORED = f"{DATA}/07_model_output/scored/meld_full"
+SUFFIXES = ("parquet", "csv", "json", "vtt", "srt", "TextGrid", "eaf", "rttm")
+
+
+def apart_from_networks():
+    """What runs a command in a namespace without interfaces; nothing where the machine has none."""
+    try:
+        subprocess.run(["unshare", "-rn", "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    return ["unshare", "-rn"]
+
+
+@pytest.fixture(scope="module")
+def project(copy_of_demo):
+    """The demo's interview and MELD's test dialogues, scored by one command; and what that said."""
+    project = copy_of_demo()
+    utterances = test_utterances(project)
+    manifest = utterances[["utterance_id", "dialogue_id", "position", "speaker", "text", "clip"]]
+    # Fixtures are made in folders of their own, and a project may be moved.
+    manifest = manifest.assign(
+        clip=[None if pd.isna(clip) else str(project.folder / clip) for clip in manifest["clip"]]
+    )
+    manifest.to_csv(project.folder / "dialogues.csv", index=False)
+    where = f"[{DATA}/01_raw/interview,dialogues.csv]"
+    words = ["run", "--env=demo", "--pipeline=score", f"--params=recordings={where},model=meld/full"]
+    command = [*apart_from_networks(), sys.executable, "-m", "kedro", *words]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
+    started = subprocess.Popen(command, cwd=project.folder, env=project.environment, **streams)
+    return project, ended(started, succeeds=True)
+
+
+def test_utterances(project):
+    table = pd.read_parquet(project.folder / DATA / "03_primary/meld/utterances.parquet")
+    return table[table["split"] == "test"]
+
+
+test_utterances.__test__ = False
+
+
+def timelines(project):
+    each = [pd.read_parquet(path) for path in sorted((project.folder / SCORED).glob("*/timeline.parquet"))]
+    return pd.concat(each, ignore_index=True)
+
+
+def probabilities(model):
+    return [f"p_{label}" for label in model.labels]
+
+
+@pytest.fixture(scope="module")
+def model(project):
+    return scoring.load(project[0].folder / DATA / "06_models/meld/full/bundle")
+
+
+def test_the_last_lines_say_what_came_of_it(project):
+    place, said = project
+    dialogues = test_utterances(place)["dialogue_id"].nunique()
+    assert f"{dialogues + 1} recordings scored, 0 were done before, 0 failed" in said
+    assert f"Open {place.folder / SCORED / 'index.html'}" in said.splitlines()[-4]
+    assert "article 5(1)(f)" in said
+
+
+def test_a_recording_leaves_every_format_and_a_page(project):
+    folder = project[0].folder / SCORED / "interview"
+    there = {path.name for path in folder.iterdir()}
+    assert there == {*(f"timeline.{suffix}" for suffix in SUFFIXES), "page.html", "score.json"}
+    timeline = pd.read_parquet(folder / "timeline.parquet")
+    assert set(timeline["speaker"]) == {"Anna", "Ben"}
+    # Both have half of the picture.
+    assert (timeline["visual_reason"] == "ok").mean() > 0.5
+    assert "01_raw/interview/interview.mp4" in (folder / "page.html").read_text()
+
+
+def test_dialogues_of_the_corpus_get_the_corpus_s_probabilities(project, model):
+    place, _ = project
+    predictions = pd.read_parquet(place.folder / DATA / "07_model_output/meld/full/predictions.parquet")
+    rows = predictions[predictions["head"] == "tav"].set_index(["seed", "utterance_id"])
+    made = timelines(place).set_index(["recording", "position"])
+    utterances = test_utterances(place)
+    columns = probabilities(model)
+    expected = np.mean(
+        [
+            temperature_scaled(
+                rows.loc[seed.seed].loc[utterances["utterance_id"], columns].to_numpy(), seed.temperature
+            )
+            for seed in model.card.seeds
+        ],
+        axis=0,
+    )
+    own = made.loc[list(zip(utterances["dialogue_id"], utterances["position"], strict=True)), columns]
+    assert own.to_numpy() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_moved_bundle_and_the_served_model_agree_with_the_pipeline(
+    demo, project, model, tmp_path, monkeypatch
+):
+    place, _ = project
+    timeline = pd.read_parquet(place.folder / SCORED / "interview" / "timeline.parquet")
+    video = place.folder / DATA / "01_raw/interview/interview.mp4"
+    table = pd.DataFrame(
+        {
+            "dialogue_id": timeline["recording"],
+            "speaker": timeline["speaker"],
+            "text": timeline["text"],
+            "clip": str(video),
+            "start_s": timeline["start_s"],
+            "end_s": timeline["end_s"],
+            "frame_side": timeline["speaker"].map({"Anna": "left", "Ben": "right"}),
+        }
+    )
+    moved = scoring.load(shutil.copytree(model.folder, tmp_path / "moved"))
+    columns = probabilities(model)
+    expected = timeline[columns].to_numpy()
+    assert moved.score(table)[columns].to_numpy() == pytest.approx(expected, abs=1e-6)
+    # Training registered it, too.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{demo.folder / 'mlflow.db'}")
+    monkeypatch.setenv("ERC_SCORE_MEDIA", str(video.parent))
+    registered = tracking.resolve("models:/erc-demo-meld@champion")
+    served = _load_pyfunc(str(registered.parent)).predict(table.assign(clip=video.name))
+    assert served[columns].to_numpy(float) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_forgotten_recording_is_gone_and_said_to_be(project):
+    place, _ = project
+    said = place.kedro("run", "--env=demo", "--pipeline=forget", "--params=recording=interview")
+    assert not (place.folder / SCORED / "interview").exists()
+    assert str(place.folder / SCORED / "interview") in said
+    assert "entries" in said
+    assert os.path.exists(place.folder / DATA / "01_raw/interview/interview.mp4")
+    again = place.kedro(
+        "run", "--env=demo", "--pipeline=forget", "--params=recording=interview", succeeds=False
+    )
+    assert "has no results" in again
+
+
+def test_what_is_missing_is_asked_for(demo_copy):
+    said = demo_copy.kedro("run", "--env=demo", "--pipeline=score", succeeds=False)
+    assert "--params=recordings=PATH,model=meld/full" in said
+    said = demo_copy.kedro(
+        "run", "--env=demo", "--pipeline=score", "--params=recordings=data,model=meld/none", succeeds=False
+    )
+    assert "there are iemocap/full, meld/full" in said
