@@ -8,6 +8,7 @@ from dataclasses import replace
 from erc_kedro.corpora.tables import alike
 from erc_kedro.recordings.base import Turn
 from erc_kedro.recordings.remarks import Remarks
+from erc_kedro.recordings.splitting import count_words
 from erc_kedro.recordings.times import clock
 from erc_kedro.sentences import few
 
@@ -15,8 +16,7 @@ from erc_kedro.sentences import few
 GAP_S = 10.0
 # What media and transcripts may disagree by about the end.
 _PADDING_S = 0.5
-# Marks of HTML, and of what subtitle programs add: {\an8}.
-_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,500}>|\{\\[^{}]{0,100}\}")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,500}>")
 _BREAK = re.compile(r"<(?:br|/p|/div)\b[^<>]{0,100}>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]{2,31});")
 # Marks of direction, zero-width spaces and byte-order marks; joiners are part of words and emoji.
@@ -29,18 +29,21 @@ _NOTED = re.compile(
 _SUNG = re.compile(r"\s*[♪♫♬]")
 _NOTHING = re.compile(r"[\s.…,;:_\-–—>\"'“”‘’]*")
 _SHOWN = 40
+# Words a second of slow speech, and how long the shortest turn may take.
+_SLOWLY, _LEAST_S = 1.5, 1.0
 
 
-def cleaned(turns: list[Turn], spoken: bool, remarks: Remarks) -> list[Turn]:
+def cleaned(turns: list[Turn], kind: str, remarks: Remarks) -> list[Turn]:
     """Turns with plain texts, in one line; those without speech are left out.
 
     Args:
-        spoken: whether texts were said, so that what is in brackets was not; of a chat all was written.
+        kind: the transcript's format. Of a chat all was written; elsewhere what is in brackets was not said.
+            Subtitles have had their tags, and what looks like one is text.
     """
     kept: list[Turn] = []
     for turn in turns:
-        text = plain(turn.text, turn, remarks)
-        if spoken and _is_noted(text):
+        text = plain(turn.text if kind in ("webvtt", "srt") else _untagged(turn, remarks), turn, remarks)
+        if kind != "chat" and _is_noted(text):
             remarks.add("non_speech", _quoted(turn, text))
         elif _NOTHING.fullmatch(text):
             remarks.add("empty", _place(turn))
@@ -50,18 +53,22 @@ def cleaned(turns: list[Turn], spoken: bool, remarks: Remarks) -> list[Turn]:
 
 
 def plain(text: str, turn: Turn, remarks: Remarks) -> str:
-    """A text without markup and invisible marks, in one line."""
-    unmarked = _TAG.sub("", _BREAK.sub(" ", text))
-    # Entities stand for characters, of which no tags are made.
-    unmarked = _ENTITY.sub(lambda match: html.unescape(match[0]), unmarked)
-    if unmarked != text:
-        remarks.add("markup", _place(turn))
-    written = _DIRECTION.sub("", unmarked)
-    if written != unmarked:
+    """A text without invisible marks, in one line."""
+    written = _DIRECTION.sub("", text)
+    if written != text:
         remarks.add("direction_marks", _place(turn))
     if "\ufffd" in written:
         remarks.add("lost_characters", _place(turn), written.count("\ufffd"))
     return " ".join(_CONTROL.sub(" ", written).split())
+
+
+def _untagged(turn: Turn, remarks: Remarks) -> str:
+    text = _TAG.sub("", _BREAK.sub(" ", turn.text))
+    # Entities stand for characters, of which no tags are made.
+    text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
+    if text != turn.text:
+        remarks.add("markup", _place(turn))
+    return text
 
 
 def name(written: str) -> str:
@@ -111,19 +118,17 @@ def _what(turn: Turn) -> tuple[str, str, float | None, float | None]:
 
 
 def _with_ends(turns: list[Turn], seconds: float | None, remarks: Remarks) -> list[Turn]:
-    """Turns with only a beginning end where the next begins, or the media ends."""
+    """Turns with only a beginning end where the next begins, or after as long as slow speech takes."""
     made: list[Turn] = []
     later: float | None = seconds
     for turn in reversed(turns):
         if turn.start_s is None:
             made.append(replace(turn, end_s=None))
             continue
-        if turn.end_s is None and later is not None:
-            turn = replace(turn, end_s=max(later, turn.start_s))
+        if turn.end_s is None:
+            slowly = turn.start_s + _LEAST_S + count_words(turn.text) / _SLOWLY
+            turn = replace(turn, end_s=slowly if later is None else max(min(later, slowly), turn.start_s))
             remarks.add("ends_from_next", _place(turn))
-        elif turn.end_s is None:
-            # The last one of a chat.
-            turn = replace(turn, end_s=turn.start_s)
         later = turn.start_s
         made.append(turn)
     return made[::-1]

@@ -58,7 +58,7 @@ def _from_files(source: Source, options: ScoreParameters) -> Recording:
         raise _without_transcript(source)
     remarks = _begun(source)
     transcript = parse(source.transcript, options.encoding, source.media is not None, remarks)
-    turns = cleaning.cleaned(transcript.turns, transcript.format != "chat", remarks)
+    turns = cleaning.cleaned(transcript.turns, transcript.format, remarks)
     if not turns:
         raise RecordingError(
             "no_speech", f"{source.transcript}: none of its {len(transcript.turns)} turns says anything"
@@ -93,7 +93,7 @@ def _without_transcript(source: Source) -> RecordingError:
     if source.media.suffix.lower() not in (*VIDEO, *SOUND):
         return RecordingError(
             "wrong_extension",
-            f"{source.media}: by its name neither media nor a transcript (.vtt, .srt, .json, .TextGrid, .eaf, "
+            f"{source.media}: by its name neither media nor transcript (.vtt, .srt, .json, .TextGrid, .eaf, "
             ".csv, .tsv, .txt); name the file as what it is",
         )
     stem = source.media.stem

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import Any
 
-from erc_kedro.sentences import few
+from erc_kedro.escaping import line
 
 # In the order in which they are shown.
 MEANINGS = {
@@ -18,7 +18,8 @@ MEANINGS = {
     "past_end": "Turns that end after the media has ended; their end is the media's.",
     "reversed_times": "Turns that end before they begin; the two times are exchanged.",
     "no_length": "Turns that end when they begin; nothing is heard or seen of them.",
-    "ends_from_next": "Turns that have only a beginning; they end where the next begins.",
+    "ends_from_next": "Turns that have only a beginning; they end where the next begins, or after as long as "
+    "slow speech takes.",
     "unreadable_cue": "Lines that should be a cue, a row or a segment, and cannot be read; left out.",
     "empty": "Turns in which nothing is said; left out.",
     "non_speech": "Turns that are sounds, music or notes, such as [music] or (laughs); left out.",
@@ -51,7 +52,8 @@ MEANINGS = {
     "missing_media": "Media files that a manifest names and that do not exist.",
     "manifest": "What is odd in the manifest, as ingestion lists it.",
 }
-_NAMED = 3
+# Places that are named, and characters of each.
+_NAMED, _LONGEST = 3, 200
 
 
 class Remarks:
@@ -65,7 +67,7 @@ class Remarks:
         """Counts something of a kind of ``MEANINGS`` and keeps its first places."""
         self._counts[kind] += count
         if len(self._places[kind]) < _NAMED:
-            self._places[kind].append(place)
+            self._places[kind].append(line(place, _LONGEST))
 
     def facts(self) -> list[dict[str, Any]]:
         """Each kind with its count, and a ``detail`` that names the first places."""
@@ -73,9 +75,9 @@ class Remarks:
         for kind in MEANINGS:
             if count := self._counts.get(kind):
                 places = self._places[kind]
-                shown = few(places, _NAMED)
-                more = count - len(places)
+                shown = "; ".join(places)
                 # A single place may stand for more than one thing.
-                detail = f"{shown} and {more} more" if more > 0 and len(places) == _NAMED else shown
+                more = count - len(places) if len(places) == _NAMED else 0
+                detail = f"{shown}; and {more} more" if more else shown
                 made.append({"kind": kind, "count": count, "detail": detail})
         return made

@@ -22,6 +22,8 @@ _ABBREVIATION = re.compile(
 )
 
 _LONGEST_ABBREVIATED = 200
+# Slow speech is not cut into parts of fewer words, however long they take.
+_LEAST_WORDS = 5
 
 
 def count_words(text: str) -> int:
@@ -33,7 +35,8 @@ def count_words(text: str) -> int:
 def split(turn: Turn, longest_s: float, longest_words: int) -> list[Turn]:
     """A turn in parts of at most so many seconds and words, cut at sentence ends, else at clauses or words.
 
-    Times are those of the words where the transcript has them, else shared out by characters.
+    A sentence of few words stays whole, however long it takes. Times are
+    those of the words where the transcript has them, else shared out by characters.
     """
     if _fits([turn.text], _lasts(turn), 1.0, longest_s, longest_words):
         return [turn]
@@ -46,7 +49,7 @@ def split(turn: Turn, longest_s: float, longest_words: int) -> list[Turn]:
 
     small: list[str] = []
     for sentence in _sentences(turn.text):
-        if fits([sentence]):
+        if fits([sentence]) or count_words(sentence) < min(2 * _LEAST_WORDS, longest_words + 1):
             small.append(sentence)
             continue
         for clause in _cut(_CLAUSE, sentence):
@@ -93,12 +96,13 @@ def _evenly(text: str, lasts: float, size: int, longest_s: float, longest_words:
     units = [match.span() for match in _UNIT.finditer(text)]
     largest = longest_s / lasts * size if lasts else math.inf
     words = count_words(text)
-    count = max(1, math.ceil(words / longest_words), math.ceil(_size(text) / largest - 1e-9))
+    by_time = min(math.ceil(_size(text) / largest - 1e-9), words // _LEAST_WORDS)
+    count = max(1, math.ceil(words / longest_words), by_time)
     most = math.ceil(words / count)
     made: list[tuple[int, int]] = []
     for start, end in units:
         longer = text[made[-1][0] : end] if made else ""
-        if made and count_words(longer) <= most and _size(longer) <= largest:
+        if made and count_words(longer) <= most:
             made[-1] = (made[-1][0], end)
         else:
             made.append((start, end))

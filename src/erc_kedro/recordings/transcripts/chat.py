@@ -37,8 +37,8 @@ class _Line:
 def read(lines: Sequence[str], has_media: bool, remarks: Remarks) -> Transcript:
     """Reads messages; a line without name and time goes on with the one before it.
 
-    A time without a date is the recording's where there is media, or where it has hours. Otherwise it is a
-    clock's, and not used: order is all that matters.
+    A time without a date is the recording's where there is media, or where all have hours and the first is
+    within one. Otherwise it is a clock's, and not used: order is all that matters.
     """
     plain = [(number, line.strip("\ufeff \t\r\n")) for number, line in enumerate(lines, 1)]
     filled = [(number, _line(line)) for number, line in plain if line.strip(_MARK)]
@@ -46,6 +46,8 @@ def read(lines: Sequence[str], has_media: bool, remarks: Remarks) -> Transcript:
     starts = sum(line.dated or bool(line.time) for _, line in filled)
     # Where messages have times, a colon in a line without one is part of its text.
     names = set() if starts else likely(named, len(filled))
+    times = [line.time for _, line in filled if line.time]
+    own = bool(times) and (has_media or (all(time.count(":") == 2 for time in times) and _is_early(times[0])))
     turns: list[Turn] = []
     for number, line in filled:
         name = line.name if line.dated or line.time or line.name in names else ""
@@ -56,7 +58,7 @@ def read(lines: Sequence[str], has_media: bool, remarks: Remarks) -> Transcript:
         elif line.text.startswith(_MARK) or (line.dated and _IN_PLACE.fullmatch(line.text)):
             remarks.add("non_speech", f"row {number}: {line.text.strip(_MARK)[:40]}")
         elif begins:
-            turns.append(Turn(text, name, _time(line, has_media)))
+            turns.append(Turn(text, name, seconds(line.time) if own else None))
         elif turns:
             turns[-1] = replace(turns[-1], text=f"{turns[-1].text}\n{text}".lstrip())
         else:
@@ -88,5 +90,6 @@ def _message_name(message: str) -> tuple[str, str]:
     return (name.strip(), text) if colon and len(name) <= 80 else ("", message)
 
 
-def _time(line: _Line, has_media: bool) -> float | None:
-    return seconds(line.time) if line.time and (has_media or line.time.count(":") == 2) else None
+def _is_early(time: str) -> bool:
+    at = seconds(time)
+    return at is not None and at < 3600

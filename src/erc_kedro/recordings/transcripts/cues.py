@@ -5,6 +5,7 @@ is read or listed.
 """
 
 import html
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +21,8 @@ _LINE = re.compile(r"\s*([-−\d:.,]{1,30})\s*-->\s*([-−\d:.,]{1,30})(?=\s|$)"
 # Tags, and the points in time within a cue. Of a cue text's own tags all are known; others are markup.
 _TAG = re.compile(r"<(/?)([a-zA-Z]+)([^<>]*)>|<(\d[\d:.]{3,20})>")
 _OWN = ("c", "i", "b", "u", "v", "ruby", "rt", "lang", "font")
+# What SubRip took from SubStation Alpha: {\an8}.
+_STYLE = re.compile(r"\{\\[^{}]{0,100}\}")
 _LANGUAGE = re.compile(r"Language:\s*([A-Za-z-]{2,20})\s*$", re.IGNORECASE)
 # So many captions that repeat lines do not do so by chance.
 _ROLLING = 0.3
@@ -27,12 +30,12 @@ _ROLLING = 0.3
 
 def read(lines: Sequence[str], kind: str, remarks: Remarks) -> Transcript:
     """Reads cues, whose speakers are those of voice tags (``<v Anna>``), or named (``Anna:``)."""
-    stripped = [line.strip("\ufeff\r\n") for line in lines]
+    stripped = [_STYLE.sub("", line.strip("\ufeff\r\n")) for line in lines]
     at = [number for number, line in enumerate(stripped) if "-->" in line]
     header = stripped[: at[0]] if at else stripped
     language = next((match[1] for line in header if (match := _LANGUAGE.match(line))), None)
     cues: list[tuple[float, float, list[str]]] = []
-    for begin, end in zip(at, [*at[1:], len(stripped)], strict=True):
+    for begin, end in itertools.pairwise([*at, len(stripped)]):
         match = _LINE.match(stripped[begin])
         times = (seconds(match[1]), seconds(match[2])) if match else (None, None)
         if times[0] is None or times[1] is None:
@@ -69,13 +72,16 @@ def _unrolled(
     """Cues without the lines that the cue before has shown already, where captions move upwards."""
     plain = [[_TAG.sub("", line).strip() for line in payload] for _, _, payload in cues]
     repeated = []
+    moving = 0
     before: list[str] = []
     for lines in plain:
         shown = [line for line in lines if line]
         both = next((n for n in (2, 1) if before[-n:] and shown[:n] == before[-n:]), 0)
         repeated.append(both)
+        # A cue that says what the last one said may be said again; one that goes on from it is not.
+        moving += 0 < both < len(shown)
         before = shown or before
-    if sum(map(bool, repeated)) < max(3, _ROLLING * len(cues)):
+    if moving < max(3, _ROLLING * len(cues)):
         return cues
     made = []
     for (start, end, payload), number in zip(cues, repeated, strict=True):

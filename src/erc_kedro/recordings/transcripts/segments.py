@@ -1,6 +1,7 @@
 """JSON with segments: whisper, faster-whisper, whisperX, OpenAI's answers, whisper.cpp."""
 
 import json
+from bisect import bisect_left
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,22 @@ _LANGUAGES = {
 }
 
 
+class _Timed:
+    """Words by the time of their middle; OpenAI lists the words of all segments together."""
+
+    def __init__(self, words: list[Word]) -> None:
+        self._words = sorted(
+            ((word.start_s + word.end_s) / 2, at, word)
+            for at, word in enumerate(words)
+            if word.start_s is not None and word.end_s is not None
+        )
+        self._middles = [middle for middle, _, _ in self._words]
+
+    def within(self, start: float, end: float) -> list[Word]:
+        first, last = bisect_left(self._middles, start), bisect_left(self._middles, end)
+        return [word for _, _, word in self._words[first:last]]
+
+
 def read(path: Path, text: str, remarks: Remarks) -> Transcript:
     """Reads ``segments`` with start, end, text, and where they are there, speaker, label and words.
 
@@ -42,8 +59,7 @@ def read(path: Path, text: str, remarks: Remarks) -> Transcript:
     try:
         data = json.loads(text.lstrip("\ufeff"), parse_constant=lambda _: None)
     except json.JSONDecodeError as error:
-        # A file that breaks off is wrong at its end.
-        cut = error.pos >= len(text.rstrip()) - 1
+        cut = not text.rstrip().endswith(("}", "]"))
         why = "breaks off" if cut else f"is no JSON ({error.msg})"
         raise RecordingError(
             "truncated_transcript" if cut else "unreadable",
@@ -64,7 +80,7 @@ def read(path: Path, text: str, remarks: Remarks) -> Transcript:
     language = data.get("language") if isinstance(data, dict) else None
     if isinstance(data, dict) and language is None and isinstance(data.get("result"), dict):
         language = data["result"].get("language")
-    words = _words(data.get("words")) if isinstance(data, dict) else []
+    words = _Timed(_words(data.get("words")) if isinstance(data, dict) else [])
     turns: list[Turn] = []
     for index, segment in enumerate(found):
         turn = _turn(segment, words)
@@ -86,7 +102,7 @@ def _segments(data: Any) -> Any:
     return data.get("segments", data.get("transcription"))
 
 
-def _turn(segment: Any, words_of_all: list[Word]) -> Turn | None:
+def _turn(segment: Any, words_of_all: _Timed) -> Turn | None:
     if not isinstance(segment, dict) or not isinstance(segment.get("text"), str):
         return None
     start, end = number(segment.get("start")), number(segment.get("end"))
@@ -98,7 +114,7 @@ def _turn(segment: Any, words_of_all: list[Word]) -> Turn | None:
         )
     words = _words(segment.get("words"))
     if not words and start is not None and end is not None:
-        words = _within(words_of_all, start, end)
+        words = words_of_all.within(start, end)
     speaker, label = segment.get("speaker"), segment.get("label")
     return Turn(
         segment["text"].strip(),
@@ -127,14 +143,3 @@ def _words(found: Any) -> list[Word]:
                 Word(said, number(word.get("start")), number(word.get("end")), _name(word.get("speaker")))
             )
     return made
-
-
-def _within(words: list[Word], start: float, end: float) -> list[Word]:
-    """Those that have their middle in a segment; OpenAI lists the words of all segments together."""
-    return [
-        word
-        for word in words
-        if word.start_s is not None
-        and word.end_s is not None
-        and start <= (word.start_s + word.end_s) / 2 < end
-    ]

@@ -15,7 +15,6 @@ from erc_kedro.recordings.transcripts.tiers import Tier, turns_of
 _TOKEN = re.compile(
     r'(?<!\S)(?:"((?:[^"]|"")*)"|([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?!\S)|<(exists|absent)>(?!\S)|![^\r\n]*)'
 )
-_MOST_TIERS = 10_000
 
 
 @dataclass
@@ -41,6 +40,10 @@ class _Tokens:
 
     def number(self, what: str) -> float:
         return float(self.take("number", what))
+
+    def count(self, what: str) -> int:
+        # Whatever is said, there are no more than there are tokens.
+        return int(min(self.number(what), len(self.left) + 1))
 
     def text(self, what: str) -> str:
         return str(self.take("text", what))
@@ -72,12 +75,12 @@ def read(path: Path, text: str, remarks: Remarks) -> Transcript:
     if left.take("flag", "<exists>") == "absent":
         return Transcript([], "textgrid")
     tiers = []
-    for _ in range(min(int(left.number("the number of tiers")), _MOST_TIERS)):
+    for _ in range(left.count("the number of tiers")):
         kind, name = left.text("a tier's class"), left.text("a tier's name")
         left.number("the tier's beginning")
         left.number("the tier's end")
         intervals = []
-        for _ in range(int(left.number("the number of intervals"))):
+        for _ in range(left.count("the number of intervals")):
             if kind == "IntervalTier":
                 start, end = left.number("an interval's beginning"), left.number("an interval's end")
                 # Praat has an interval for each silence.
