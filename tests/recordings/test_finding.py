@@ -86,12 +86,9 @@ def test_nothing_there_is_an_error(tmp_path, where):
 
 
 def test_a_table_lists_recordings(tmp_path):
+    (tmp_path / "media").mkdir()
     for name in ("a", "b"):
-        sound(
-            tmp_path / "media" / f"{name}.wav" if (tmp_path / "media").mkdir(exist_ok=True) is None else None,
-            TALK,
-            10,
-        )
+        sound(tmp_path / "media" / f"{name}.wav", TALK, 10.0)
     vtt(tmp_path / "other.vtt", TALK)
     vtt(tmp_path / "media" / "b.vtt", TALK)
     (tmp_path / "calls.csv").write_text(
@@ -111,6 +108,14 @@ def test_a_table_lists_recordings(tmp_path):
     assert error.value.reason == "not_found"
     # In a folder, what a table lists is not listed again.
     assert sorted(source.name for source in find(str(tmp_path), OPTIONS)) == ["b", "first", "gone", "third"]
+
+
+def test_a_table_with_a_column_of_transcripts_may_be_one(tmp_path):
+    (tmp_path / "a.csv").write_text("name,transcript\nAnna,Where is it?\nBen,Here.\n", "utf-8")
+    assert recording(tmp_path).utterances["text"].tolist() == ["Where is it?", "Here."]
+    vtt(tmp_path / "b.vtt", TALK)
+    (tmp_path / "a.csv").write_text("name,transcript\nfirst,b.vtt\n", "utf-8")
+    assert pairs(tmp_path) == [("first", None, "b.vtt")]
 
 
 MANIFEST = """dialogue_id,position,speaker,text,label,clip,start_s,end_s,frame_side
@@ -154,6 +159,15 @@ def test_a_manifest_with_a_side_that_is_none_is_refused(tmp_path):
     sound(tmp_path / "c.wav", TALK, 10.0)
     with pytest.raises(RecordingError, match="row 2, column frame_side: 'up'"):
         find(str(tmp_path / "own.csv"), OPTIONS)
+
+
+def test_a_broken_manifest_among_others_is_not_taken_for_one_conversation(tmp_path):
+    vtt(tmp_path / "a.vtt", TALK)
+    (tmp_path / "own.csv").write_text("dialogue_id,position,speaker,text\nd,0,Anna,Oh\nd,0,Ben,No\n", "utf-8")
+    found = {source.name: source for source in find(str(tmp_path), OPTIONS)}
+    assert len(read(found["a"], OPTIONS).utterances) == 4
+    with pytest.raises(RecordingError, match="row 3, column utterance_id"):
+        read(found["own"], OPTIONS)
 
 
 def test_a_mapping_of_labels_that_cannot_be_read_ends_the_run_at_once(tmp_path):

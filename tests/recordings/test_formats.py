@@ -11,8 +11,10 @@ import webvtt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from erc_kedro.timelines.formats import contents
 from tests.conftest import examples
 from tests.recordings.made import TALK, recording, remarks, said_in, sound, stamp
+from tests.timelines.formats.made import facts, timeline
 
 NAMES = st.sampled_from(["Anna", "Ben", "Dr. Süß", "Zoë & Co", "SPEAKER_00", "李雷", "عمر"])
 # What each of the formats can hold; each line begins with a letter, for "-" and "[" mean something.
@@ -336,6 +338,21 @@ def test_labels_of_a_table_are_the_models(tmp_path):
     (tmp_path / "labels.yml").write_text("happy: joy\n", "utf-8")
     made = recording(tmp_path / "a.csv", labels=str(tmp_path / "labels.yml"))
     assert made.utterances["label"].fillna("").tolist() == ["joy", "", "other"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "vtt", "srt", "TextGrid", "eaf"])
+def test_what_we_write_is_read_without_what_the_model_said(tmp_path, suffix):
+    turns = [("Ann", 0.5, 1.5, "What a day!", None), ("Ben", 2.0, 3.25, "Is it?", "anger")]
+    turns += [("Ann", 4.0, 5.0, "It is.", "neutral"), ("Ben", 6.0, 7.0, "Well.", None)]
+    names = ("speaker", "start_s", "end_s", "text", "label")
+    scored = timeline(*(dict(zip(names, turn, strict=True)) for turn in turns))
+    content = contents(scored, facts(), tmp_path)[suffix]
+    (tmp_path / f"a.{suffix}").write_bytes(content)
+    made = recording(tmp_path)
+    assert said_in(made) == [turn[:4] for turn in turns]
+    labels = [turn[4] or "" for turn in turns] if suffix not in ("vtt", "srt") else [""] * 4
+    assert made.utterances["label"].fillna("").tolist() == labels
+    assert not {*remarks(made)} - {"model_output", "tier_not_read", "column_not_read"}
 
 
 CHATS = {

@@ -33,6 +33,7 @@ class Source:
         name: unique in a run, and safe as the name of a folder.
         rows: a manifest's utterances of one dialogue, of which ``transcript`` is the manifest.
         others: files of the same name that are not used.
+        fault: why it cannot be read, where that was found already; ``read`` raises it.
         notes: what was odd where it was found: (kind, place) of ``remarks.MEANINGS``.
     """
 
@@ -43,6 +44,7 @@ class Source:
     rows: pd.DataFrame | None = field(default=None, compare=False)
     others: tuple[Path, ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
+    fault: RecordingError | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

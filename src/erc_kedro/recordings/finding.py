@@ -1,20 +1,22 @@
 """Where recordings lie: files, folders, patterns, tables of recordings, manifests."""
 
 import glob
+import logging
 import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from erc_kedro.corpora import CorpusError
 from erc_kedro.parameters import ScoreParameters
 from erc_kedro.recordings import labels, manifests
 from erc_kedro.recordings.base import RecordingError, Source
 from erc_kedro.recordings.transcripts import SUFFIXES, table
 from erc_kedro.recordings.transcripts.files import lines_of
+
+logger = logging.getLogger(__name__)
 
 VIDEO = (
     ".mp4",
@@ -126,13 +128,17 @@ def _named(sources: Iterable[Source]) -> Iterator[Path]:
 
 def _below(folder: Path) -> Iterator[Path]:
     """Files of a folder that may be recordings, of all folders in it; what is hidden apart."""
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(folder, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
         for name in sorted(names):
             suffix = Path(name).suffix.lower()
             known = suffix in (*VIDEO, *SOUND, *SUFFIXES, RTTM)
             if known and not name.startswith("."):
                 yield Path(place, name)
+
+
+def _unreadable(error: OSError) -> None:
+    logger.warning("%s cannot be looked into (%s); what is in it is left out", error.filename, error.strerror)
 
 
 def _listed(path: Path, options: ScoreParameters, alone: bool) -> list[Source] | None:
@@ -146,25 +152,35 @@ def _listed(path: Path, options: ScoreParameters, alone: bool) -> list[Source] |
             return manifests.sources(path, options.encoding)
         lines_of(path, options.encoding)
         header = table.header_of(path, options.encoding)
-        if {"dialogue_id", "position", "speaker", "text"} <= set(header):
-            return manifests.sources(path, options.encoding)
-        if "media" in header or ("transcript" in header and not {"text", "speaker", "start"} & set(header)):
-            return [
-                _completed(source, options) for source in manifests.listed(path, header, options.encoding)
-            ]
-    except (CorpusError, RecordingError):
+    except RecordingError:
         if alone:
             raise
-    # A transcript, or what will be said of it when it is read.
+        # What is wrong will be said when it is read.
+        return None
+    try:
+        if {"dialogue_id", "position", "speaker", "text"} <= set(header):
+            return manifests.sources(path, options.encoding)
+        if "text" not in header and manifests.is_list(path, header, options.encoding):
+            return _completed(manifests.listed(path, header, options.encoding), options.language)
+    except RecordingError as error:
+        if alone:
+            raise
+        return [Source(path.stem, None, path, fault=error)]
     return None
 
 
-def _completed(source: Source, options: ScoreParameters) -> Source:
-    """A listed recording with the transcript that lies beside its media, if the table names none."""
-    if source.transcript is not None or source.media is None or not source.media.is_file():
-        return source
-    beside = _paired([source.media], set(), options.language)[0]
-    return replace(beside, name=source.name, media=source.media, rttm=source.rttm or beside.rttm)
+def _completed(listed: list[Source], language: str | None) -> list[Source]:
+    """Listed recordings, with the transcripts that lie beside their media where the table names none."""
+    alone = [source.media for source in listed if source.transcript is None and source.media is not None]
+    found = _paired([path for path in alone if path.is_file()], set(), language)
+    beside = {path: one for one in found for path in (one.media, *one.others) if path is not None}
+    made = []
+    for source in listed:
+        if source.transcript is None and source.media in beside:
+            one = beside[source.media]
+            source = replace(one, name=source.name, media=source.media, rttm=source.rttm or one.rttm)
+        made.append(source)
+    return made
 
 
 def _paired(files: list[Path], claimed: set[Path], language: str | None) -> list[Source]:
@@ -179,10 +195,10 @@ def _paired(files: list[Path], claimed: set[Path], language: str | None) -> list
         groups: dict[str, list[Path]] = defaultdict(list)
         for path in sorted(media, key=_media_order):
             groups[path.stem].append(path)
+        folded = {stem.casefold(): stem for stem in groups}
         mine: dict[str, list[Path]] = defaultdict(list)
         for path in texts:
-            stem = max((stem for stem in groups if _belongs(path, stem)), key=len, default=None)
-            mine[_stem(path) if stem is None else stem].append(path)
+            mine[_named_after(path, groups, folded) or _stem(path)].append(path)
         for stem in dict.fromkeys([*groups, *mine]):
             own = [*groups[stem], *mine[stem]]
             if not wanted & set(own):
@@ -223,9 +239,14 @@ def _media_order(path: Path) -> tuple[bool, str]:
     return path.suffix.lower() not in VIDEO, path.name
 
 
-def _belongs(path: Path, stem: str) -> bool:
-    """Whether a file is named after a recording: call1.vtt, call1.en.vtt, call1.wav.vtt of call1."""
-    return path.name.casefold().startswith(f"{stem.casefold()}.")
+def _named_after(path: Path, stems: Mapping[str, list[Path]], folded: Mapping[str, str]) -> str | None:
+    """Whose name a file begins with: call1.vtt, call1.en.vtt and call1.wav.vtt with that of call1.wav."""
+    parts = path.name.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        begun = ".".join(parts[:end])
+        if begun in stems or begun.casefold() in folded:
+            return begun if begun in stems else folded[begun.casefold()]
+    return None
 
 
 def _stem(path: Path) -> str:

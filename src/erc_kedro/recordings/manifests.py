@@ -11,10 +11,25 @@ from erc_kedro.corpora.delimited import csv_rows
 from erc_kedro.corpora.manifest.cells import read_table
 from erc_kedro.corpora.tables import MISSING
 from erc_kedro.recordings.base import RecordingError, Source
+from erc_kedro.recordings.transcripts import SUFFIXES
 from erc_kedro.recordings.transcripts.files import in_our_words
 
 # Columns of a manifest that ingestion does not know, and scoring does.
 _SIDES = ("frame_side", "channel")
+
+
+def is_list(path: Path, header: list[str], encoding: str | None) -> bool:
+    """Whether a table lists recordings: media, or files of transcripts, rather than what was said."""
+    if "media" in header or "transcript" not in header:
+        return "media" in header
+    try:
+        rows = csv_rows(path, ["transcript"], "transcript", encoding).rows
+    except CorpusError:
+        return False
+    named = [
+        Path(cells["transcript"].strip()).suffix.lower() for _, cells in rows if cells["transcript"].strip()
+    ]
+    return bool(named) and all(suffix in SUFFIXES for suffix in named)
 
 
 def listed(path: Path, header: list[str], encoding: str | None) -> list[Source]:

@@ -39,6 +39,8 @@ def read(source: Source, options: ScoreParameters) -> Recording:
     Raises:
         RecordingError: it cannot be scored; whatever goes wrong has a reason.
     """
+    if source.fault is not None:
+        raise source.fault
     try:
         return _from_rows(source, options) if source.rows is not None else _from_files(source, options)
     except (RecordingError, MemoryError):

@@ -47,6 +47,8 @@ MEANINGS = {
     "system_message": "Lines that a chat program wrote; left out.",
     "tier_not_read": "Tiers that hold no speech: words, sounds, numbers, points or notes.",
     "column_not_read": "Columns that say nothing to scoring.",
+    "model_output": "What a model said of emotions, in an output that is read as a transcript; not read. "
+    "Call a corrected tier label.",
     "label_unplaced": "Labels that belong to no turn, or to none alone; not used.",
     "other_files": "Files of the same name that are not used.",
     "missing_media": "Media files that a manifest names and that do not exist.",

@@ -23,6 +23,8 @@ _TAG = re.compile(r"<(/?)([a-zA-Z]+)([^<>]*)>|<(\d[\d:.]{3,20})>")
 _OWN = ("c", "i", "b", "u", "v", "ruby", "rt", "lang", "font")
 # What SubRip took from SubStation Alpha: {\an8}.
 _STYLE = re.compile(r"\{\\[^{}]{0,100}\}")
+# What we write behind the words: [joy 82 %].
+_SCORED = re.compile(r"\s{0,2}\[[^\[\]]{1,100} \d{1,3} %\]$")
 _LANGUAGE = re.compile(r"Language:\s*([A-Za-z-]{2,20})\s*$", re.IGNORECASE)
 # So many captions that repeat lines do not do so by chance.
 _ROLLING = 0.3
@@ -41,7 +43,11 @@ def read(lines: Sequence[str], kind: str, remarks: Remarks) -> Transcript:
         if times[0] is None or times[1] is None:
             remarks.add("unreadable_cue", f"row {begin + 1}: {stripped[begin].strip()[:60]}")
             continue
-        cues.append((times[0], times[1], _payload(stripped[begin + 1 : end], kind, end < len(stripped))))
+        payload = _payload(stripped[begin + 1 : end], kind, end < len(stripped))
+        if payload and (scored := _SCORED.search(payload[-1].removesuffix("</v>"))):
+            remarks.add("model_output", f"{scored[0].strip()} at {clock(times[0])}")
+            payload[-1] = payload[-1].replace(scored[0], "")
+        cues.append((times[0], times[1], payload))
     turns: list[Turn] = []
     for start, finish, payload in _unrolled(cues, remarks):
         spoken = by_speaker(_turn(start, finish, "\n".join(payload), remarks))

@@ -10,16 +10,27 @@ from erc_kedro.recordings.intervals import Intervals
 from erc_kedro.recordings.remarks import Remarks
 
 # The parts of names that say what a tier holds; the rest of the name, if there is some, is its speaker's.
-_LABELS = {"emotion", "emotions", "label", "labels"}
+_EMOTIONS = {"emotion", "emotions"}
+_LABELS = {"label", "labels"}
 _WORDS = {"word", "words", "ort-mau"}
 _SPEECH = {
     *("text", "tx", "transcript", "transcription", "utterance", "utterances", "sentence", "sentences"),
     *("speech", "default", "orthography", "turn", "turns", "speaker"),
 }
+# What a model has beside its emotions.
+_CONFIDENCE = {"confidence"}
 _OTHERS = {
     *("phone", "phones", "phoneme", "phonemes", "syllable", "syllables", "mau", "kan-mau", "silences"),
-    *("confidence", "probability", "translation", "translations", "gloss", "note", "notes", "comment"),
+    *("probability", "translation", "translations", "gloss", "note", "notes", "comment"),
     *("comments", "gesture", "gestures", "gaze", "pitch"),
+}
+_KINDS = {
+    "labels": _LABELS,
+    "emotions": _EMOTIONS,
+    "confidence": _CONFIDENCE,
+    "words": _WORDS,
+    "other": _OTHERS,
+    "speech": _SPEECH,
 }
 _PARTS = re.compile(r"[\s@_:/()\[\]-]+")
 _NUMBER = re.compile(r"\s*[-+]?[\d.,]+\s*%?\s*")
@@ -58,7 +69,7 @@ class Tier:
 def _kind(name: str) -> tuple[str, str]:
     """What a tier holds, by its name, and whose it is, "" where it does not say."""
     whole = name.strip()
-    for kind, known in (("labels", _LABELS), ("words", _WORDS), ("other", _OTHERS), ("speech", _SPEECH)):
+    for kind, known in _KINDS.items():
         if whole.casefold() in known:
             return kind, ""
         parts = [part for part in _PARTS.split(whole) if part]
@@ -81,8 +92,14 @@ def turns_of(tiers: list[Tier], remarks: Remarks) -> list[Turn]:
     for tier in tiers:
         if tier.intervals:
             by_kind[tier.held].append(tier)
-    for tier in by_kind["other"]:
+    # Emotions with a confidence are a model's, such as ours; as labels they would prove it right.
+    guessed = {tier.owner for tier in by_kind["confidence"]}
+    for tier in by_kind["emotions"]:
+        by_kind["guesses" if tier.owner in guessed else "labels"].append(tier)
+    for tier in [*by_kind["other"], *by_kind["confidence"]]:
         remarks.add("tier_not_read", tier.name)
+    for tier in by_kind["guesses"]:
+        remarks.add("model_output", f"tier {tier.name}")
     turns = [
         Turn(text, tier.owner, start, end)
         for tier in by_kind["speech"]
