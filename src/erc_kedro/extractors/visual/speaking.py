@@ -6,7 +6,7 @@ import numpy as np
 
 from erc_kedro.extractors.visual.crops import GRAY, align, contrast, cut
 from erc_kedro.extractors.visual.detection import Detector
-from erc_kedro.extractors.visual.tracking import FaceFollower, _match, _Track
+from erc_kedro.extractors.visual.tracking import FaceFollower, Track, match
 
 VERSION = 1
 
@@ -32,7 +32,7 @@ class _Lips:
 class VoiceFollower(FaceFollower):
     def __init__(self, detector: Detector, color: bool) -> None:
         super().__init__(detector, color)
-        self._lips: dict[_Track, _Lips] = {}
+        self._lips: dict[Track, _Lips] = {}
         self._all = []
 
     def see(self, picture: Any) -> None:
@@ -40,6 +40,6 @@ class VoiceFollower(FaceFollower):
             super().see(picture)
         gray = picture.gray
         for track in self._live:
-            box = _match(gray, track) if picture.glance or track.missed else track.box
+            box = match(gray, track) if picture.glance or track.missed else track.box
             if box is not None:
                 self._lips.setdefault(track, _Lips()).see(gray, box, picture.time_s)
