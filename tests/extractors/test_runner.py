@@ -203,12 +203,12 @@ def test_a_full_disk_is_named_and_what_was_done_is_kept(sounds, tmp_path, monkey
     put = cache.Cache.put
     done = []
 
-    def full(self, results):
+    def full(self, results, digest=None):
         if len(done) == 2:
             # What SQLite itself says when it may not grow.
             self._store.execute("PRAGMA max_page_count=1")
             results = {key: cache.Result("ok", "x" * 100_000) for key in results}
-        put(self, results)
+        put(self, results, digest)
         done.append(results)
 
     monkeypatch.setattr(cache.Cache, "put", full)

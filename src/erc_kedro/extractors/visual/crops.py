@@ -8,6 +8,8 @@ GRAY, COLOR, MARGIN = 96, 224, 1.25
 # Rows and columns of a gray crop: the upper face, which holds still when one talks, and the mouth's region.
 UPPER = (slice(26, 62), slice(18, 78))
 MOUTH = (slice(60, 92), slice(24, 72))
+# The lips, and what is between them, wherever a mouth is in its region.
+LIPS = (slice(58, 87), slice(28, 68))
 # What of a gray crop is symmetric, how far its middle may be off, and by how much a face is turned to find
 # out how it is upright, in degrees; faces that are turned further are hardly ever detected.
 HALVES, ASIDE = (slice(24, 90), slice(14, 82)), 8

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -58,7 +58,7 @@ class Picture(Protocol):
 
 
 @dataclass(eq=False)
-class _Track:
+class Track:
     """A face while it is followed; ``box`` in the frame's pixels, as last found."""
 
     box: np.ndarray
@@ -102,8 +102,8 @@ class FaceFollower:
         self.seen = 0
         self._detector = detector
         self._color = color
-        self._live: list[_Track] = []
-        self._best: _Track | None = None
+        self._live: list[Track] = []
+        self._best: Track | None = None
         self._shape: tuple[int, ...] = ()
         self._thumbnail: np.ndarray | None = None
         self._since_search = self._since_second = EVERY
@@ -125,10 +125,10 @@ class FaceFollower:
         rgb = cache(picture.rgb)
         image = rgb() if self._detector.color else gray
         boxes: list[np.ndarray] = []
-        missing: list[_Track] = []
+        missing: list[Track] = []
         for track in self._live:
             detected = _look(self._detector, image, track.box, reach=1.0)
-            box = _match(gray, track) if detected is None else detected
+            box = match(gray, track) if detected is None else detected
             if box is None:
                 missing.append(track)
             elif any(_overlap(box, other) > 0.4 for other in boxes):
@@ -148,12 +148,20 @@ class FaceFollower:
                 if again:
                     missing.remove(again)
                 else:
-                    self._live.append(again := _Track(box))
+                    self._live.append(again := Track(box))
                 self._add(again, box, picture, rgb, True)
         for track in missing:
             track.missed += 1
         self._live.sort(key=lambda track: track.score, reverse=True)
         self._end([t for i, t in enumerate(self._live) if i >= FOLLOWED or t.missed > PATIENCE])
+
+    def choose(self, sound: Any) -> str:
+        """Called when all frames were seen: why it cannot be told whose face is the speaker's; "" if it can.
+
+        Args:
+            sound: of the utterance, or why there is none; a face that is alone in its frame needs none.
+        """
+        return ""
 
     def track(self) -> FaceTrack | None:
         """The speaker's face so far: large, long there, its mouth moving most; None without one."""
@@ -167,13 +175,13 @@ class FaceFollower:
             time_s=np.array(speaker.times, np.float32),
         )
 
-    def _speaker(self) -> _Track | None:
+    def _speaker(self) -> Track | None:
         tracks = [*self._live, *([self._best] if self._best else [])]
         best = max(tracks, key=lambda track: track.score, default=None)
         # One look is not enough where there could have been two.
         return best if best and (best.detected > 1 or self.seen <= 2) else None
 
-    def _end(self, tracks: list[_Track]) -> None:
+    def _end(self, tracks: list[Track]) -> None:
         """Stops following some; only the best of all that have ended is kept."""
         self._best = max(
             [*tracks, *([self._best] if self._best else [])], key=lambda track: track.score, default=None
@@ -212,7 +220,7 @@ class FaceFollower:
         return []
 
     def _add(
-        self, track: _Track, box: np.ndarray, picture: Picture, rgb: Callable[[], np.ndarray], detected: bool
+        self, track: Track, box: np.ndarray, picture: Picture, rgb: Callable[[], np.ndarray], detected: bool
     ) -> None:
         if track.gray:
             # A cascade's boxes differ in size by a step or two from frame to frame; heads do not.
@@ -256,7 +264,7 @@ def _look(detector: Detector, image: np.ndarray, box: np.ndarray, reach: float) 
     return np.asarray(found[np.argmin(np.hypot(*away.T))], np.float64)
 
 
-def _match(gray: np.ndarray, track: _Track) -> np.ndarray | None:
+def match(gray: np.ndarray, track: Track) -> np.ndarray | None:
     """Where something looks like the track's face as last detected, near its last place; or None."""
     # A third of the crop's size is detailed enough to recognise a face.
     size = GRAY // 3

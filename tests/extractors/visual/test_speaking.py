@@ -1,0 +1,107 @@
+"""In a shared frame the speaker's face is the one whose mouth moves with the voice, or nobody's is."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pytest
+
+from erc_kedro.demo import face, scenes, voice
+from erc_kedro.extractors import media
+from erc_kedro.extractors.visual.detection import Haar
+from erc_kedro.extractors.visual.speaking import VoiceFollower
+from tests.extractors.visual.heads import BRICK, middle
+
+SECONDS = 5.0
+FRAMES = round(SECONDS * face.FPS)
+
+
+@dataclass(frozen=True)
+class Seen:
+    gray: np.ndarray
+    time_s: float
+    glance: bool
+
+    def rgb(self):
+        raise AssertionError("nobody asked for colours")
+
+
+def said(seed):
+    """Some seconds of speech."""
+    rng = np.random.default_rng(seed)
+    parts = [
+        voice.speak(rng, voice.Voice(140.0, 1.05), voice.Delivery(), "so we meet, at nine or not".split())
+        for _ in range(5)
+    ]
+    return np.concatenate(parts)[: round(SECONDS * voice.RATE)]
+
+
+def moving(seed):
+    """How far a mouth is open that says something."""
+    return scenes.energy(said(seed), FRAMES)
+
+
+STILL = np.zeros(FRAMES)
+
+
+def person(opened, seed):
+    """Somebody whose head nods and whose eyes blink; frames in luma."""
+    rng = np.random.default_rng(seed)
+    who = scenes.make_people(seed, ["a", "b"], face.WIDTH)["ab"[seed % 2]]
+    actor, shown = face.Actor(who.look, face.room(rng)), face.Expression(nod=2.0, open=0.1)
+    blinks = scenes.draw_blinks(rng, FRAMES)
+    return [
+        cv2.cvtColor(
+            actor.frame(shown, float(far), at / face.FPS, bool(blink), rng.normal(size=2)),
+            cv2.COLOR_RGB2GRAY,
+        )
+        for at, (far, blink) in enumerate(zip(opened, blinks, strict=True))
+    ]
+
+
+def follow(*people):
+    """A follower that has seen them side by side, three times a second and at glances."""
+    follower = VoiceFollower(Haar(), color=False)
+    for at, parts in enumerate(zip(*people, strict=True)):
+        follower.see(Seen(np.hstack(parts), at / face.FPS, glance=at % 4 > 0))
+    return follower
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("other", [STILL, moving(5)], ids=["still", "talking to somebody else"])
+def test_the_face_whose_mouth_moves_with_the_voice_is_the_speakers(place, other):
+    people = [person(moving(1), 3), person(other, 4)]
+    follower = follow(*(people if place == 0 else people[::-1]))
+    assert follower.choose(said(1)) == ""
+    track = follower.track()
+    assert (middle(track)[0] > 0.5) == (place == 1)
+    # Of the glances, nothing is described.
+    assert len(track.gray) == follower.with_face == follower.seen == -(-FRAMES // 4)
+
+
+@pytest.mark.parametrize("opened", [STILL, moving(5)], ids=["listens", "talks to somebody else"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_whose_mouth_does_not_move_with_the_voice_is_not_taken_for_the_speaker(opened, count):
+    follower = follow(*(person(opened, seed) for seed in range(6, 6 + count)))
+    assert follower.choose(said(1)) == f"no mouth of {count} faces moves with the voice for certain"
+
+
+def test_two_mouths_that_move_alike_are_nobodys():
+    follower = follow(person(moving(1), 3), person(moving(1), 4))
+    assert follower.choose(said(1)) == "the mouths of several of 2 faces move with the voice"
+
+
+def test_without_a_sound_or_in_a_moment_nobody_is_the_speaker():
+    follower = follow(person(moving(1), 3))
+    for sound in (None, media.Unusable("silent")):
+        assert follower.choose(sound) == "there is no sound to tell the speaker's face by"
+    short = VoiceFollower(Haar(), color=False)
+    for at, gray in enumerate(person(moving(1), 3)[:15]):
+        short.see(Seen(gray, at / face.FPS, glance=at % 4 > 0))
+    assert short.choose(said(1)[: round(15 / face.FPS * voice.RATE)]).startswith("no mouth of 1 faces")
+
+
+def test_where_nobody_is_seen_there_is_no_doubt_whose_face_it_is():
+    follower = follow([BRICK] * FRAMES)
+    assert follower.choose(said(1)) == ""
+    assert follower.track() is None
