@@ -68,9 +68,11 @@ const axis = (from, width) => {
   pen.fillStyle = colours.soft;
   pen.textAlign = "center";
   for (let at = Math.ceil(from / scale / step); at * step * scale - from <= width; at += 1) {
-    const x = at * step * scale - from;
+    // A number stands at the middle of its utterance.
+    const x = Math.round((at * step - (data.timed ? 0 : 0.5)) * scale - from);
+    if (x < 0) continue;
     pen.fillRect(x, AXIS - 4, 1, 4);
-    if (x > 14 && x < width - 14) pen.fillText(data.timed ? clock(at * step).replace(/\.0$/, "") : at * step + 1, x, 8);
+    if (x > 14 && x < width - 14) pen.fillText(data.timed ? clock(at * step).replace(/\.0$/, "") : at * step, x, 8);
   }
 };
 const title = (name, top, width) => {
