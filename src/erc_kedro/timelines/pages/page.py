@@ -57,7 +57,7 @@ def _digest(text: str) -> str:
 
 def model_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
     """What is known of the model; None is what is not."""
-    known = dict.fromkeys(("name", "labels", "modalities", "synthetic", "seeds", "validation"))
+    known = dict.fromkeys(("name", "labels", "modalities", "seeds", "validation"))
     return {**known, **(facts.get("model") or {})}
 
 

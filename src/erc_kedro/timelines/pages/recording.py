@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from erc_kedro.escaping import csv_text, line
+from erc_kedro.escaping import csv_text, line, visible
+from erc_kedro.recordings.remarks import MEANINGS
 from erc_kedro.schemas import MODALITIES
 from erc_kedro.timelines.pages import summaries
 from erc_kedro.timelines.pages.look import LONGEST, clock, looks, percent
@@ -30,6 +31,7 @@ _SCORES = {
     "macro_f1": "macro F1",
     "uar": "UAR",
     "ece": "ECE",
+    "accuracy_of_decided": "accuracy of the decided ones",
 }
 
 
@@ -56,7 +58,10 @@ def recording_page(timeline: pd.DataFrame, facts: Mapping[str, Any], folder: Pat
         facts=facts,
         model=model_facts(facts),
         notes=facts["notes"] or [],
-        remarks=facts["remarks"] or [],
+        remarks=[
+            {"count": None, "detail": "", **remark, "meaning": MEANINGS.get(remark["kind"], "")}
+            for remark in facts["remarks"] or []
+        ],
         scores=[
             (name, facts["scores"][key]) for key, name in _SCORES.items() if key in (facts["scores"] or {})
         ],
@@ -82,6 +87,15 @@ def recording_page(timeline: pd.DataFrame, facts: Mapping[str, Any], folder: Pat
     )
 
 
+def _name(speaker: str) -> str:
+    return line(speaker, LONGEST)
+
+
+def _text(text: str) -> str:
+    """What is said, as the transcript shows it: whole, with its line ends."""
+    return visible(re.sub(r"\r\n?", "\n", text))
+
+
 def _counts(timeline: pd.DataFrame) -> dict[str, int]:
     status = timeline["status"].value_counts()
     return {
@@ -104,7 +118,10 @@ def _rows(
     """The transcript's rows as the template prints them."""
     seeds = model_facts(facts)["seeds"]
     # What is so of every utterance is said once, below.
-    everywhere = {name for name in MODALITIES if timeline[f"{name}_reason"].nunique() == 1}
+    once = {name: {"ok", "not_used"} for name in MODALITIES}
+    for name in MODALITIES:
+        if timeline[f"{name}_reason"].nunique() == 1:
+            once[name].add(timeline.at[0, f"{name}_reason"])
     made = []
     for number, row in enumerate(timeline.to_dict("records")):
         emotion, label = row["emotion"], row["label"]
@@ -116,7 +133,7 @@ def _rows(
             if row["disagreement"] > 0:
                 notes.append(_differing(row["disagreement"], seeds))
         for name in MODALITIES:
-            if row[f"{name}_reason"] != "ok" and name not in everywhere:
+            if row[f"{name}_reason"] not in once[name]:
                 notes.append(f"{name}: {summaries.reason(row[f'{name}_reason'])}")
         if row["far_from_training"]:
             notes.append(f"unlike training: {row['far_from_training']}")
@@ -126,8 +143,8 @@ def _rows(
         made.append(
             {
                 "moment": _moment(timeline, number),
-                "speaker": row["speaker"],
-                "text": re.sub(r"\r\n?", "\n", row["text"]),
+                "speaker": _name(row["speaker"]),
+                "text": _text(row["text"]),
                 "status": row["status"],
                 "look": look_of.get(emotion) if row["status"] != "empty" else None,
                 "confidence": percent(row["confidence"]),
@@ -155,7 +172,10 @@ def _speaking(timeline: pd.DataFrame, look_of: Mapping[str, Mapping[str, Any]]) 
             if one[status][label]
         ]
         cells = [{"decided": one["decided"][label], "unsure": one["unsure"][label]} for label in look_of]
-        made.append({**one, "cells": cells, "bar": parts_of_bar, "nothing": one["empty"] / total})
+        name = _name(one["speaker"])
+        made.append(
+            {**one, "speaker": name, "cells": cells, "bar": parts_of_bar, "nothing": one["empty"] / total}
+        )
     return made
 
 
@@ -163,6 +183,7 @@ def _changes(timeline: pd.DataFrame, look_of: Mapping[str, Mapping[str, Any]]) -
     return [
         {
             **change,
+            "speaker": _name(change["speaker"]),
             "before": look_of[change["before"]],
             "after": look_of[change["after"]],
             "text": line(timeline.at[change["row"], "text"], 160),
@@ -201,7 +222,7 @@ def _data(
         "timed": timed,
         "seconds": facts["seconds"],
         "labels": list(shown),
-        "lanes": [line(name, LONGEST) for name in lanes] + others,
+        "lanes": [_name(name) for name in lanes] + others,
         "position": timeline["position"].tolist(),
         "start": _numbers(timeline["start_s"], 3),
         "end": _numbers(timeline["end_s"], 3),
@@ -232,12 +253,13 @@ def _manifest(timeline: pd.DataFrame, labels: Sequence[str], facts: Mapping[str,
     made["annotated"] = {
         str(row): cell for row, cell in zip(annotated.index, _defused(annotated), strict=True)
     }
-    for column in ("speaker", "text"):
-        cells = _defused(timeline[column])
+    for column, shown in (("speaker", _name), ("text", _text)):
         made[column] = {
             str(row): cell
-            for row, (cell, value) in enumerate(zip(cells, timeline[column], strict=True))
-            if cell != value
+            for row, (cell, value) in enumerate(
+                zip(_defused(timeline[column]), timeline[column], strict=True)
+            )
+            if cell != shown(value)
         }
     return made
 

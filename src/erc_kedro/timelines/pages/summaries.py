@@ -9,7 +9,7 @@ from erc_kedro.schemas import MODALITIES
 # Why there is nothing of a modality, for a person.
 REASONS = {
     "no_text": "nothing was said",
-    "no_media": "there is no file of it",
+    "no_media": "there is no file",
     "unreadable": "the file cannot be read",
     "no_audio": "the file has no sound",
     "no_video": "the file has no picture",

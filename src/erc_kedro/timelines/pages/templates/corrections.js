@@ -27,21 +27,22 @@ const correct = (row, label) => {
 const correctBy = (digit) => { if (digit <= data.labels.length) correct(current, digit ? digit - 1 : null); };
 
 // A choice of labels for 2,000 rows would be most of the page: a row gets its own when it comes near.
+const choices = document.createElement("select");
+choices.append(new Option("correct …", ""), ...data.labels.map(({ code, name }, label) => new Option(`${code} ${name}`, label)));
 const choice = (row) => {
   if (rows[row].querySelector("select")) return;
-  const pick = document.createElement("select");
+  const pick = choices.cloneNode(true);
   pick.setAttribute("aria-label", `Correct the emotion of utterance ${row + 1}`);
-  pick.append(new Option("correct …", ""), ...data.labels.map(({ code, name }, label) => new Option(`${code} ${name}`, label)));
   pick.tabIndex = row === Math.max(current, 0) ? 0 : -1;
-  pick.onchange = () => correct(row, pick.value === "" ? null : Number(pick.value));
-  pick.onfocus = () => choose(row, { scroll: false });
   rows[row].querySelector(".top").append(pick);
   mark(row);
 };
+list.addEventListener("change", ({ target }) => correct(rowOf(target), target.value === "" ? null : Number(target.value)));
+list.addEventListener("focusin", ({ target }) => { if (target.matches("select")) choose(rowOf(target), { scroll: false }); });
 const nearing = new IntersectionObserver((seen) => seen.forEach(({ isIntersecting, target }) => {
   if (!isIntersecting) return;
   nearing.unobserve(target);
-  choice(rows.indexOf(target));
+  choice(rowOf(target));
 }), { root: list, rootMargin: "400px" });
 rows.forEach((row) => nearing.observe(row));
 Object.keys(corrections).forEach((row) => { choice(Number(row)); });

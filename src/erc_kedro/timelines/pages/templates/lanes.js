@@ -53,7 +53,8 @@ const draw = () => {
   const seen = [];
   for (let row = 0; row < count; row += 1) {
     if (start[row] === null || end[row] === null) continue;
-    const x = start[row] * scale - from, long = Math.max((end[row] - start[row]) * scale, 1);
+    // Whole pixels: edges between them cost six times as much.
+    const x = Math.round(start[row] * scale - from), long = Math.max(Math.round(end[row] * scale - from) - x, 1);
     if (x + long > 0 && x < width) seen.push([row, x, long > 4 ? long - 1 : long]);
   }
   blocks(seen);
@@ -67,9 +68,11 @@ const axis = (from, width) => {
   pen.fillStyle = colours.soft;
   pen.textAlign = "center";
   for (let at = Math.ceil(from / scale / step); at * step * scale - from <= width; at += 1) {
-    const x = at * step * scale - from;
+    // A number stands at the middle of its utterance.
+    const x = Math.round((at * step - (data.timed ? 0 : 0.5)) * scale - from);
+    if (x < 0) continue;
     pen.fillRect(x, AXIS - 4, 1, 4);
-    if (x > 14 && x < width - 14) pen.fillText(data.timed ? clock(at * step).replace(/\.0$/, "") : at * step + 1, x, 8);
+    if (x > 14 && x < width - 14) pen.fillText(data.timed ? clock(at * step).replace(/\.0$/, "") : at * step, x, 8);
   }
 };
 const title = (name, top, width) => {
@@ -87,21 +90,22 @@ const blocks = (seen) => {
       pen.strokeRect(x + 0.5, top + 0.5, Math.max(long - 1, 0.5), BLOCK - 1);
       pen.setLineDash([]);
     } else {
-      const paint = paints[emotion], unsure = data.unsure[row];
+      const paint = paints[emotion], { code, texture } = data.labels[emotion], unsure = data.unsure[row];
       pen.fillStyle = unsure ? paint.unsure : paint.decided;
       pen.fillRect(x, top, long, BLOCK);
-      if (long > 22) letter(data.labels[emotion].code, x + long / 2, top + BLOCK / 2, paint, unsure || data.labels[emotion].texture);
+      if (long > 22) letter(code, x + long / 2, top + BLOCK / 2, paint, unsure || texture);
     }
     if (data.far[row]) {
       pen.fillStyle = colours.alarm;
       pen.fillRect(x, top + BLOCK, long, 3);
     }
-    if (row === current) {
-      pen.strokeStyle = colours.ink;
-      pen.lineWidth = 2;
-      pen.strokeRect(x, top, Math.max(long, 2), BLOCK);
-      pen.lineWidth = 1;
-    }
+  });
+  seen.forEach(([row, x, long]) => {
+    if (row !== current) return;
+    pen.strokeStyle = colours.ink;
+    pen.lineWidth = 2;
+    pen.strokeRect(x, laneTop(data.lane[row]) + NAME, Math.max(long, 2), BLOCK);
+    pen.lineWidth = 1;
   });
 };
 const letter = (code, x, y, paint, boxed) => {
@@ -118,12 +122,11 @@ const strips = (seen, width) => {
     const foot = stripTop(label) + NAME + STRIP, p = data.p[label];
     pen.fillStyle = colours.rule;
     pen.fillRect(0, foot, width, 1);
-    pen.beginPath();
-    seen.forEach(([row, x, long]) => {
-      if (p[row] !== null && (whose < 0 || data.lane[row] === whose)) pen.rect(x, foot - STRIP * p[row], long, STRIP * p[row]);
-    });
     pen.fillStyle = paints[label].plain;
-    pen.fill();
+    seen.forEach(([row, x, long]) => {
+      const tall = whose < 0 || data.lane[row] === whose ? Math.round(STRIP * p[row]) : 0;
+      if (tall) pen.fillRect(x, foot - tall, long, tall);
+    });
   });
 };
 

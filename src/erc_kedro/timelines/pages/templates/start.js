@@ -17,6 +17,7 @@ const clock = (seconds) => {
   const [hours, minutes] = [Math.floor(tenths / 36000), Math.floor(tenths / 600) % 60];
   return `${sign}${hours ? `${hours}:${two(minutes)}` : minutes}:${two(Math.floor(tenths / 10) % 60)}.${tenths % 10}`;
 };
+const rowOf = (element) => Number(element.closest(".row").id.slice(1));
 const speakerOf = (row) => rows[row].querySelector(".who").textContent;
 const textOf = (row) => rows[row].querySelector(".text").textContent;
 const moodOf = (row) => rows[row].querySelector(".mood").textContent.replace(/\s+/g, " ").trim();

@@ -19,6 +19,7 @@ const choose = (row, { seek = false, focus = false, scroll = true } = {}) => {
   reveal(start[row]);
   redraw();
 };
+const out = (row) => rows[row].classList.contains("out");
 // Tab stops at one row; arrow keys go to the others.
 const stops = (row, index) => rows[row].querySelectorAll("button, select").forEach((part) => { part.tabIndex = index; });
 const bring = (row) => {
@@ -29,7 +30,7 @@ const bring = (row) => {
 };
 const step = (by, focus) => {
   let row = current < 0 && by < 0 ? count : current;
-  do row += by; while (row >= 0 && row < count && rows[row].hidden);
+  do row += by; while (row >= 0 && row < count && out(row));
   choose(row, { seek: true, focus });
 };
 const play = () => { if (player.paused) player.play().catch(() => {}); else player.pause(); };
@@ -71,9 +72,8 @@ if (player) {
 ["wheel", "touchmove"].forEach((kind) => list.addEventListener(kind, () => { held = performance.now() + 4000; }, { passive: true }));
 
 list.onclick = (event) => {
-  const row = rows.indexOf(event.target.closest(".row"));
-  if (row < 0 || event.target.closest("select") || String(getSelection())) return;
-  choose(row, { seek: true, scroll: false });
+  if (!event.target.closest(".row") || event.target.closest("select") || String(getSelection())) return;
+  choose(rowOf(event.target), { seek: true, scroll: false });
 };
 document.querySelectorAll(".jump").forEach((button) => {
   button.onclick = () => {
@@ -95,8 +95,8 @@ addEventListener("keydown", (event) => {
 which.onchange = () => {
   const shows = { unsure: (row) => data.unsure[row], far: (row) => data.far[row], differ: (row) => data.differ[row],
     corrected: (row) => row in corrections, uncorrected: (row) => !(row in corrections) }[which.value] ?? (() => true);
-  rows.forEach((row, at) => { row.hidden = !shows(at); });
-  const left = rows.filter((row) => !row.hidden).length;
+  rows.forEach((row, at) => row.classList.toggle("out", !shows(at)));
+  const left = rows.filter((_, at) => !out(at)).length;
   find("shown").textContent = left === count ? "" : `${left} of ${count}`;
-  if (current >= 0 && !rows[current].hidden) bring(current);
+  if (current >= 0 && !out(current)) bring(current);
 };
