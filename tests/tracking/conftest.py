@@ -56,7 +56,7 @@ def make_bundle(folder, seed=0, weighted_f1=0.5, readme="# A model", **said):
         "validation": {"weighted_f1": weighted_f1},
         "git_revision": "a",
         "files": {"seed0.safetensors": seed, "README.md": readme},
-        "requirements": {"erc-kedro": "0.1", "torch": "2.13.0"},
+        "requirements": {"erc-kedro": "0.1", "torch": "2.13.0+cpu"},
         **said,
     }
     (folder / "bundle.json").write_text(json.dumps(card), "utf-8")

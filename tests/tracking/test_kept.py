@@ -60,7 +60,7 @@ def test_runs_that_still_name_it_are_said(run, results, caplog):
     tracking.forget("smith-3")
     assert f"smith-3 is still named by the command or parameters of the MLflow runs {run.id};" in caplog.text
     caplog.clear()
-    tracking.forget("jones-1")
+    tracking.forget("smith")
     assert caplog.text == ""
 
 

@@ -1,6 +1,7 @@
 """What scoring runs keep of a recording, and how it is forgotten."""
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ def forget(recording: str) -> list[str]:
     if found is None:
         return []
     client, path = found[0], f"{FOLDER}/{recording}"
+    name = re.compile(rf"(?<![\w-]){re.escape(recording)}(?![\w-])")
     with store.explained(client.tracking_uri):
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -56,7 +58,7 @@ def forget(recording: str) -> list[str]:
         named = [
             run.info.run_id
             for run in _runs(client, "tags.pipeline LIKE '%score%'")
-            if any(recording in value for value in (*run.data.params.values(), *run.data.tags.values()))
+            if any(map(name.search, (*run.data.params.values(), *run.data.tags.values())))
         ]
     if named:
         logger.warning(

@@ -169,7 +169,8 @@ def _describe(folder: Path, run_id: str, model_id: str, location: str, card: Map
         mlflow_model=model,
         signature=signature(card["labels"]),
         input_example=example(),
-        pip_requirements=[f"{name}=={version}" for name, version in card["requirements"].items()],
+        # Without what a build adds, such as +cpu, which no index has.
+        pip_requirements=[f"{name}=={of.partition('+')[0]}" for name, of in card["requirements"].items()],
     )
 
 
@@ -178,7 +179,7 @@ def signature(labels: list[str]) -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    answered: list[tuple[str, str]] = []
+    answered = []
     for name, column in schemas.timeline.columns.items():
         # A pattern stands for a column of each label, or of each modality.
         stands_for = [name]
@@ -186,12 +187,10 @@ def signature(labels: list[str]) -> "ModelSignature":
             stands_for = [f"p_{label}" for label in labels]
         elif column.regex:
             stands_for = [name.replace("(text|audio|visual)", each) for each in schemas.MODALITIES]
-        answered += [(each, _KINDS.get(column.dtype.type.kind, "string")) for each in stands_for]
-    asked = [(name, kind, name in REQUIRED) for name, kind in (REQUIRED | OPTIONAL).items()]
-    return ModelSignature(
-        Schema([ColSpec(kind, name, required) for name, kind, required in asked]),
-        Schema([ColSpec(kind, name) for name, kind in answered]),
-    )
+        kind = _KINDS.get(column.dtype.type.kind, "string")
+        answered += [ColSpec(kind, each, not column.nullable) for each in stands_for]
+    asked = [(kind, name, name in REQUIRED) for name, kind in (REQUIRED | OPTIONAL).items()]
+    return ModelSignature(Schema([ColSpec(*one) for one in asked]), Schema(answered))
 
 
 def example() -> "pd.DataFrame":
