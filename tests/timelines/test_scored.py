@@ -130,6 +130,19 @@ def test_labels_of_a_transcript_say_how_right_the_model_is(calls, model, tmp_pat
     assert done["first"].facts["scores"] is None
 
 
+def test_labels_that_the_model_does_not_know_are_said_and_count_in_nothing(calls, model, tmp_path):
+    label = model.labels[0]
+    rows = [f"{at},{at + 1},Ada,i love it,{one}" for at, one in enumerate([label, "bored", "bored"])]
+    (calls / "third.csv").write_text("start,end,speaker,text,label\n" + "\n".join(rows) + "\n")
+    done, _ = run(calls, model, tmp_path)
+    [remark] = [one for one in done["third"].facts["remarks"] if one["kind"] == "unknown_label"]
+    assert remark["count"] == 2
+    assert "bored" in remark["detail"]
+    assert done["third"].facts["scores"]["utterances"] == 1
+    mapped, _ = run(calls, model, tmp_path, ScoreParameters(accuracy=0.4, labels={"bored": label}))
+    assert mapped["third"].facts["scores"]["utterances"] == 3
+
+
 def test_a_recording_of_the_same_name_is_not_replaced_in_silence(calls, model, tmp_path, caplog):
     run(calls, model, tmp_path)
     other = tmp_path / "other"

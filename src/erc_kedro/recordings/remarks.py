@@ -49,6 +49,7 @@ MEANINGS = {
     "column_not_read": "Columns that say nothing to scoring.",
     "model_output": "What a model said of emotions, in an output that is read as a transcript; not read. "
     "Call a corrected tier label.",
+    "unknown_label": "Labels that the model does not have; they count in no score. Map them in score.labels.",
     "label_unplaced": "Labels that belong to no turn, or to none alone; not used.",
     "other_files": "Files of the same name that are not used.",
     "missing_media": "Media files that a manifest names and that do not exist.",

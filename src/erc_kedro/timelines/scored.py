@@ -24,6 +24,7 @@ from erc_kedro.recordings import Recording, RecordingError, Source
 from erc_kedro.scoring import Model
 from erc_kedro.scoring.card import notes
 from erc_kedro.scoring.extraction import Features
+from erc_kedro.sentences import few
 from erc_kedro.timelines import pages
 from erc_kedro.timelines.formats.tables import csv
 
@@ -185,8 +186,15 @@ def facts_of_scoring(
     """What pages and formats show of a recording and of the model that scored it."""
     card, threshold = model.card, model.threshold(accuracy)
     status = timeline["status"].value_counts()
+    foreign = timeline.loc[~timeline["label"].isin([*card.labels, None]), "label"].dropna()
+    remarks = list(recording["remarks"])
+    if len(foreign):
+        words = few(foreign.unique())
+        detail = f"{words}: not the model's ({few(card.labels)}); score.labels maps them"
+        remarks.append({"kind": "unknown_label", "count": len(foreign), "detail": detail})
     return {
         **recording,
+        "remarks": remarks,
         "model": {
             **{
                 name: getattr(card, name) for name in ("name", "corpus", "experiment", "labels", "modalities")
@@ -213,12 +221,13 @@ def facts_of_scoring(
 def scores(timeline: pd.DataFrame) -> dict[str, float | None] | None:
     """How right the model is where the transcript has labels, that of the decided ones apart; else None.
 
-    A score that there is none of, such as the F1 of a class that never occurs, is None: JSON has no NaN.
+    Labels that the model does not know count in nothing. A score that there is none of, such as the F1 of a
+    class that never occurs, is None: JSON has no NaN.
     """
-    rows = timeline[timeline["label"].notna() & (timeline["status"] != "empty")]
+    columns, classes = class_columns(timeline), class_names(timeline)
+    rows = timeline[timeline["label"].isin(classes) & (timeline["status"] != "empty")]
     if rows.empty:
         return None
-    columns, classes = class_columns(timeline), class_names(timeline)
     made = classification_metrics(rows["label"], rows[columns].to_numpy(), classes)
     decided = rows[rows["status"] == "decided"]
     right = float((decided["label"] == decided["emotion"]).mean()) if len(decided) else None

@@ -85,7 +85,9 @@ class VoiceFollower(FaceFollower):
         if not isinstance(sound, np.ndarray):
             return "there is no sound to tell the speaker's face by"
         voice = _courses(sound)
-        fits = sorted(((*_fit(mouth, voice), track) for track, mouth in mouths.items()), key=lambda fit: -fit[1])
+        fits = sorted(
+            ((*_fit(mouth, voice), track) for track, mouth in mouths.items()), key=lambda fit: -fit[1]
+        )
         (alike, sure, best), others = fits[0], [alike for alike, *_ in fits[1:]]
         if sure < SURE or alike < ALIKE:
             return f"no mouth of {len(fits)} faces moves with the voice for certain"
