@@ -9,6 +9,7 @@ from erc_kedro import schemas
 from erc_kedro.recordings import RecordingError, find, read
 from erc_kedro.recordings.remarks import MEANINGS
 from tests.defaults import ScoreParameters
+from tests.extractors import clips
 from tests.recordings.made import RATE, TALK, recording, remarks, said_in, sound, stamp, vtt
 
 WEBVTT = "WEBVTT\n\n00:00.500 --> 00:02.000\n<v Anna>Hello there.\n"
@@ -271,6 +272,20 @@ def test_a_sound_that_breaks_off_is_said_to(tmp_path):
     with pytest.raises(RecordingError, match=r"breaks off at 0:01\.0 of 0:10\.0") as error:
         recording(tmp_path)
     assert error.value.reason == "truncated_media"
+
+
+def test_a_video_that_breaks_off_is_as_long_as_its_sound(tmp_path):
+    frames = [clips.scene((64, 48), None)] * 96
+    path = clips.write(
+        tmp_path / "a.mp4", frames, clips.voice(8.0), container_options={"movflags": "+faststart"}
+    )
+    vtt(tmp_path / "a.vtt", [("Anna", 0.5, 1.5, "Oh"), ("Ben", 2.0, 3.0, "No"), ("Anna", 7.0, 7.5, "So")])
+    assert not recording(tmp_path).facts["remarks"]
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    made = recording(tmp_path)
+    assert made.facts["seconds"] < 6
+    assert remarks(made) == {"breaks_off": 1, "beyond_end": 1}
 
 
 def test_a_transcript_of_a_longer_recording_is_refused(tmp_path):

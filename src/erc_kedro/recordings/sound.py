@@ -35,6 +35,7 @@ class Media:
         stated_s: how long the file says that its sound is; infinity where it does not.
         level: mean square of full scale, float64 [channels, steps of ``STEP_S``]; no channels without sound.
         alike: whether there are two channels, and both are the same.
+        breaks_off: whether less of the sound can be decoded than the file declares.
     """
 
     path: Path
@@ -45,12 +46,7 @@ class Media:
     video: bool
     level: np.ndarray
     alike: bool
-
-    @property
-    def breaks_off(self) -> bool:
-        """Whether less can be decoded than the file declares."""
-        known = self.sample_rate is not None and self.seconds is not None and math.isfinite(self.stated_s)
-        return known and self.level.shape[1] * STEP_S < self.stated_s * (1 - _OFF) - _OFF_S
+    breaks_off: bool
 
 
 @dataclass
@@ -126,14 +122,16 @@ def _looked(path: Path, file: Watched, container: Any) -> Media:
     if audio is None and video is None:
         raise RecordingError("no_streams", f"{path}: neither sound nor pictures in it; name a recording")
     pictured = containers.stated_s(path, container, video, video) if video else math.inf
-    picture_s = pictured if math.isfinite(pictured) else None
     level, stated, rate, channels = _Level(), math.inf, None, 0
     if audio is not None:
         stated = containers.stated_s(path, container, audio, video)
         rate, channels = _play(file, container, audio, level)
     if not level.steps:
         rate, channels = None, 0
-    ends = [end for end in (level.now if level.steps else None, picture_s) if end]
+    breaks_off = bool(level.steps) and math.isfinite(stated) and level.now < stated * (1 - _OFF) - _OFF_S
+    # What a file that breaks off declares of its pictures is not in it, either.
+    known = [level.now] if breaks_off else [level.now, pictured]
+    ends = [end for end in known if end and math.isfinite(end)]
     shown = min(channels, 2)
     energy = float(level.sums.sum())
     return Media(
@@ -145,6 +143,7 @@ def _looked(path: Path, file: Watched, container: Any) -> Media:
         video=video is not None,
         level=level.mean(shown),
         alike=channels == 2 and level.difference <= _SAME * max(energy, 1e-30),
+        breaks_off=breaks_off,
     )
 
 
