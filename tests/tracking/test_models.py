@@ -25,11 +25,11 @@ def folder_of(uri, version="1", name=NAME):
 
 
 def test_a_bundle_is_registered_with_its_run(uri, run, bundle_of):
-    bundle = bundle_of()
+    bundle = bundle_of(readme="# A model\n\n    load THIS_FOLDER")
     assert tracking.register(run, bundle) == "erc-meld/1"
     version = store.connect(uri).get_model_version(NAME, "1")
     assert version.run_id == run.id
-    assert version.description == "# A model"
+    assert version.description == "# A model\n\n    load models:/erc-meld/1"
     said = {key: version.tags[key] for key in ("experiment", "protocol", "val_weighted_f1", "synthetic")}
     assert said == {
         "experiment": "full",
@@ -42,7 +42,8 @@ def test_a_bundle_is_registered_with_its_run(uri, run, bundle_of):
     [output] = logged.outputs.model_outputs
     model = store.connect(uri).get_logged_model(output.model_id)
     assert (model.status, model.source_run_id) == ("READY", run.id)
-    assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": NAME, "version": 1}]
+    assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": NAME, "version": "1"}]
+    assert [(metric.key, metric.value) for metric in model.metrics] == [("ensemble.val.weighted_f1", 0.5)]
     assert champion(uri) == "1"
 
 
@@ -96,6 +97,13 @@ def test_the_same_bundle_is_registered_once_whatever_the_commit(uri, run, bundle
     assert tracking.register(run, bundle_of(git_revision="b", readme="# Other words")) == "erc-meld/1"
     assert tracking.register(run, bundle_of(seed=1)) == "erc-meld/2"
     assert len(store.connect(uri).search_logged_models(experiment_ids=["1"])) == 2
+
+
+def test_runs_of_the_same_bundle_say_the_same(uri, run, bundle_of):
+    for _ in range(2):
+        with tracking.child("meld full", {"level": "corpus", "corpus": "meld"}) as trained:
+            tracking.register(trained, bundle_of())
+    assert [found.id for found in tracking.runs([])] == [trained.id]
 
 
 def test_a_model_whose_files_are_gone_is_registered_anew(uri, run, bundle_of):
@@ -187,8 +195,8 @@ def test_a_registered_bundle_is_used_where_it_lies_within_a_run_and_without(uri,
     ("asked", "said"),
     [
         ("models:/erc-mel@champion", r"has no such model, but erc-meld"),
-        ("models:/erc-meld/7", r"has of erc-meld @champion \(version 1\), and the versions 1, 2"),
-        ("models:/erc-meld@best", r"has of erc-meld @champion \(version 1\), and the versions 1, 2"),
+        ("models:/erc-meld/7", "has @champion and version 1, 2 of erc-meld"),
+        ("models:/erc-meld@best", "has @champion and version 1, 2 of erc-meld"),
         ("models:/erc-meld", r"is named models:/NAME@ALIAS or models:/NAME/VERSION"),
         ("models:/erc-meld' or '1'='1@champion", r"has no such model, but erc-meld"),
         ("models:/../../etc/1", r"is named models:/NAME@ALIAS"),

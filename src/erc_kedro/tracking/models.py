@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,12 +24,15 @@ from erc_kedro.tracking.runs import Run, opened
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
 logger = logging.getLogger(__name__)
 
-LOADER, BUNDLE, CARD, CHAMPION = "erc_kedro.scoring.served", "bundle", "bundle.json", "champion"
+LOADER, CHAMPION = "erc_kedro.scoring.served", "champion"
+# The model's folder of the bundle, and the bundle's files for programs and people.
+BUNDLE, CARD, README = "bundle", "bundle.json", "README.md"
 # What a registered model is asked, by MLflow's type; tables must have the first, and may have the others.
 REQUIRED = {"dialogue_id": "string", "speaker": "string", "text": "string"}
 OPTIONAL = {
@@ -80,10 +84,12 @@ def register(run: Run, bundle: Path, champion: bool | Literal["validation"] = "v
         card = json.loads((bundle / CARD).read_text("utf-8"))
         name, digest = registered_name(card["corpus"], card["synthetic"]), _digest(card)
         with store.turn(client.tracking_uri):
-            version = _same(client, name, digest)
+            version, model_id = _same(client, name, digest), None
             is_new = version is None
             if version is None:
-                version = _add(client, run_id, bundle, name, card, digest)
+                version, model_id = _add(client, run_id, bundle, name, card, digest)
+            # With each run, so that one that took up everything says the same as the one that trained it.
+            client.log_batch(run_id, _scores(card, run_id, model_id))
             if champion is True or (is_new and champion == "validation" and _is_better(client, name, card)):
                 client.set_registered_model_alias(name, CHAMPION, version)
             registered.append(f"{name}/{version}")
@@ -99,7 +105,7 @@ def _digest(card: Mapping[str, Any]) -> str:
     The same that was trained from another commit, or is described in other words, is the same model.
     """
     content = {key: value for key, value in card.items() if key != "git_revision"}
-    content["files"] = {name: value for name, value in card["files"].items() if name != "README.md"}
+    content["files"] = {name: value for name, value in card["files"].items() if name != README}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -117,14 +123,14 @@ def _holds_bundle(client: "MlflowClient", version: "ModelVersion") -> bool:
 
 def _add(
     client: "MlflowClient", run_id: str, bundle: Path, name: str, card: Mapping[str, Any], digest: str
-) -> str:
-    """Logs and registers a bundle as a new version."""
+) -> tuple[str, str]:
+    """Logs and registers a bundle: its version, and the id of MLflow's model."""
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
     from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
-    tags = {key: str(card[key]) for key in ("corpus", "experiment", "protocol", "synthetic")}
-    tags |= {"val_weighted_f1": str(card["validation"]["weighted_f1"]), "digest": digest}
+    tags = {"experiment": card["experiment"], "val_weighted_f1": str(card["validation"]["weighted_f1"])}
+    tags |= {key: str(card[key]) for key in ("corpus", "protocol", "synthetic")} | {"digest": digest}
     experiment = client.get_run(run_id).info.experiment_id
     shown = {key: ", ".join(card[key]) for key in ("labels", "modalities", "languages")}
     shown["seeds"] = str(len(card["seeds"]))
@@ -148,13 +154,22 @@ def _add(
     # An SQLite store would look for models:/ in whatever store is MLflow's global one; servers want it so.
     of_server = client.tracking_uri.startswith("http")
     source = f"models:/{logged.model_id}" if of_server else logged.artifact_location
-    version = client.create_model_version(
-        name, source, run_id, tags, description=_of_people(bundle), model_id=logged.model_id
+    version = str(
+        client.create_model_version(name, source, run_id, tags, None, None, 0, logged.model_id).version
     )
+    client.update_model_version(name, version, _for_people(bundle, f"models:/{name}/{version}"))
     # By this MLflow's pages show the version on those of the model and of the run.
-    linked = json.dumps([{"name": name, "version": version.version}])
+    linked = json.dumps([{"name": name, "version": version}])
     client.set_logged_model_tags(logged.model_id, {MLFLOW_MODEL_VERSIONS: linked})
-    return str(version.version)
+    return version, logged.model_id
+
+
+def _scores(card: Mapping[str, Any], run_id: str, model_id: str | None) -> "list[Metric]":
+    from mlflow.entities import Metric
+
+    now, known = int(time.time() * 1000), card["validation"].items()
+    named = [(f"ensemble.val.{key}", value) for key, value in known if value == value]
+    return [Metric(key, value, now, 0, model_id, run_id=run_id) for key, value in named]
 
 
 def _describe(folder: Path, run_id: str, model_id: str, location: str, card: Mapping[str, Any]) -> None:
@@ -219,15 +234,12 @@ def _usage(name: str) -> str:
     )
 
 
-def _of_people(bundle: Path) -> str | None:
-    """The model card, as long as stores take."""
-    card = bundle / "README.md"
-    if not card.is_file():
-        return None
-    text = card.read_text("utf-8")
+def _for_people(bundle: Path, uri: str) -> str:
+    """The model card, as long as stores take, with this model's name for its folder's."""
+    text = (bundle / README).read_text("utf-8").replace("THIS_FOLDER", uri)
     if len(text) <= LONGEST:
         return text
-    rest = f"\n\nThe whole card: {BUNDLE}/README.md of the model's files."
+    rest = f"\n\nThe whole card: {BUNDLE}/{README} of the model's files."
     return text[: LONGEST - len(rest)].rpartition("\n")[0] + rest
 
 
@@ -310,9 +322,8 @@ def _listed(known: Mapping[str, Any], versions: Mapping[str, Any]) -> str:
     """The versions of a model if it is known, else the models there are."""
     if versions:
         [name] = {one.name for one in versions.values()}
-        aliases = [f"@{alias} (version {at})" for alias, at in sorted(known[name].aliases.items())]
-        numbers = sorted(versions, key=int)
-        return f"of {name} {', '.join(aliases) or 'no alias'}, and the versions {', '.join(numbers)}"
+        aliases = ", ".join(f"@{alias}" for alias in sorted(known[name].aliases)) or "no alias"
+        return f"{aliases} and version {', '.join(sorted(versions, key=int))} of {name}"
     ours = ", ".join(sorted(known))
     return f"no such model, but {ours}" if ours else "no registered model; training registers what it trained"
 
