@@ -5,62 +5,13 @@ the 7 CPU seconds that imports take. This module imports nothing of the project:
 """
 
 import atexit
-import multiprocessing
 import os
 import sys
 import tempfile
 from importlib import import_module
 from pathlib import Path
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(
-    [
-        "alembic.command",
-        "alembic.config",
-        "attrs",
-        "av",
-        "cv2",
-        "dynaconf",
-        "fsspec.implementations.local",
-        "hypothesis.strategies",
-        "jinja2",
-        "joblib.externals.loky",
-        "kedro.framework.cli",
-        "kedro.framework.session",
-        "kedro.runner",
-        "kedro.validation.parameter_validator",
-        "kedro_datasets.json",
-        "kedro_datasets.pandas",
-        "kedro_datasets.partitions",
-        "kedro_datasets.plotly",
-        "kedro_datasets.text",
-        "kedro_telemetry.plugin",
-        "kedro_viz.integrations.kedro.hooks",
-        "kedro_viz.integrations.kedro.run_hooks",
-        "kedro_viz.launchers.cli.main",
-        "mlflow.store.tracking.sqlalchemy_workspace_store",
-        "multiprocessing.managers",
-        "omegaconf._impl",
-        "optuna",
-        "pandera.pandas",
-        "pathspec",
-        "plotly.express",
-        "plotly.graph_objects",
-        "safetensors.torch",
-        "scipy.signal",
-        "scipy.stats",
-        "sklearn.linear_model",
-        "sklearn.manifold",
-        "sklearn.metrics",
-        "sqlalchemy.dialects.sqlite",
-        # Of which an optimiser makes use.
-        "torch._dynamo",
-        "transformers",
-        "tests.integration.forked",
-        # Last, since it freezes what the others made.
-        "tests.integration.frozen",
-    ]
-)
+from tests.forkserver import CONTEXT
 
 
 class Kedro:
@@ -82,7 +33,7 @@ class Kedro:
         output, name = tempfile.mkstemp(dir=folder.parent)
         os.close(output)
         self._printed = Path(name)
-        self._process = _context.Process(
+        self._process = CONTEXT.Process(
             target=_run, args=(words, folder, environment, self._printed, below, first)
         )
         self._process.start()

@@ -1,6 +1,5 @@
 """A study is filled to its budget, exactly, whatever happens to those who fill it."""
 
-import multiprocessing
 import os
 import signal
 import time
@@ -15,11 +14,8 @@ from erc_kedro.tuning import study as studies
 from erc_kedro.tuning import trial as trials
 from erc_kedro.tuning.results import outcome, trials_table
 from erc_kedro.tuning.search import search
+from tests.forkserver import CONTEXT
 from tests.tuning.searches import BASE, QUICK, given
-
-# New processes come of one that has imported all this, once for all of them.
-START = multiprocessing.get_context("forkserver")
-START.set_forkserver_preload([__name__])
 
 
 def test_an_interrupted_trial_is_taken_up_where_it_was(tmp_path, monkeypatch):
@@ -83,9 +79,9 @@ def slowly(chosen, started, sign):
 
 
 def test_a_process_that_is_killed_costs_only_its_trial(tmp_path):
-    started, sign = START.Event(), START.Event()
+    started, sign = CONTEXT.Event(), CONTEXT.Event()
     chosen = given(tmp_path, base=QUICK)
-    process = START.Process(target=slowly, args=(chosen, started, sign))
+    process = CONTEXT.Process(target=slowly, args=(chosen, started, sign))
     process.start()
     assert started.wait(60)
     process.kill()
@@ -227,9 +223,9 @@ def take_part(chosen, out):
 
 
 def test_two_processes_fill_one_journal_to_the_budget(tmp_path):
-    out = START.Queue()
+    out = CONTEXT.Queue()
     both = [
-        START.Process(target=take_part, args=(given(tmp_path, base=QUICK, trials=7), out)) for _ in range(2)
+        CONTEXT.Process(target=take_part, args=(given(tmp_path, base=QUICK, trials=7), out)) for _ in range(2)
     ]
     for process in both:
         process.start()
