@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from joblib import Parallel, delayed
 
 from erc_kedro import files, recordings, sources, timelines
 from erc_kedro.evaluation.metrics import SCORES, class_columns, class_names, classification_metrics
@@ -66,43 +67,39 @@ def score_all(
     workers = parameters.runner.n_jobs if parameters.runner.n_jobs > 0 else os.cpu_count() or 1
     together = max(_TOGETHER * workers, 1)
     with bar(len(found), f"Scoring with {model.card.name}", "recording") as progress:
-        for first in range(0, len(found), together):
-            waiting: list[tuple[Recording, str]] = []
-            for source in found[first : first + together]:
-                outcome = _read(source, model, parameters, folder)
-                if isinstance(outcome, Scored):
-                    done.append(outcome)
-                    progress.update()
-                else:
-                    waiting.append(outcome)
-            for scored in _scored(waiting, model, parameters, folder, cache):
+        waiting = []
+        for source in found:
+            key = _key(source, model, parameters)
+            known = facts_of(folder / source.name)
+            if known is not None and known.get("key") == key:
+                done.append(Scored(known, folder / source.name, new=False))
+                progress.update()
+            else:
+                waiting.append((source, key))
+        for first in range(0, len(waiting), together):
+            part = waiting[first : first + together]
+            # Decoding, which most of the reading is, leaves the interpreter to other threads.
+            read = Parallel(workers, "threading")(delayed(_read)(source, parameters) for source, _ in part)
+            done += [one for one in read if isinstance(one, Scored)]
+            progress.update(sum(isinstance(one, Scored) for one in read))
+            recorded = [
+                (one, key) for one, (_, key) in zip(read, part, strict=True) if isinstance(one, Recording)
+            ]
+            for scored in _scored(recorded, model, parameters, folder, cache):
                 done.append(scored)
                 progress.update()
     return done
 
 
-def _read(
-    source: Source, model: Model, parameters: ScoreParameters, folder: Path
-) -> Scored | tuple[Recording, str]:
-    """A recording that is to be scored, and its key; or what is known of it already."""
+def _read(source: Source, parameters: ScoreParameters) -> Recording | Scored:
+    """A recording that is to be scored, or why it cannot be."""
     try:
-        recording = recordings.read(source, parameters)
+        return recordings.read(source, parameters)
     except RecordingError as error:
         return _failed(source.name, source, error.reason, error.detail)
     except Exception as error:
         logger.debug("%s", source, exc_info=True)
         return _failed(source.name, source, "failed", f"{type(error).__name__}: {error}")
-    key = _key(recording, model, parameters)
-    known = facts_of(folder / recording.name)
-    if known is not None and known.get("key") == key:
-        return Scored(known, folder / recording.name, new=False)
-    if known is not None and _place(known) != _place(recording.facts):
-        logger.warning(
-            "%s replaces the results of another recording of that name, %s",
-            folder / recording.name,
-            known["media"] or known["transcript"],
-        )
-    return recording, key
 
 
 def _place(facts: dict[str, Any]) -> tuple[Any, Any]:
@@ -162,6 +159,13 @@ def _write(
     folder: Path,
 ) -> dict[str, Any]:
     """Writes all results of one recording, whole or not at all."""
+    known = facts_of(folder)
+    if known is not None and _place(known) != _place(recording.facts):
+        logger.warning(
+            "%s replaces the results of another recording of that name, %s",
+            folder,
+            known["media"] or known["transcript"],
+        )
     timeline = model.timeline(recording.utterances, features.tables, parameters.accuracy)
     facts = facts_of_scoring(model, recording.facts, timeline, parameters.accuracy)
     own = {
@@ -294,14 +298,21 @@ def _failed(name: str, of: Source | Recording, reason: str, detail: str) -> Scor
     return Scored(facts, None, new=False)
 
 
-def _key(recording: Recording, model: Model, parameters: ScoreParameters) -> str:
-    """A hash of all that decides a recording's results; a media file counts by its size and times."""
+def _key(source: Source, model: Model, parameters: ScoreParameters) -> str:
+    """A hash of all that decides a recording's results; files count by their place, size and time."""
+    files = [source.media, source.transcript, source.rttm]
+    rows = ""
+    if source.rows is not None:
+        rows = source.rows.to_json(orient="split")
+        files += map(Path, _media(source.rows))
+    if isinstance(parameters.labels, str):
+        files.append(Path(parameters.labels))
     parts = [
         model.card.digest,
-        parameters.model_dump_json(include={"accuracy", "keep"}),
-        recording.utterances.to_json(orient="split"),
-        json.dumps(recording.facts, sort_keys=True),
-        *(f"{path} {_status(path)}" for path in _media(recording.utterances)),
+        parameters.model_dump_json(exclude={"runner", "allow"}),
+        rows,
+        *(f"{path} {_status(path)}" for path in files if path is not None),
+        repr((source.notes, source.others)),
         sources.version("scoring/*.py", "timelines/**/*.py", "recordings/**/*.py"),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -311,7 +322,7 @@ def _media(utterances: pd.DataFrame) -> list[str]:
     return sorted({*utterances["clip"].dropna(), *utterances["wav"].dropna()})
 
 
-def _status(path: str) -> str:
+def _status(path: Path) -> str:
     try:
         found = os.stat(path)
     except OSError:
