@@ -24,7 +24,6 @@ _FACTS = (
     *("recording", "media", "transcript", "format", "language", "seconds", "sample_rate", "video", "model"),
     *("accuracy", "threshold", "answered", "scaling", "scores", "remarks", "notes"),
 )
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 _SCORES = {
     "accuracy": "accuracy",
     "weighted_f1": "weighted F1",
@@ -52,7 +51,6 @@ def recording_page(timeline: pd.DataFrame, facts: Mapping[str, Any], folder: Pat
     look_of = dict(zip(labels, shown, strict=True))
     timed = summaries.is_timed(timeline)
     media = facts["media"]
-    language = str(facts["language"] or "")
     return template("recording.html.jinja").render(
         **parts(_SCRIPTS),
         facts=facts,
@@ -67,7 +65,7 @@ def recording_page(timeline: pd.DataFrame, facts: Mapping[str, Any], folder: Pat
         ],
         counts=_counts(timeline),
         length=facts["seconds"] or (float(timeline["end_s"].max()) if timed else None),
-        language=language if _LANGUAGE.fullmatch(language) else "",
+        language=facts["language"],
         timed=timed,
         media={"src": address(media, folder), "name": Path(media).name, "video": bool(facts["video"])}
         if media
