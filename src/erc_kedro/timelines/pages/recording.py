@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -78,7 +79,7 @@ def recording_page(timeline: pd.DataFrame, facts: Mapping[str, Any], folder: Pat
         far=summaries.far(timeline),
         disagreement=timeline["disagreement"].mean(),
         amount=clock if timed else lambda value: f"{value:g}",
-        moment=lambda row: _moment(timeline, row),
+        moment=_moments(timeline).__getitem__,
         clock=clock,
         percent=percent,
         data=inline(_data(timeline, labels, shown, facts, timed)),
@@ -104,10 +105,12 @@ def _counts(timeline: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _moment(timeline: pd.DataFrame, row: int) -> str:
-    """Where an utterance is: its time, else its number."""
-    start = timeline.at[row, "start_s"]
-    return str(timeline.at[row, "position"] + 1) if pd.isna(start) else clock(start)
+def _moments(timeline: pd.DataFrame) -> list[str]:
+    """Where utterances are: their times, else their numbers."""
+    return [
+        str(position + 1) if math.isnan(start) else clock(start)
+        for position, start in zip(timeline["position"], timeline["start_s"], strict=True)
+    ]
 
 
 def _rows(
@@ -119,8 +122,8 @@ def _rows(
     once = {name: {"ok", "not_used"} for name in MODALITIES}
     for name in MODALITIES:
         if timeline[f"{name}_reason"].nunique() == 1:
-            once[name].add(timeline.at[0, f"{name}_reason"])
-    made = []
+            once[name].add(str(timeline[f"{name}_reason"].iloc[0]))
+    made, moments = [], _moments(timeline)
     for number, row in enumerate(timeline.to_dict("records")):
         emotion, label = row["emotion"], row["label"]
         notes = []
@@ -140,7 +143,7 @@ def _rows(
             notes.append(agrees)
         made.append(
             {
-                "moment": _moment(timeline, number),
+                "moment": moments[number],
                 "speaker": _name(row["speaker"]),
                 "text": _text(row["text"]),
                 "status": row["status"],
