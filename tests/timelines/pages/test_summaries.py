@@ -63,6 +63,7 @@ def test_far_and_missed_point_at_their_utterances():
     [
         LABELS,
         ("ang", "exc", "fru", "hap", "neu", "sad"),
+        tuple(f"mood {at}" for at in range(12)),
         tuple(f"mood {at}" for at in range(30)),
         ("😀", "😀😀", " ", "="),
     ],
@@ -74,6 +75,10 @@ def test_no_two_labels_look_alike(labels):
     assert all(codes)
     if len(labels) <= 18:
         assert len({(look["colour"], look["texture"]) for look in made}) == len(labels)
+
+
+def test_codes_are_the_shortest_beginnings():
+    assert [look["code"] for look in looks(LABELS)] == ["A", "D", "F", "J", "N", "Sa", "Su"]
 
 
 def test_neutral_alone_is_grey():

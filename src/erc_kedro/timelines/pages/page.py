@@ -63,15 +63,8 @@ def model_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def inline(data: Any) -> Markup:
     """Data as JSON that may stand in a page: a "<" in a text could otherwise close the script around it."""
-    return Markup(json.dumps(_visible(data), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"))
-
-
-def _visible(data: Any) -> Any:
-    if isinstance(data, str):
-        return visible(data)
-    if isinstance(data, dict):
-        return {visible(key): _visible(value) for key, value in data.items()}
-    return [_visible(value) for value in data] if isinstance(data, list | tuple) else data
+    # In ASCII, so that no character is there that nobody sees.
+    return Markup(json.dumps(data, allow_nan=False).replace("<", "\\u003c"))
 
 
 def address(path: Path | str, folder: Path) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,6 @@ _FACTS = (
     *("recording", "media", "transcript", "format", "language", "seconds", "sample_rate", "video", "model"),
     *("accuracy", "threshold", "answered", "scaling", "scores", "remarks", "notes"),
 )
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 _SCORES = {
     "accuracy": "accuracy",
     "weighted_f1": "weighted F1",
@@ -52,7 +52,6 @@ def recording_page(timeline: pd.DataFrame, facts: Mapping[str, Any], folder: Pat
     look_of = dict(zip(labels, shown, strict=True))
     timed = summaries.is_timed(timeline)
     media = facts["media"]
-    language = str(facts["language"] or "")
     return template("recording.html.jinja").render(
         **parts(_SCRIPTS),
         facts=facts,
@@ -67,7 +66,7 @@ def recording_page(timeline: pd.DataFrame, facts: Mapping[str, Any], folder: Pat
         ],
         counts=_counts(timeline),
         length=facts["seconds"] or (float(timeline["end_s"].max()) if timed else None),
-        language=language if _LANGUAGE.fullmatch(language) else "",
+        language=facts["language"],
         timed=timed,
         media={"src": address(media, folder), "name": Path(media).name, "video": bool(facts["video"])}
         if media
@@ -80,7 +79,7 @@ def recording_page(timeline: pd.DataFrame, facts: Mapping[str, Any], folder: Pat
         far=summaries.far(timeline),
         disagreement=timeline["disagreement"].mean(),
         amount=clock if timed else lambda value: f"{value:g}",
-        moment=lambda row: _moment(timeline, row),
+        moment=_moments(timeline).__getitem__,
         clock=clock,
         percent=percent,
         data=inline(_data(timeline, labels, shown, facts, timed)),
@@ -106,10 +105,12 @@ def _counts(timeline: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _moment(timeline: pd.DataFrame, row: int) -> str:
-    """Where an utterance is: its time, else its number."""
-    start = timeline.at[row, "start_s"]
-    return str(timeline.at[row, "position"] + 1) if pd.isna(start) else clock(start)
+def _moments(timeline: pd.DataFrame) -> list[str]:
+    """Where utterances are: their times, else their numbers."""
+    return [
+        str(position + 1) if math.isnan(start) else clock(start)
+        for position, start in zip(timeline["position"], timeline["start_s"], strict=True)
+    ]
 
 
 def _rows(
@@ -121,8 +122,8 @@ def _rows(
     once = {name: {"ok", "not_used"} for name in MODALITIES}
     for name in MODALITIES:
         if timeline[f"{name}_reason"].nunique() == 1:
-            once[name].add(timeline.at[0, f"{name}_reason"])
-    made = []
+            once[name].add(str(timeline[f"{name}_reason"].iloc[0]))
+    made, moments = [], _moments(timeline)
     for number, row in enumerate(timeline.to_dict("records")):
         emotion, label = row["emotion"], row["label"]
         notes = []
@@ -142,7 +143,7 @@ def _rows(
             notes.append(agrees)
         made.append(
             {
-                "moment": _moment(timeline, number),
+                "moment": moments[number],
                 "speaker": _name(row["speaker"]),
                 "text": _text(row["text"]),
                 "status": row["status"],

@@ -43,7 +43,7 @@ def amounts(timeline: pd.DataFrame) -> pd.Series:
     """How much each utterance counts: its seconds, or 1 each where no utterance has times."""
     if not is_timed(timeline):
         return pd.Series(1.0, timeline.index)
-    return (timeline["end_s"] - timeline["start_s"]).clip(lower=0).fillna(0.0)
+    return (timeline["end_s"] - timeline["start_s"]).fillna(0.0)
 
 
 def shares(timeline: pd.DataFrame) -> dict[str, Any]:
