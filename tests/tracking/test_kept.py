@@ -47,11 +47,11 @@ def test_a_recording_whose_name_begins_another_s_takes_nothing_of_it(run, result
     assert files(tmp_path, "call-10")
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../recordings", "a/b", "..\\x", "/etc"])
-def test_no_path_is_a_recording_s_name(run, results, tmp_path, name):
+def test_no_path_is_a_recording_s_name(run, results, tmp_path):
     tracking.keep(run, "other", results)
-    with pytest.raises(PlainError, match="no recording's name"):
-        tracking.forget(name)
+    for name in ("", ".", "..", "../recordings", "a/b", "..\\x", "/etc"):
+        with pytest.raises(PlainError, match="no recording's name"):
+            tracking.forget(name)
     assert files(tmp_path, "other")
 
 

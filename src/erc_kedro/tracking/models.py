@@ -192,9 +192,9 @@ def _describe(folder: Path, run_id: str, model_id: str, location: str, card: Map
 def signature(labels: list[str]) -> "ModelSignature":
     """Columns of the tables that a registered model reads, and of those that it answers with."""
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.types import ColSpec, Schema, TensorSpec
 
-    answered = []
+    answered: list[ColSpec | TensorSpec] = []
     for name, column in schemas.timeline.columns.items():
         # A pattern stands for a column of each label, or of each modality.
         stands_for = [name]
@@ -204,8 +204,9 @@ def signature(labels: list[str]) -> "ModelSignature":
             stands_for = [name.replace("(text|audio|visual)", each) for each in schemas.MODALITIES]
         kind = _KINDS.get(column.dtype.type.kind, "string")
         answered += [ColSpec(kind, each, not column.nullable) for each in stands_for]
-    asked = [(kind, name, name in REQUIRED) for name, kind in (REQUIRED | OPTIONAL).items()]
-    return ModelSignature(Schema([ColSpec(*one) for one in asked]), Schema(answered))
+    known = (REQUIRED | OPTIONAL).items()
+    asked: list[ColSpec | TensorSpec] = [ColSpec(kind, name, name in REQUIRED) for name, kind in known]
+    return ModelSignature(Schema(asked), Schema(answered))
 
 
 def example() -> "pd.DataFrame":
