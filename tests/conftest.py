@@ -62,6 +62,7 @@ SLOW = (
     "test_processes.py",
     "test_surroundings.py",
     "test_tracking.py",
+    "tracking",
     "training/test_loop.py",
     "training/test_planted_signal.py",
     "training/test_properties.py",
