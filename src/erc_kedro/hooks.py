@@ -214,6 +214,10 @@ class TrackingHooks:
         # Kedro hands them over as a set: the same command would have another name each time.
         pipeline = "+".join(sorted(name or "__default__" for name in names))
         parameters = _without_own_runs(self._context.params)
+        command = processes.command()
+        if pipeline == "forget":
+            # Else the run would remember whom it forgot.
+            parameters, command = {}, "kedro run --pipeline=forget"
         corpora = run_params.get("namespaces") or []
         tracking.start(
             uri=uri,
@@ -225,7 +229,7 @@ class TrackingHooks:
                 "experiment": parameters.get("experiment", ""),
                 "corpora": ",".join(corpora) or "all",
                 "level": "run",
-                "command": processes.command(),
+                "command": command,
                 "erc_kedro.version": __version__,
                 "mlflow.source.git.commit": tracking.git_revision(project),
             },

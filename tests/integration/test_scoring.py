@@ -144,6 +144,8 @@ def test_a_forgotten_recording_is_gone_and_said_to_be(project):
     assert str(place.folder / SCORED / "interview") in said
     assert "entries" in said
     assert os.path.exists(place.folder / DATA / "01_raw/interview/interview.mp4")
+    # Nor does the run that forgot tell whom.
+    assert "interview" not in str([run.data.to_dictionary() for run in place.runs()][1:])
     again = place.kedro(
         "run", "--env=demo", "--pipeline=forget", "--params=recording=interview", succeeds=False
     )
