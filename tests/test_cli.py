@@ -35,6 +35,11 @@ def context():
         ("runs=[meld full]", {"runs": ["meld full"]}),
         ("runs=[it's mine]", {"runs": ["it's mine"]}),
         ("runs=[]", {"runs": []}),
+        # So do recordings that are called by numbers.
+        ("recording=007", {"recording": "007"}),
+        ("recordings=2024,model=meld/full", {"recordings": "2024", "model": "meld/full"}),
+        ("recordings=[001,b c.wav],model=1e5", {"recordings": ["001", "b c.wav"], "model": "1e5"}),
+        ("recordings=calls/*.wav,seeds=2", {"recordings": "calls/*.wav", "seeds": 2}),
         ("a=1,b=x=y", {"a": 1, "b": "x=y"}),
     ],
 )

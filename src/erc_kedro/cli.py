@@ -41,7 +41,7 @@ def split_parameters(context: click.Context, option: Any, value: Any) -> Any:
 
 
 def _split(context: click.Context, option: Any, value: Any) -> Any:
-    if not isinstance(value, str) or not re.search(r"\[|\bruns=", value):
+    if not isinstance(value, str) or not re.search(r"\[|\b(?:runs|recordings?|model)\s*=", value):
         return utils._split_params(context, option, value)
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -58,23 +58,28 @@ def _split(context: click.Context, option: Any, value: Any) -> Any:
 
 
 def _quoted(item: str) -> str:
-    """An id of a run such as 056e8697 would be read as a number."""
+    """An id of a run such as 056e8697, or a recording called 007, would be read as a number."""
     key, _, names = item.partition("=")
-    if key.strip() != "runs":
+    if key.strip() in ("recording", "recordings", "model") and not names.strip().startswith("["):
+        return "{}='{}'".format(key.strip(), names.strip().replace("'", "''"))
+    if key.strip() not in ("runs", "recordings"):
         return item
     quoted = (
         "'{}'".format(name.strip().replace("'", "''"))
         for name in names.strip(" []").split(",")
         if name.strip()
     )
-    return f"runs=[{','.join(quoted)}]"
+    return f"{key.strip()}=[{','.join(quoted)}]"
 
 
 def _located(value: Any, here: Path, key: str = "") -> Any:
     if isinstance(value, Mapping):
         return {name: _located(own, here, name) for name, own in value.items()}
-    # A word without a slash may be a name, but for the key of a folder.
-    is_path = isinstance(value, str) and value != "" and ("/" in value or key.endswith("raw"))
+    if isinstance(value, list):
+        return [_located(own, here, key) for own in value]
+    # A word without a slash may be a name, but for the key of a folder or file.
+    named = key.endswith("raw") or key == "recordings"
+    is_path = isinstance(value, str) and value != "" and ("/" in value or named)
     return str((here / value).resolve()) if is_path and (here / value).exists() else value
 
 
