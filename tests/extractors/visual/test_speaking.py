@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from erc_kedro.demo import face, scenes, voice
-from erc_kedro.extractors import media
+from erc_kedro.extractors import media, runner
 from erc_kedro.extractors.visual.detection import Haar
 from erc_kedro.extractors.visual.speaking import VoiceFollower
+from tests.extractors import clips
+from tests.extractors.extraction import settings, table, vectors
 from tests.extractors.visual.heads import BRICK, middle
 
 SECONDS = 5.0
@@ -103,3 +105,27 @@ def test_where_nobody_is_seen_there_is_no_doubt_whose_face_it_is():
     follower = follow([BRICK] * FRAMES)
     assert follower.choose(said(1)) == ""
     assert follower.track() is None
+
+
+def test_in_one_recording_each_turn_shows_its_own_speaker_and_its_sound_is_as_ever(tmp_path):
+    left, right = (
+        [*person(first, 3), *person(then, 3)] for first, then in ((moving(1), STILL), (STILL, moving(2)))
+    )
+    frames = [cv2.cvtColor(np.hstack(parts), cv2.COLOR_GRAY2RGB) for parts in zip(left, right, strict=True)]
+    sound = np.concatenate([said(1), said(2)])
+    # 12.5 frames a second.
+    times = [at / face.FPS for at in range(len(frames))]
+    path = clips.write(tmp_path / "a.mp4", frames, sound, times=times, video_codec="libx264")
+    turns = {"start": [0.0, SECONDS], "end": [SECONDS, 2 * SECONDS]}
+    options = settings("Loudness", "Gray", n_jobs=1)
+    shared = runner.extract(table(clip=[path] * 2, **turns, shared=[True] * 2), options, tmp_path / "cache")
+    places = [vector[2] for vector in vectors(shared, "visual")]
+    assert places[0] < 0.4 < 0.5 < places[1]
+    usual = runner.extract(table(clip=[path] * 2, **turns), options, tmp_path / "cache")
+    for modality, same in (("audio", True), ("visual", False)):
+        keys = [[result.key for result in found[modality][1]] for found in (shared, usual)]
+        assert (keys[0] == keys[1]) == same
+    # A silent film says nothing of who speaks.
+    mute = clips.write(tmp_path / "mute.mp4", frames[:40], None, times=times[:40], video_codec="libx264")
+    [result] = runner.extract(table(clip=[mute], shared=[True]), options, tmp_path / "cache")["visual"][1]
+    assert (result.reason, result.vector) == ("whose_face", None)
