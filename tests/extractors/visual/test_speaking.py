@@ -29,11 +29,12 @@ class Seen:
 
 
 def said(seed):
-    """Some seconds of speech."""
+    """Some seconds of speech, other words for each seed."""
     rng = np.random.default_rng(seed)
+    words = "so, that is what we said and, well, then they left it at nine or ten I am sure".split()
     parts = [
-        voice.speak(rng, voice.Voice(140.0, 1.05), voice.Delivery(), "so we meet, at nine or not".split())
-        for _ in range(5)
+        voice.speak(rng, voice.Voice(140.0, 1.05), voice.Delivery(), rng.choice(words, 4 + n).tolist())
+        for n in range(5)
     ]
     return np.concatenate(parts)[: round(SECONDS * voice.RATE)]
 
