@@ -29,7 +29,7 @@ SLOW_S = 1.5
 SURROGATES = 200
 # What the speaker's mouth must reach: its correlation with the voice, by how much that is above the next
 # mouth's, and by how many of their deviations above the mean of those with surrogates (Fisher's z).
-ALIKE, AHEAD, SURE = 0.4, 0.15, 3.8
+ALIKE, AHEAD, SURE = 0.4, 0.15, 4.0
 
 
 class GlancedAt(Picture):
