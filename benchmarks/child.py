@@ -18,6 +18,9 @@ TASKS = {
     "compare": "benchmarks.extraction:compare",
     "cached": "benchmarks.extraction:cached",
     "memory": "benchmarks.extraction:memory",
+    "bundle": "benchmarks.scoring:bundle",
+    "recording": "benchmarks.scoring:recording",
+    "score": "benchmarks.scoring:score",
 }
 
 

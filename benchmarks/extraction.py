@@ -209,7 +209,7 @@ class _Extraction:
         self._settings = _settings(what, workers)
         self._clips = what != "text"
         if self._clips:
-            runner._tools(self._settings)
+            runner.metadata(self._settings)
 
     def __call__(self, files: list[Path], cache: Path) -> None:
         if self._text:

@@ -11,6 +11,7 @@ TITLES = {
     "peers": "Baselines",
     "overhead": "Kedro and MLflow over a plain script",
     "extraction": "Clips to vectors",
+    "scoring": "Recordings to results",
 }
 
 
@@ -220,6 +221,40 @@ def _extraction(figures: dict[str, Any]) -> str:
     )
 
 
+_KINDS = {
+    "sound": "sound, {}",
+    "video": "sound and video, {}, one speaker",
+    "shared": "sound and video, {}, two speakers in one frame",
+    "short": "small video",
+    "long": "small video, long",
+    "text": "its transcript alone",
+}
+
+
+def _scoring(figures: dict[str, Any]) -> str:
+    runs = figures["runs"]
+    size = "{} × {}".format(*figures["size"])
+    rows = [
+        [
+            *(_KINDS[name].format(size), f"{run['seconds']:,.0f}", f"{run['utterances']:,}"),
+            *(f"{run['cpu_s_per_s']:.4f}", f"{60 * run['cpu_s_per_s']:.1f}", f"{run['utterances_per_s']:,.0f}"),
+            *(f"{run['processor_share']:.2f}", f"{run['ready']['wall_s']:.1f} / {run['ready']['cpu_s']:.1f}"),
+            *(f"{run['memory']['before']:,.0f}", f"{run['memory']['peak']:,.0f}", f"{run['results_mb']:.1f}"),
+        ]
+        for name, run in runs.items()
+    ]
+    growth = runs["long"]["memory"]["peak"] / runs["short"]["memory"]["peak"]
+    times = runs["long"]["seconds"] / runs["short"]["seconds"]
+    return (
+        _table(
+            "recording|seconds|utterances|processor s a second of it|a minute of it|utterances a processor s"
+            "|processor share|model ready after, s / processor s|MiB before|peak|results MB",
+            rows,
+        )
+        + f"\n{times:.0f} times as long a recording has {growth:.2f} times the peak of memory.\n"
+    )
+
+
 def _extraction_speed(runs: list[dict[str, Any]], seconds: float) -> str:
     rows = []
     for run in runs:
@@ -289,4 +324,5 @@ _BODIES: dict[str, Callable[[dict[str, Any]], str]] = {
     "peers": _peers,
     "overhead": _overhead,
     "extraction": _extraction,
+    "scoring": _scoring,
 }

@@ -195,6 +195,35 @@ def extraction(quick: bool) -> dict[str, Any]:
     return figures
 
 
+def scoring(quick: bool) -> dict[str, Any]:
+    """Recordings to results and pages, each in a process; two speakers share a frame, one does not."""
+    minute, long, longest = (30, 60, 120) if quick else (60, 600, 7200)
+    large, small = ((640, 360), (320, 240)) if quick else ((1280, 720), (320, 240))
+    one, two = ["Ann"], ["Ann", "Ben"]
+    kinds: dict[str, tuple[float, tuple[int, int] | None, list[str]]] = {
+        "sound": (long, None, two),
+        "video": (long, large, one),
+        "shared": (long, large, two),
+        "short": (minute, small, one),
+        "long": (longest, small, one),
+    }
+    figures: dict[str, Any] = {"size": list(large), "runs": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        say("  a bundle of random features")
+        figures["bundle"] = measure("bundle", folder=folder)
+        for name, (seconds, size, speakers) in kinds.items():
+            say(f"  {name}: {seconds} s")
+            asked = {"folder": folder, "name": name, "seconds": seconds}
+            made = measure("recording", **asked, size=size, speakers=speakers)
+            suffix = "mp4" if size else "m4a"
+            figures["runs"][name] = made | measure("score", **{**asked, "name": f"{name}.{suffix}"})
+            Path(folder, f"{name}.{suffix}").unlink()
+        # What is left of the longest is its transcript.
+        say("  text alone")
+        figures["runs"]["text"] = measure("score", folder=folder, name="long.vtt", seconds=longest)
+    return figures
+
+
 def _machine() -> dict[str, Any]:
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -215,6 +244,7 @@ PARTS: dict[str, Callable[[bool], dict[str, Any]]] = {
     "peers": peers,
     "overhead": overheads,
     "extraction": extraction,
+    "scoring": scoring,
 }
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from erc_kedro.extractors.base import RATE
 from erc_kedro.extractors.media.signals import GLANCES
@@ -19,15 +20,16 @@ from erc_kedro.extractors.visual.tracking import FaceFollower, Picture, Track, m
 
 # Part of a key: raise it when another face may be taken.
 VERSION = 1
-# A mouth must be seen so many times, and may be so many glances early or late.
-LEAST, LAGS = 20, range(-2, 3)
+# So often a second a voice's loudness is taken, over so many of these steps at a time; and by how many a mouth
+# may be early or late. So many times it must be seen.
+STEPS, SMOOTH, LAGS, LEAST = 50, 5, range(-8, 9, 2), 20
 # Seconds whose mean is taken off, so that what changes slowly, such as the light, says nothing.
 SLOW_S = 1.5
 # Surrogates of a voice.
 SURROGATES = 200
 # What the speaker's mouth must reach: its correlation with the voice, by how much that is above the next
 # mouth's, and by how many of their deviations above the mean of those with surrogates (Fisher's z).
-ALIKE, AHEAD, SURE = 0.4, 0.15, 3.8
+ALIKE, AHEAD, SURE = 0.4, 0.15, 4.0
 
 
 class GlancedAt(Picture):
@@ -108,33 +110,32 @@ def _fit(mouth: _Mouth, voice: np.ndarray) -> tuple[float, float]:
     """
     if len(mouth.dark) < LEAST:
         return 0.0, 0.0
-    places = np.rint(np.array(mouth.times) * GLANCES).astype(int)
-    dark = _quick(np.array(mouth.dark))
+    places = (np.array(mouth.times) * STEPS).astype(int)
+    dark = _quick(np.array(mouth.dark), GLANCES)
     found = np.full(len(voice), -1.0)
     for lag in LAGS:
         there = (places + lag >= 0) & (places + lag < voice.shape[1])
-        if there.sum() >= LEAST - max(LAGS):
+        if there.sum() >= LEAST - 2:
             found = np.maximum(found, _correlations(dark[there], voice[:, (places + lag)[there]]))
     own, *chance = np.arctanh(np.clip(found, -0.999, 0.999))
     return float(found[0]), float((own - np.mean(chance)) / max(np.std(chance), 1e-6))
 
 
 def _courses(sound: np.ndarray) -> np.ndarray:
-    """How loud a voice is at each glance, and its surrogates after it [1 + SURROGATES, glances]."""
-    block = round(RATE / GLANCES)
-    blocks = np.pad(sound, (0, -len(sound) % block)).reshape(-1, block)
+    """How loud a voice is at each step, and its surrogates after it [1 + SURROGATES, steps]."""
+    block = RATE // STEPS
+    power = np.mean(np.pad(sound, (0, -len(sound) % block)).reshape(-1, block).astype(np.float64) ** 2, axis=1)
     # The root of the amplitude: a shout is not ten times as wide open as a murmur.
-    own = _quick(np.mean(blocks.astype(np.float64) ** 2, axis=1) ** 0.25)
+    # Its running sums may end a little below zero.
+    own = _quick(np.maximum(uniform_filter1d(power, SMOOTH), 0) ** 0.25, STEPS)
     spectrum = np.fft.rfft(own)
     turns = np.random.default_rng(0).random((SURROGATES, len(spectrum)))
     return np.vstack([own, np.fft.irfft(np.abs(spectrum) * np.exp(2j * np.pi * turns), len(own))])
 
 
-def _quick(course: np.ndarray) -> np.ndarray:
-    """A course [glances] without what changes slowly."""
-    reach = round(SLOW_S * GLANCES) // 2
-    near = np.pad(course, reach, mode="reflect" if len(course) > reach else "edge")
-    return course - np.convolve(near, np.full(2 * reach + 1, 1 / (2 * reach + 1)), "valid")
+def _quick(course: np.ndarray, rate: float) -> np.ndarray:
+    """A course of so many values a second without what changes slowly."""
+    return course - uniform_filter1d(course, round(SLOW_S * rate))
 
 
 def _correlations(one: np.ndarray, many: np.ndarray) -> np.ndarray:
