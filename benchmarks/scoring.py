@@ -80,6 +80,4 @@ def spoken(path: str, seconds: float) -> pd.DataFrame:
     """Utterances of a recording, one every few seconds."""
     starts = np.arange(0, seconds - SPOKEN_S, EVERY_S)
     nothing = dict.fromkeys(["wav", "frame_side"])
-    return pd.DataFrame(
-        {"clip": path, "clip_start_s": starts, "clip_end_s": starts + SPOKEN_S, **nothing}
-    )
+    return pd.DataFrame({"clip": path, "clip_start_s": starts, "clip_end_s": starts + SPOKEN_S, **nothing})
