@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from erc_kedro import schemas
 from erc_kedro.audit.corpus import audit_corpus
 from erc_kedro.corpora import Corpus, CorpusError, iemocap, meld
-from erc_kedro.demo import emotions, voice
+from erc_kedro.demo import emotions, interview, voice
 from erc_kedro.demo import iemocap as demo_iemocap
 from erc_kedro.demo import meld as demo_meld
 from erc_kedro.demo.corpora import write
@@ -41,7 +41,7 @@ REASONS = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both corpora, MELD's large enough for accuracies."""
     path = tmp_path_factory.mktemp("embedded") / "raw"
-    write(path, seed=0, meld_dialogues=30, iemocap_dialogues_per_session=2)
+    write(path, seed=0, meld_dialogues=24, iemocap_dialogues_per_session=2)
     return path
 
 
@@ -88,6 +88,7 @@ def without_media(monkeypatch: pytest.MonkeyPatch) -> None:
             (session / "sentences" / "wav" / name / f"{utterance_id}.wav").write_bytes(b"")
         return [(2.0 * turn, 2.0 * turn + 1.5) for turn in range(len(turns))]
 
+    monkeypatch.setattr(interview, "write", lambda *_: None)
     monkeypatch.setattr(demo_meld, "_film", film_meld)
     monkeypatch.setattr(demo_iemocap, "_film", film_iemocap)
 
@@ -278,7 +279,9 @@ def test_same_seed_same_bytes_whatever_the_processes(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "alone", 0, 6, 2, n_jobs=1)
-    assert tree(tmp_path / "alone" / "iemocap") == tree(folder / "iemocap")
+    for name in ("iemocap", "interview"):
+        assert tree(tmp_path / "alone" / name) == tree(folder / name)
+    monkeypatch.setattr(interview, "write", lambda *_: None)
     monkeypatch.setattr(demo_iemocap, "write", lambda *_: {})
     for name, seed in (("together", 0), ("other", 1)):
         write(tmp_path / name, seed, 6, 2, n_jobs=2)
@@ -291,7 +294,7 @@ def test_same_seed_same_bytes_whatever_the_processes(
 
 def test_everything_says_that_it_is_generated(folder: Path) -> None:
     said = {path.parent.name for path in folder.rglob("SYNTHETIC.md")}
-    assert said == {folder.name, "meld", "iemocap"}
+    assert said == {folder.name, "meld", "iemocap", "interview"}
 
 
 def test_the_default_size_is_below_30_mb(folder: Path) -> None:

@@ -136,13 +136,22 @@ def test_an_encoder_that_was_never_made_is_asked_for_by_command(demo_copy):
     assert "`kedro run --pipeline=finetune` makes it" in printed
 
 
+# A file that is written after every step is written for a twentieth of the time.
+SAVING_OFTEN = """
+from erc_kedro.finetuning import loop
+assert loop.SAVE_EVERY_S > 0
+loop.SAVE_EVERY_S = 0.0
+"""
+
+
 def test_a_killed_run_goes_on_where_it_was(demo_copy):
     project = demo_copy
     tiny.bert(project.folder / "tiny", layers=2)
-    text = FINETUNE.format(encoder="tiny").replace("epochs: 2", "epochs: 60").replace("folds: 2", "folds: 0")
+    text = FINETUNE.format(encoder="tiny").replace("epochs: 2", "epochs: 20").replace("folds: 2", "folds: 0")
     project.write("conf/demo/parameters_finetune.yml", text)
+    project.write("src/saving_often.py", SAVING_OFTEN)
     words = ["run", "--env=demo", "--pipelines=finetune", "--namespaces=meld"]
-    process = project.start(*words)
+    process = project.start(*words, first="saving_often")
     checkpoint = project.folder / "data/demo/06_models/encoders/meld/checkpoint.pt"
     give_up = time.monotonic() + 120
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < give_up:
