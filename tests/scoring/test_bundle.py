@@ -27,9 +27,11 @@ def rewrite(folder, change):
 
 def test_it_predicts_what_training_predicted(trained, model):
     utterances = trained.recorded()
-    for _, dialogue in utterances.groupby("dialogue_id"):
-        made = model.predictions(dialogue, own(trained.features, dialogue))
-        assert made == pytest.approx(np.stack(trained.expected(dialogue)), abs=1e-6)
+    made = model.predictions(utterances, own(trained.features, utterances))
+    assert made == pytest.approx(np.stack(trained.expected(utterances)), abs=1e-6)
+    shuffled = utterances.sample(frac=1, random_state=0)
+    again = model.predictions(shuffled, own(trained.features, shuffled))
+    assert again == pytest.approx(np.stack(trained.expected(shuffled)), abs=1e-6)
 
 
 def own(features, rows):
@@ -52,9 +54,9 @@ def own(features, rows):
 def test_so_does_every_kind_of_model(changes, tmp_path):
     made = train(tmp_path, 12, **changes)
     found = scoring.load(made.bundle)
-    for _, dialogue in made.recorded().groupby("dialogue_id"):
-        answered = found.predictions(dialogue, own(made.features, dialogue))
-        assert answered == pytest.approx(np.stack(made.expected(dialogue)), abs=1e-6)
+    utterances = made.recorded()
+    answered = found.predictions(utterances, own(made.features, utterances))
+    assert answered == pytest.approx(np.stack(made.expected(utterances)), abs=1e-6)
 
 
 def test_a_speaker_is_scaled_by_the_recording_alone(tmp_path):
@@ -62,12 +64,13 @@ def test_a_speaker_is_scaled_by_the_recording_alone(tmp_path):
     found = scoring.load(made.bundle)
     utterances = made.recorded()
     assert found.card.scaling["audio"] == "speaker"
-    # With all that its speakers say in the split, it is the corpus's own; of a dialogue alone, it is not.
-    whole = utterances.assign(dialogue_id="all", position=range(len(utterances)))
+    # The corpus knows all that its speakers say in the split, a recording what they say in it.
+    answered = found.predictions(utterances, own(made.features, utterances))
+    assert np.abs(answered - np.stack(made.expected(utterances))).max() > 1e-3
+    # Who is scored beside it changes nothing.
     first = utterances[utterances["dialogue_id"] == utterances["dialogue_id"].iloc[0]]
     alone = found.predictions(first, own(made.features, first))
-    beside = found.predictions(whole, own(made.features, whole))
-    assert np.abs(alone - beside[:, : len(first)]).max() > 1e-3
+    assert alone == pytest.approx(answered[:, : len(first)], abs=1e-6)
 
 
 def test_text_is_read_by_the_encoder_that_it_carries(trained, model):

@@ -100,8 +100,8 @@ class Model:
         """Each seed's own probabilities, not calibrated: float32 [S, N, C], in the table's order.
 
         Args:
-            utterances: ``schemas.recorded`` of one recording: a speaker's scale is that of the recording.
-            features: by modality.
+            utterances: ``schemas.recorded`` of as many recordings as one likes.
+            features: by modality, of these utterances.
         """
         data = self._assembled(utterances, features)
         rows = pd.Index(data.utterance_id).get_indexer(pd.Index(utterances["utterance_id"]))
@@ -120,17 +120,21 @@ class Model:
                     f"{self.folder}: {modality} features of {made} numbers where training had {width}; give "
                     "those of the extractor that the bundle names"
                 )
-        unlabelled = utterances.assign(label=pd.Series(None, utterances.index, dtype="str"))
+        unlabelled = utterances.assign(
+            label=pd.Series(None, utterances.index, dtype="str"),
+            # Of one name in two recordings nobody knows whether it is one speaker: each has a scale of its own.
+            speaker=utterances["dialogue_id"] + "\n" + utterances["speaker"],
+        )
         data = assemble(unlabelled, features, self.labels, self.card.scaling, self._statistics)
         return data.only(self.card.modalities)
 
     def timeline(
         self, utterances: pd.DataFrame, features: Mapping[str, pd.DataFrame], accuracy: float
     ) -> pd.DataFrame:
-        """Who felt what when in one recording (``schemas.timeline``).
+        """Who felt what when (``schemas.timeline``), in the order of the utterances.
 
         Args:
-            utterances: ``schemas.recorded`` of one recording, in order.
+            utterances: ``schemas.recorded`` of as many recordings as one likes.
             features: by modality, of these utterances and perhaps others.
             accuracy: of what is decided.
         """
@@ -191,13 +195,7 @@ class Model:
             ValueError: a column is missing, or a cell cannot be read.
         """
         utterances = utterances_of(table)
-        features = self.features(utterances).tables
-        each = [
-            self.timeline(rows.sort_values("position"), features, accuracy)
-            for _, rows in utterances.groupby("dialogue_id", sort=False)
-        ]
-        made = pd.concat(each).set_index("utterance_id").loc[utterances["utterance_id"]]
-        return made.reset_index()[list(each[0].columns)]
+        return self.timeline(utterances, self.features(utterances).tables, accuracy)
 
 
 def load(where: str | Path, allow: Collection[str] = ()) -> Model:

@@ -115,25 +115,26 @@ def _scored(
 ) -> Iterator[Scored]:
     if not waiting:
         return
+    utterances = pd.concat([recording.utterances for recording, _ in waiting], ignore_index=True)
     try:
         with _kept(cache, parameters.keep) as own:
-            features = model.features(
-                pd.concat([recording.utterances for recording, _ in waiting], ignore_index=True),
-                own,
-                parameters.runner,
-            )
+            features = model.features(utterances, own, parameters.runner)
+        timeline = model.timeline(utterances, features.tables, parameters.accuracy)
     except Exception as error:
         if len(waiting) == 1:
             [(recording, _)] = waiting
+            logger.debug("%s", recording.name, exc_info=True)
             yield _failed(recording.name, recording, "failed", f"{type(error).__name__}: {error}")
             return
         # One of them stops all; each by itself, it stops only itself.
         for one in waiting:
             yield from _scored([one], model, parameters, folder, cache)
         return
+    each = dict(list(timeline.groupby("recording", sort=False)))
     for recording, key in waiting:
+        rows = each[recording.name].reset_index(drop=True)
         try:
-            facts = _write(recording, key, model, features, parameters, folder / recording.name)
+            facts = _write(recording, key, model, rows, features, parameters, folder / recording.name)
         except Exception as error:
             logger.debug("%s", recording.name, exc_info=True)
             yield _failed(recording.name, recording, "failed", f"{type(error).__name__}: {error}")
@@ -154,6 +155,7 @@ def _write(
     recording: Recording,
     key: str,
     model: Model,
+    timeline: pd.DataFrame,
     features: Features,
     parameters: ScoreParameters,
     folder: Path,
@@ -166,7 +168,6 @@ def _write(
             folder,
             known["media"] or known["transcript"],
         )
-    timeline = model.timeline(recording.utterances, features.tables, parameters.accuracy)
     facts = facts_of_scoring(model, recording.facts, timeline, parameters.accuracy)
     own = {
         "key": key,

@@ -124,7 +124,9 @@ def _fit(mouth: _Mouth, voice: np.ndarray) -> tuple[float, float]:
 def _courses(sound: np.ndarray) -> np.ndarray:
     """How loud a voice is at each step, and its surrogates after it [1 + SURROGATES, steps]."""
     block = RATE // STEPS
-    power = np.mean(np.pad(sound, (0, -len(sound) % block)).reshape(-1, block).astype(np.float64) ** 2, axis=1)
+    power = np.mean(
+        np.pad(sound, (0, -len(sound) % block)).reshape(-1, block).astype(np.float64) ** 2, axis=1
+    )
     # The root of the amplitude: a shout is not ten times as wide open as a murmur.
     # Its running sums may end a little below zero.
     own = _quick(np.maximum(uniform_filter1d(power, SMOOTH), 0) ** 0.25, STEPS)
