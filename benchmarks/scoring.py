@@ -3,6 +3,7 @@
 Every function without an underscore runs in its own process.
 """
 
+import math
 import tempfile
 import time
 from pathlib import Path
@@ -42,25 +43,21 @@ def _repeat(part: Path, path: Path, times: int, sound_alone: bool) -> None:
     """Copies a file's packets again and again, without encoding anything anew."""
     with av.open(str(path), "w", format="mp4") as made:
         streams: dict[int, Any] = {}
-        later: dict[int, int] = {}
-        for _ in range(times):
+        ends: dict[int, int] = {}
+        for at in range(times):
             with av.open(str(part)) as source:
                 wanted = [s for s in source.streams if s.type == "audio" or not sound_alone]
                 # All of them before the first packet: with that, the header is written.
                 streams = streams or {s.index: made.add_stream_from_template(s) for s in wanted}
-                first: dict[int, int] = {}
-                ends: dict[int, int] = {}
                 for packet in source.demux(wanted):
-                    if packet.dts is None or packet.pts is None:
+                    index, later = packet.stream_index, round(at * LOOP_S / packet.time_base)
+                    # Blocks of sound reach beyond the part's end; the next one's first are left out.
+                    if packet.dts is None or packet.pts is None or packet.dts + later < ends.get(index, -math.inf):
                         continue
-                    index = packet.stream_index
-                    first.setdefault(index, packet.dts)
+                    packet.pts, packet.dts = packet.pts + later, packet.dts + later
                     ends[index] = packet.dts + (packet.duration or 0)
-                    packet.pts += later.get(index, 0)
-                    packet.dts += later.get(index, 0)
                     packet.stream = streams[index]
                     made.mux(packet)
-                later = {index: later.get(index, 0) + end - first[index] for index, end in ends.items()}
 
 
 def _transcript(path: Path, seconds: float, speakers: list[str]) -> int:
