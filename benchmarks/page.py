@@ -222,7 +222,7 @@ def _extraction(figures: dict[str, Any]) -> str:
 
 
 _KINDS = {
-    "sound": "sound, {}",
+    "sound": "sound alone",
     "video": "sound and video, {}, one speaker",
     "shared": "sound and video, {}, two speakers in one frame",
     "short": "small video",
@@ -237,7 +237,11 @@ def _scoring(figures: dict[str, Any]) -> str:
     rows = [
         [
             *(_KINDS[name].format(size), f"{run['seconds']:,.0f}", f"{run['utterances']:,}"),
-            *(f"{run['cpu_s_per_s']:.4f}", f"{60 * run['cpu_s_per_s']:.1f}", f"{run['utterances_per_s']:,.0f}"),
+            *(
+                f"{run['cpu_s_per_s']:.4f}",
+                f"{60 * run['cpu_s_per_s']:.1f}",
+                f"{run['utterances_per_s']:,.0f}",
+            ),
             *(f"{run['processor_share']:.2f}", f"{run['ready']['wall_s']:.1f} / {run['ready']['cpu_s']:.1f}"),
             *(f"{run['memory']['before']:,.0f}", f"{run['memory']['peak']:,.0f}", f"{run['results_mb']:.1f}"),
         ]

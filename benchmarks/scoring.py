@@ -52,9 +52,10 @@ def _repeat(part: Path, path: Path, times: int, sound_alone: bool) -> None:
                 for packet in source.demux(wanted):
                     index, later = packet.stream_index, round(at * LOOP_S / packet.time_base)
                     # Blocks of sound reach beyond the part's end; the next one's first are left out.
-                    if packet.dts is None or packet.pts is None or packet.dts + later < ends.get(index, -math.inf):
+                    if packet.dts is None or packet.dts + later < ends.get(index, -math.inf):
                         continue
-                    packet.pts, packet.dts = packet.pts + later, packet.dts + later
+                    packet.dts += later
+                    packet.pts = packet.dts if packet.pts is None else packet.pts + later
                     ends[index] = packet.dts + (packet.duration or 0)
                     packet.stream = streams[index]
                     made.mux(packet)
@@ -114,9 +115,7 @@ def bundle(folder: str) -> dict[str, Any]:
     description = {"protocol": "random", "synthetic": True, "labels": list(CLASSES), "languages": ["en"]}
     facts = dict.fromkeys(("data_fingerprint", "code_version", "git_revision"), "")
     predictions = pd.concat([one.predictions for one in trained], ignore_index=True)
-    scoring.export(
-        models, description, utterances, features, data, parameters, records, predictions, facts
-    )
+    scoring.export(models, description, utterances, features, data, parameters, records, predictions, facts)
     return {"seeds": len(trained)}
 
 
@@ -152,8 +151,14 @@ def score(folder: str, name: str, seconds: float) -> dict[str, Any]:
         mb = sum(path.stat().st_size for path in one.folder.rglob("*") if path.is_file()) / 1e6
     utterances = one.facts["counts"]["utterances"]
     return {
-        **{"name": name, "seconds": seconds, "utterances": utterances, "results_mb": mb},
-        **{"ready": ready, "cpu_s": cpu, "processor_share": cpu / wall},
-        **{"cpu_s_per_s": cpu / seconds, "utterances_per_s": utterances / cpu},
+        "name": name,
+        "seconds": seconds,
+        "utterances": utterances,
+        "results_mb": mb,
+        "ready": ready,
+        "cpu_s": cpu,
+        "processor_share": cpu / wall,
+        "cpu_s_per_s": cpu / seconds,
+        "utterances_per_s": utterances / cpu,
         "memory": {"before": before, "peak": machine.peak()},
     }

@@ -135,8 +135,13 @@ def test_a_recording_of_repeated_packets_is_as_long_as_asked(tmp_path, monkeypat
 def test_the_page_of_scoring_says_how_memory_grew():
     def run(seconds, peak):
         return {
-            **{"seconds": seconds, "utterances": 9, "cpu_s_per_s": 0.1, "utterances_per_s": 7.0},
-            **{"processor_share": 1.0, "ready": {"wall_s": 2.0, "cpu_s": 1.0}, "results_mb": 1.0},
+            "seconds": seconds,
+            "utterances": 9,
+            "cpu_s_per_s": 0.1,
+            "utterances_per_s": 7.0,
+            "processor_share": 1.0,
+            "ready": {"wall_s": 2.0, "cpu_s": 1.0},
+            "results_mb": 1.0,
             "memory": {"before": 90.0, "peak": peak},
         }
 

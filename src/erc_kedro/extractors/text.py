@@ -320,8 +320,8 @@ class TfidfSvd:
             raise ValueError(f"a tfidf's state lacks {error}") from error
         if idf.shape != (len(words),) or components.shape != (metadata.dimension, len(words)):
             raise ValueError(
-                f"a tfidf of {len(words)} words and {metadata.dimension} features cannot have arrays of shape "
-                f"{idf.shape} and {components.shape}"
+                f"a tfidf of {len(words)} words and {metadata.dimension} features cannot have arrays of "
+                f"shape {idf.shape} and {components.shape}"
             )
         made = cls.__new__(cls)
         made._words, made._reduction = _counter(vocabulary=words), TruncatedSVD(metadata.dimension)
