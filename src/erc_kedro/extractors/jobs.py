@@ -52,7 +52,7 @@ def jobs(
             files[path] = media.check(path)
         except media.Unusable as unusable:
             refuse(path, Result(unusable.reason, unusable.detail))
-    keys = {}
+    keys: dict[tuple[int, str], str] = {}
     todo: list[Job] = []
     with progress_bar(len(files), "Fingerprints of media files", "file") as bar:
         for path, digest in kept.digests(files, os.cpu_count() or 1):

@@ -107,8 +107,8 @@ def _work_through(todo: list[Job], settings: Settings, kept: Cache, folder: Path
                 except BrokenProcessPool:
                     # A worker died of one of the files in flight; these are the first of what is left.
                     for number in list(left)[: 4 * _workers(settings.runner)]:
-                        made = _alone(left[number], settings, folder)
-                        keep(left[number], made or _lost(left[number], kept))
+                        found = _alone(left[number], settings, folder)
+                        keep(left[number], _lost(left[number], kept) if found is None else found)
                         del left[number]
     return results
 

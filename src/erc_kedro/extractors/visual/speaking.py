@@ -32,12 +32,6 @@ SURROGATES = 200
 ALIKE, AHEAD, SURE = 0.4, 0.15, 4.0
 
 
-class GlancedAt(Picture):
-    """A sampled frame, or one that was taken for the lips alone."""
-
-    glance: bool
-
-
 @dataclass
 class _Mouth:
     """What was seen of one face's mouth: how dark its region was, and when, in seconds."""
@@ -68,7 +62,7 @@ class VoiceFollower(FaceFollower):
         self._mouths: dict[Track, _Mouth] = {}
         self._speaking: Track | None = None
 
-    def see(self, picture: GlancedAt) -> None:
+    def see(self, picture: Picture) -> None:
         """Looks at the next frame; at the lips alone, if it is a glance."""
         if not picture.glance:
             super().see(picture)
