@@ -100,8 +100,8 @@ def turn(item):
 def one_thread():
     """Whoever asks for more threads has them to the end of a test.
 
-    OpenMP's wait for each other by spinning: where another process has the cores, all that came after one such
-    test took ten times its time.
+    OpenMP's wait for each other by spinning: where another process had the cores, all that came after one
+    such test took ten times its time.
     """
     yield
     torch = sys.modules.get("torch")
