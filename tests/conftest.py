@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,19 @@ def names(item):
 
 def turn(item):
     return next((number for number, name in enumerate(LONGEST) if name in names(item)), len(LONGEST))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Whoever asks for more threads has them to the end of a test.
+
+    OpenMP's wait for each other by spinning: where another process had the cores, all that came after one
+    such test took ten times its time.
+    """
+    yield
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
