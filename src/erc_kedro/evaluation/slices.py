@@ -117,7 +117,8 @@ def degradation_scores(degraded: pd.DataFrame) -> pd.DataFrame:
     truth, guess = class_codes(rows["label"], classes), class_codes(rows["predicted"], classes)
     parts = rows.groupby(["kind", "modality", "amount", "seed"], sort=False).indices
     found = [
-        (*key, *accuracy_and_weighted_f1(truth[own], guess[own], len(classes))) for key, own in parts.items()
+        (kind, modality, amount, seed, *accuracy_and_weighted_f1(truth[own], guess[own], len(classes)))
+        for (kind, modality, amount, seed), own in parts.items()
     ]
     names = ["kind", "modality", "amount"]
     table = pd.DataFrame(found, columns=[*names, "seed", "accuracy", "weighted_f1"])
