@@ -130,7 +130,7 @@ def bundle(folder: str) -> dict[str, Any]:
 def _corpus() -> Any:
     from erc_kedro.corpora.tables import utterance_table
 
-    return utterance_table(
+    rows = [
         {
             "utterance_id": f"d{dialogue}_{at}",
             "dialogue_id": f"d{dialogue}",
@@ -142,7 +142,8 @@ def _corpus() -> Any:
         }
         for dialogue in range(24)
         for at in range(6)
-    )
+    ]
+    return utterance_table(rows)
 
 
 def score(folder: str, name: str, seconds: float) -> dict[str, Any]:
