@@ -227,3 +227,12 @@ def test_facts_are_whole_and_say_what_the_pages_show(calls, model, tmp_path):
     assert facts["counts"]["utterances"] == 3
     assert facts["model"]["labels"] == model.labels
     assert any("2024/1689" in note for note in facts["notes"])
+
+
+@pytest.mark.parametrize(
+    ("language", "other"), [("de", True), ("en-GB", False), ("eng", False), ("EN_us", False)]
+)
+def test_another_language_than_training_s_is_said(language, other, calls, model, tmp_path):
+    asked = ScoreParameters(accuracy=0.4, language=language)
+    done, _ = run(calls, model, tmp_path, asked)
+    assert any("another language" in note for note in done["first"].facts["notes"]) == other

@@ -22,7 +22,9 @@ def forget(name: str, folder: Path, cache: Path) -> list[str]:
     Returns:
         what was removed.
     """
-    removed = []
+    removed: list[str] = []
+    if name.startswith("."):
+        return removed
     # What lies beside a folder of results was left by a run that was killed.
     own = re.compile(rf"{re.escape(name)}|\.{re.escape(name)}\.\w+-\d+-\d+\.part")
     for model in _models(folder):
