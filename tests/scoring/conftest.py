@@ -75,12 +75,12 @@ class Trained:
         ]
 
 
-def train(folder: Path, dialogues: int = 24, **changes) -> Trained:
-    """Trains two seeds and writes their bundle."""
+def train(folder: Path, dialogues: int = 24, encoder: Path | None = None, **changes) -> Trained:
+    """Trains two seeds and writes their bundle; text is read by the encoder, or a tiny one."""
     utterances, features = make_corpus(dialogues)
     draw = np.random.default_rng(0)
     utterances["text"] = [" ".join(draw.choice(tiny.WORDS, 3)) for _ in range(len(utterances))]
-    asked = TextParameters(encoder=str(tiny.bert(folder / "encoder")), pooling="own")
+    asked = TextParameters(encoder=str(encoder or tiny.bert(folder / "encoder")), pooling="own")
     made = text.extract(utterances, asked, folder / "cache")
     features["text"] = features["text"].assign(vector=list(made.vectors))
     extractor = {"name": asked.encoder, "version": made.metadata.version, "licence": "none"}

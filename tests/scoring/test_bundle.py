@@ -2,14 +2,20 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import save_file
 
 from erc_kedro import scoring
+from erc_kedro.extractors import runner
+from erc_kedro.extractors.base import Metadata
 from erc_kedro.scoring import BundleError, bundle
+from tests import tiny
 from tests.conftest import CLASSES
+from tests.defaults import AudioParameters
 from tests.scoring.conftest import train
 
 
@@ -133,8 +139,15 @@ def test_the_same_training_makes_the_same_bundle(trained):
             r"mine\.words:Reader.*consent.*allow",
         ),
         (lambda card: card["seeds"].reverse(), "answer otherwise"),
+        (lambda card: card["seeds"].clear(), "seeds"),
+        (lambda card: card["seeds"][0].update(temperature=0.0), r"seeds\.0\.temperature"),
+        (lambda card: card["labels"].__setitem__(1, card["labels"][0]), "labels: one of them is there twice"),
+        (lambda card: card["parameters"].pop("model"), "cannot be used as it stands.*model"),
     ],
-    ids=["format", "field", "unknown field", "version", "width", "foreign code", "weights"],
+    ids=[
+        *("format", "field", "unknown field", "version", "width", "foreign code", "weights"),
+        *("no seed", "temperature", "labels", "parameters"),
+    ],
 )
 def test_what_differs_is_refused_by_name(change, said, copy):
     rewrite(copy, change)
@@ -163,6 +176,72 @@ def test_a_file_that_changed_or_is_gone_is_named(name, copy):
     (copy / name).unlink()
     with pytest.raises(BundleError, match=rf"{name} is missing"):
         scoring.load(copy)
+
+
+@pytest.mark.parametrize("name", ["../outside.safetensors", "unlisted.safetensors"])
+def test_only_what_was_compared_is_read(name, copy):
+    shutil.copy(copy / "seed0.safetensors", copy / name)
+    rewrite(copy, lambda card: card["seeds"][0].update(file=name))
+    with pytest.raises(BundleError, match=rf"{name} is none of the files that bundle\.json names"):
+        scoring.load(copy)
+
+
+def test_a_file_more_in_an_encoder_s_folder_is_refused_unless_it_is_hidden(copy):
+    (copy / "extractors/text/.DS_Store").write_text("a file system's own")
+    scoring.load(copy)
+    (copy / "extractors/text/added_tokens.json").write_text('{"love": 3}')
+    with pytest.raises(BundleError, match=r"added_tokens\.json is none of the files"):
+        scoring.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "change"),
+    [
+        ("statistics", "text.mean", lambda x: x[:3]),
+        ("statistics", "text.directions", lambda x: x * np.nan),
+        ("statistics", "text.deviation", lambda x: x.astype(np.int64)),
+        ("validation", "confidence", lambda x: x[1:]),
+        ("probe", "probabilities", lambda x: x[0]),
+    ],
+)
+def test_arrays_of_other_shapes_and_kinds_are_refused(name, array, change, copy):
+    path = copy / f"{name}.safetensors"
+    arrays = bundle.arrays(copy, path.name)
+    path.unlink()
+    save_file({**arrays, array: np.ascontiguousarray(change(arrays[array]))}, path)
+    rewrite(copy, lambda card: card["files"].update({path.name: bundle.sha256(path)}))
+    with pytest.raises(BundleError, match=r"bundle again|would answer otherwise"):
+        scoring.load(copy)
+
+
+def test_an_encoder_that_lies_as_the_hub_keeps_it_goes_along(tmp_path):
+    """The hub's cache has a folder a version, whose files are links into a folder of contents."""
+    encoder = tiny.bert(tmp_path / "plain")
+    contents, version = tmp_path / "hub" / "blobs", tmp_path / "hub" / "snapshots" / "abc"
+    contents.mkdir(parents=True)
+    version.mkdir(parents=True)
+    for path in encoder.iterdir():
+        path.rename(contents / path.name)
+        (version / path.name).symlink_to(f"../../blobs/{path.name}")
+    moved = Path(shutil.move(train(tmp_path, 12, encoder=version).bundle, tmp_path / "elsewhere"))
+    shutil.rmtree(tmp_path / "hub")
+    assert not any(path.is_symlink() for path in moved.rglob("*"))
+    assert scoring.load(moved).extraction.modalities == ["text"]
+
+
+def test_clips_are_looked_at_as_long_as_in_training_whatever_text_says(copy, monkeypatch):
+    """The longest that is looked at of an utterance, where words have no such limit."""
+    asked = {"settings": AudioParameters(extractor="functionals").model_dump(mode="json"), "longest_s": 20.0}
+    rewrite(copy, lambda card: card["extractors"]["audio"].update(asked, kind="extracted"))
+    settings = []
+
+    def metadata(of):
+        settings.append(of)
+        return {"audio": Metadata("functionals", 5, "", "1")}
+
+    monkeypatch.setattr(runner, "metadata", metadata)
+    assert scoring.load(copy).card.extractors["text"].longest_s == 60
+    assert [one.runner.longest_s for one in settings] == [20]
 
 
 def test_what_is_no_bundle_is_said(tmp_path):

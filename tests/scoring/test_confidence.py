@@ -54,3 +54,13 @@ def test_training_is_near_and_what_differs_from_it_is_far():
 
 def test_a_few_utterances_of_validation_call_nothing_far():
     assert share_nearer(np.array([1e9]), np.array([1.0, 2.0, 3.0])).tolist() == [0.75]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_a_few_utterances_of_training_have_distances_all_the_same(rows):
+    draw = np.random.default_rng(0)
+    train = draw.normal(size=(rows, 20)).astype(np.float32)
+    distance = Distance.fitted(train, Statistics.of(train))
+    made = distance.of(np.r_[train, draw.normal(size=(5, 20)).astype(np.float32) * 3])
+    assert np.isfinite(made).all()
+    assert (made[:rows].max() <= made[rows:]).all()

@@ -91,6 +91,33 @@ def test_a_plain_table_is_answered_in_its_order(model):
     )
 
 
+@pytest.mark.parametrize("dtypes", ["category", "string", "numpy_nullable", "pyarrow", "object"])
+def test_whatever_a_table_s_cells_are_kept_as_the_answer_is_the_same(dtypes, model):
+    table = pd.DataFrame(
+        {
+            "dialogue_id": [7, 7, 8],
+            "position": [1, 0, 0],
+            "speaker": "x",
+            "text": ["oh no", "i love it", "yes"],
+        }
+    )
+    expected = model.score(table)
+    assert expected["recording"].tolist() == ["7", "7", "8"]
+    assert expected["position"].tolist() == [1, 0, 0]
+    if dtypes in ("numpy_nullable", "pyarrow"):
+        other = table.convert_dtypes(dtype_backend=dtypes)
+    else:
+        other = table.astype({"text": dtypes, "speaker": dtypes})
+    # An index says nothing, whatever is in it.
+    pd.testing.assert_frame_equal(model.score(other.set_axis([0, 0, None])), expected)
+
+
+def test_a_column_that_is_there_twice_is_refused(model):
+    table = pd.DataFrame([["d", "a", "i", "j"]], columns=["dialogue_id", "speaker", "text", "text"])
+    with pytest.raises(ValueError, match="column text is there twice"):
+        model.score(table)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -102,6 +129,9 @@ def test_a_plain_table_is_answered_in_its_order(model):
         ({"start_s": ["0", "1"]}, "row 0, column start_s"),
         ({"position": [1, 1]}, "position"),
         ({"channel": ["left", "middle"]}, "channel"),
+        ({"speaker": ["a", "  "]}, "row 1, column speaker"),
+        ({"start_s": [0.0, 2.0], "end_s": [1.0, np.inf]}, "row 1, column end_s"),
+        ({"text": pd.Series(["a", "\ud800"], dtype=object)}, "row 1, column text"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_refused_in_a_sentence(change, said, model):

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from erc_kedro import recordings, scoring
+from erc_kedro.errors import PlainError
 from erc_kedro.extractors import text
-from erc_kedro.timelines import scored
+from erc_kedro.timelines import forgetting, scored
 from tests.defaults import ScoreParameters
 from tests.scoring.conftest import train
 
@@ -106,15 +107,83 @@ def test_a_forgotten_recording_leaves_nothing(calls, model, tmp_path):
     folder = tmp_path / "all"
     folder.mkdir()
     shutil.move(out, folder / "model")
-    removed = scored.forget("first", folder, tmp_path / "cache")
+    removed = forgetting.forget("first", folder, tmp_path / "cache")
     assert any("entries" in one for one in removed)
     assert not (folder / "model" / "first").exists()
     assert (folder / "model" / "second").exists()
     assert "first/page.html" not in (folder / "model" / "index.html").read_text()
     with sqlite3.connect(tmp_path / "cache" / "features.sqlite") as store:
         assert store.execute("SELECT count(*) FROM results").fetchone() == (1,)
-    assert scored.forget("first", folder, tmp_path / "cache") == []
-    assert scored.names(folder) == ["second"]
+    assert forgetting.forget("first", folder, tmp_path / "cache") == []
+    # Those which failed are named on the index, and nowhere else.
+    assert forgetting.names(folder) == ["broken", "second"]
+    assert len(forgetting.forget("broken", folder, tmp_path / "cache")) == 1
+    assert "broken" not in (folder / "model" / "index.html").read_text()
+    forgetting.forget("second", folder, tmp_path / "cache")
+    assert forgetting.names(folder) == []
+    assert list(pd.read_csv(folder / "model" / "index.csv")["recording"]) == []
+
+
+def test_what_killed_runs_left_of_a_recording_is_neither_listed_nor_kept(calls, model, tmp_path):
+    _, out = run(calls, model, tmp_path)
+    left = out / ".first.0a1b2c3d-99-0.part"
+    shutil.copytree(out / "first", left)
+    scored.write_index([], out)
+    assert sorted(pd.read_parquet(out / "index.parquet")["recording"]) == ["first", "second"]
+    assert forgetting.names(out.parent) == ["first", "second"]
+    forgetting.forget("first", out.parent, tmp_path / "cache")
+    assert not left.exists()
+
+
+def cached(tmp_path):
+    with sqlite3.connect(tmp_path / "cache" / "features.sqlite") as store:
+        return store.execute("SELECT count(*) FROM results").fetchone()[0]
+
+
+def test_what_an_earlier_transcript_left_in_the_cache_is_forgotten_too(calls, model, tmp_path):
+    run(calls, model, tmp_path)
+    (calls / "first.txt").write_text("Ada: yes yes\nBen: no no\n")
+    _, out = run(calls, model, tmp_path)
+    assert cached(tmp_path) == 6
+    forgetting.forget("first", out.parent, tmp_path / "cache")
+    # That of the second recording.
+    assert cached(tmp_path) == 1
+
+
+def test_keeping_nothing_empties_the_cache_of_what_was_kept_before(calls, model, tmp_path):
+    run(calls, model, tmp_path)
+    assert cached(tmp_path) == 4
+    run(calls, model, tmp_path, ScoreParameters(accuracy=0.4, keep="nothing"))
+    assert cached(tmp_path) == 0
+
+
+@pytest.mark.parametrize("damage", ["[]", "{}", "{", None])
+def test_results_that_were_damaged_are_made_anew(damage, calls, model, tmp_path):
+    _, out = run(calls, model, tmp_path)
+    if damage is None:
+        (out / "first" / "page.html").unlink()
+    else:
+        (out / "first" / scored.FACTS).write_text(damage)
+    done, _ = run(calls, model, tmp_path)
+    assert {name for name, one in done.items() if one.new} == {"first"}
+    assert (out / "first" / "page.html").exists()
+    assert json.loads((out / "first" / scored.FACTS).read_text())["recording"] == "first"
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_scored(calls, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(scored, "_scored", lambda *asked: pytest.fail("it began"))
+    (tmp_path / "out").write_text("a file, where the results are to be")
+    with pytest.raises(PlainError, match="out cannot be written"):
+        run(calls, model, tmp_path)
+
+
+def test_names_of_any_writing_and_length_have_a_folder(calls, model, tmp_path):
+    rows = [f"{name},first.txt" for name in ("漢" * 90, "𝒜" * 80, "x" * 300, "../../evil", "Gespräch 1 😀")]
+    (calls / "list.csv").write_text("\n".join(["name,transcript", *rows, ""]))
+    done, out = run(calls / "list.csv", model, tmp_path)
+    assert len(done) == 5
+    assert all((out / name / scored.PAGE).exists() for name in done)
+    assert {"evil", "Gespräch_1"} < done.keys()
 
 
 def test_labels_of_a_transcript_say_how_right_the_model_is(calls, model, tmp_path):
@@ -158,3 +227,12 @@ def test_facts_are_whole_and_say_what_the_pages_show(calls, model, tmp_path):
     assert facts["counts"]["utterances"] == 3
     assert facts["model"]["labels"] == model.labels
     assert any("2024/1689" in note for note in facts["notes"])
+
+
+@pytest.mark.parametrize(
+    ("language", "other"), [("de", True), ("en-GB", False), ("eng", False), ("EN_us", False)]
+)
+def test_another_language_than_training_s_is_said(language, other, calls, model, tmp_path):
+    asked = ScoreParameters(accuracy=0.4, language=language)
+    done, _ = run(calls, model, tmp_path, asked)
+    assert any("another language" in note for note in done["first"].facts["notes"]) == other

@@ -55,7 +55,8 @@ _MARKS = ("transcript", "transcription", "whisper", "whisperx", "diarized", "ali
 _LANGUAGE = re.compile(r"[a-z]{2}(?:-[a-z]{2,4})?", re.IGNORECASE)
 # Names that Windows gives to devices.
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE)
-_LONGEST_NAME = 80
+# File systems take 255 bytes, of which what lies beside a file needs some; one character may be four.
+_LONGEST_NAME, _LONGEST_BYTES = 80, 120
 
 
 def find(where: str | Sequence[str], options: ScoreParameters) -> list[Source]:
@@ -294,9 +295,6 @@ def _with_names(found: list[Source]) -> list[Source]:
 
 def safe(name: str) -> str:
     """A name that is a folder's on any system, and goes into an id."""
-    kept = (
-        re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", name))
-        .strip("._-")[:_LONGEST_NAME]
-        .rstrip("._-")
-    )
+    kept = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", name)).strip("._-")[:_LONGEST_NAME]
+    kept = kept.encode()[:_LONGEST_BYTES].decode(errors="ignore").rstrip("._-")
     return f"_{kept}" if _DEVICES.match(kept) else kept or "recording"

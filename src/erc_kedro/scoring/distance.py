@@ -34,10 +34,14 @@ class Distance:
         from sklearn.decomposition import PCA
 
         z = statistics.standardised(x).astype(np.float64)
+        if len(z) == 1:
+            # One utterance has no spread, and PCA refuses it; twice the same has none either.
+            z = np.repeat(z, 2, axis=0)
         count = min(_DIRECTIONS, *z.shape)
-        pca = PCA(count, svd_solver="covariance_eigh" if z.shape[1] <= 4096 else "auto", random_state=0).fit(
-            z
-        )
+        solver = "covariance_eigh" if z.shape[1] <= 4096 else "auto"
+        # Shares of a variance that is none, which nothing reads.
+        with np.errstate(invalid="ignore"):
+            pca = PCA(count, svd_solver=solver, random_state=0).fit(z)
         # A direction that training hardly leaves must not make every other recording endlessly far.
         least = max(float(z.var(0).mean()) * 1e-3, 1e-12)
         rest = float(pca.noise_variance_) if count < min(z.shape) else least

@@ -32,7 +32,7 @@ class Features(NamedTuple):
 
     Attributes:
         tables: by modality, ``schemas.features``.
-        keys: by utterance, under which the cache has what was read in its text.
+        keys: by utterance, under which the cache has what was read, heard and seen.
     """
 
     tables: dict[str, pd.DataFrame]
@@ -140,12 +140,17 @@ class Extraction:
             said = utterances["text"].str.strip() != ""
             tables["text"] = _table(utterances, made.vectors, said.map({True: "ok", False: "no_text"}))
             keys = [*made.keys]
-        settings = self._runner(workers, **{k: v for k, v in self._settings.items() if k != "text"})
-        if settings.audio or settings.visual:
+        media = {name: asked for name, asked in self._settings.items() if name != "text"}
+        if media:
             seen = utterances.assign(shared_frame=_shares_frame(utterances))
-            for modality, (metadata, results) in runner.extract(seen, settings, cache).items():
+            made_of = runner.extract(seen, self._runner(workers, **media), cache)
+            for modality, (metadata, results) in made_of.items():
                 vectors = matrix(results, metadata.dimension)
                 tables[modality] = _table(utterances, vectors, [result.reason for result in results])
+                keys = [
+                    own if result.key is None else (*own, result.key)
+                    for own, result in zip(keys, results, strict=True)
+                ]
         return Features(tables, dict(zip(utterances["utterance_id"], keys, strict=True)))
 
     def _reason(self, modality: str) -> str:
@@ -159,7 +164,9 @@ class Extraction:
         audio: AudioParameters | None = None,
         visual: VisualParameters | None = None,
     ) -> runner.Settings:
-        longest = max(made.longest_s for made in self._card.extractors.values())
+        asked = {"audio": audio, "visual": visual}
+        # What was extracted of words, or published, says nothing of clips.
+        longest = max(self._card.extractors[name].longest_s for name in asked if asked[name] is not None)
         return runner.Settings(audio, visual, RunnerParameters(**workers.model_dump(), longest_s=longest))
 
 

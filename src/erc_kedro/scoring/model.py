@@ -9,6 +9,8 @@ import pandas as pd
 from safetensors.torch import load_file
 
 from erc_kedro import schemas
+from erc_kedro.errors import PlainError
+from erc_kedro.escaping import line
 from erc_kedro.models.architectures import build
 from erc_kedro.models.batch import Network
 from erc_kedro.parameters import TrainParameters, WorkerParameters
@@ -36,18 +38,34 @@ class Model:
     def __init__(self, folder: Path, allow: Collection[str] = ()) -> None:
         """Reads and checks a bundle; ``load`` says what it may raise."""
         self.folder = folder
-        self.card: Card = bundle.read(folder)
+        try:
+            self._read(allow)
+        except PlainError:
+            raise
+        except Exception as error:
+            raise BundleError(
+                f"{folder} cannot be used as it stands ({type(error).__name__}: {line(error, 300)}); copy "
+                "the whole bundle again, or train it anew"
+            ) from error
+
+    def _read(self, allow: Collection[str]) -> None:
+        self.card: Card = bundle.read(self.folder)
         self._networks = self._built()
-        found = bundle.arrays(folder, bundle.STATISTICS)
+        found = bundle.arrays(self.folder, bundle.STATISTICS)
+        self._validation = bundle.arrays(self.folder, bundle.VALIDATION)
+        if self._validation["confidence"].shape != self._validation["correct"].shape:
+            raise ValueError(f"the arrays of {bundle.VALIDATION} do not fit together")
         self._statistics: dict[str, Statistics | None] = dict.fromkeys(MODALITIES)
         self._distances = {}
-        for modality in self.card.modalities:
-            own = _of(found, modality)
-            known = Statistics(own.pop("mean"), own.pop("deviation"))
-            self._statistics[modality] = known
-            self._distances[modality] = Distance(known, own)
-        self._validation = bundle.arrays(folder, bundle.VALIDATION)
-        self.extraction = Extraction(folder, self.card, allow)
+        for modality, width in zip(MODALITIES, self.card.dimensions, strict=True):
+            if modality in self.card.modalities:
+                own = _of(found, modality)
+                if not _fit(own, width):
+                    raise ValueError(f"the {modality} arrays of {bundle.STATISTICS} are no such statistics")
+                known = Statistics(own.pop("mean"), own.pop("deviation"))
+                self._statistics[modality] = known
+                self._distances[modality] = Distance(known, own)
+        self.extraction = Extraction(self.folder, self.card, allow)
 
     @draws_alone
     def _built(self) -> list[Network]:
@@ -219,6 +237,17 @@ def load(where: str | Path, allow: Collection[str] = ()) -> Model:
 
         where = tracking.resolve(str(where))
     return Model(Path(where), allow)
+
+
+def _fit(arrays: Mapping[str, np.ndarray], width: int) -> bool:
+    """Whether one modality's statistics are numbers, and of features of this width."""
+    count = len(arrays["variances"])
+    shapes = {"mean": (width,), "deviation": (width,), "middle": (width,), "directions": (count, width)}
+    shapes |= {"variances": (count,), "rest": (1,)}
+    return all(
+        arrays[name].shape == shape and arrays[name].dtype.kind == "f" and not np.isnan(arrays[name]).any()
+        for name, shape in shapes.items()
+    )
 
 
 def _of(arrays: Mapping[str, np.ndarray], modality: str) -> dict[str, np.ndarray]:

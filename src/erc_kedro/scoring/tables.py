@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from erc_kedro import schemas
@@ -22,6 +23,9 @@ def utterances_of(table: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: naming the column, or the row's number from 0 and the column, that cannot be used.
     """
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise ValueError(f"column {twice[0]} is there twice; keep one of them")
     missing = [name for name in _NEEDED if name not in table]
     if missing:
         raise ValueError(
@@ -75,14 +79,17 @@ def utterances_of(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _text(cell: Any, row: int, name: str, empty: bool = False) -> str | None:
-    missing = cell is None or cell is pd.NA or cell == "" or (isinstance(cell, float) and math.isnan(cell))
-    if missing:
+    missing = cell is None or cell is pd.NA or (isinstance(cell, float) and math.isnan(cell))
+    if missing or (isinstance(cell, str) and not (cell if name == "text" else cell.strip())):
         if empty or name == "text":
             return None if empty else ""
         raise ValueError(f"row {row}, column {name}: the cell is empty; fill it")
-    if not isinstance(cell, str | int):
+    if not isinstance(cell, str | int | np.integer):
         raise ValueError(f"row {row}, column {name}: {cell!r} is no text")
-    return str(cell)
+    try:
+        return str(cell).encode().decode()
+    except UnicodeEncodeError:
+        raise ValueError(f"row {row}, column {name}: {cell!r} has half of a character") from None
 
 
 def _number(cell: Any, row: int, name: str) -> float:
@@ -90,4 +97,7 @@ def _number(cell: Any, row: int, name: str) -> float:
         return math.nan
     if isinstance(cell, bool | str) or not hasattr(cell, "__float__"):
         raise ValueError(f"row {row}, column {name}: {cell!r} is not a number")
-    return float(cell)
+    number = float(cell)
+    if math.isinf(number):
+        raise ValueError(f"row {row}, column {name}: {cell!r} is not a number")
+    return number

@@ -5,7 +5,6 @@ import json
 import logging
 import math
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from erc_kedro import files, recordings, sources, timelines
+from erc_kedro.errors import PlainError
 from erc_kedro.evaluation.metrics import SCORES, class_columns, class_names, classification_metrics
 from erc_kedro.extractors.cache import Cache
 from erc_kedro.parameters import ScoreParameters
@@ -26,6 +26,7 @@ from erc_kedro.scoring import Model
 from erc_kedro.scoring.card import notes
 from erc_kedro.scoring.extraction import Features
 from erc_kedro.sentences import few
+from erc_kedro.surroundings import writing
 from erc_kedro.timelines import pages
 from erc_kedro.timelines.formats.tables import csv
 
@@ -35,6 +36,10 @@ logger = logging.getLogger(__name__)
 FACTS = "score.json"
 PAGE = "page.html"
 TIMELINE = "timeline.parquet"
+# Over all recordings of a model.
+INDEX = "index.parquet"
+# Without these, such a file is not ours, or damaged.
+_NEEDED = {"recording", "media", "transcript", "model", "counts", "key", "keep", "files", "keys"}
 # Recordings that are decoded together, for each worker: an interruption costs no more than these.
 _TOGETHER = 4
 
@@ -62,7 +67,14 @@ def score_all(
     Args:
         folder: of this model's results.
         cache: of features, for ``keep: features`` and ``all``.
+
+    Raises:
+        PlainError: nothing can be written to the folder.
     """
+    with writing(folder):
+        # What forbids it is to be known before hours of work.
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     done: list[Scored] = []
     workers = parameters.runner.n_jobs if parameters.runner.n_jobs > 0 else os.cpu_count() or 1
     together = max(_TOGETHER * workers, 1)
@@ -70,9 +82,14 @@ def score_all(
         waiting = []
         for source in found:
             key = _key(source, model, parameters)
-            known = facts_of(folder / source.name)
-            if known is not None and known.get("key") == key:
-                done.append(Scored(known, folder / source.name, new=False))
+            own = folder / source.name
+            known = facts_of(own)
+            if (
+                known is not None
+                and known["key"] == key
+                and all((own / name).is_file() for name in (TIMELINE, PAGE))
+            ):
+                done.append(Scored(known, own, new=False))
                 progress.update()
             else:
                 waiting.append((source, key))
@@ -99,7 +116,7 @@ def _read(source: Source, parameters: ScoreParameters) -> Recording | Scored:
         return _failed(source.name, source, error.reason, error.detail)
     except Exception as error:
         logger.debug("%s", source, exc_info=True)
-        return _failed(source.name, source, "failed", f"{type(error).__name__}: {error}")
+        return _failed(source.name, source, "failed", _why(error))
 
 
 def _place(facts: dict[str, Any]) -> tuple[Any, Any]:
@@ -124,7 +141,7 @@ def _scored(
         if len(waiting) == 1:
             [(recording, _)] = waiting
             logger.debug("%s", recording.name, exc_info=True)
-            yield _failed(recording.name, recording, "failed", f"{type(error).__name__}: {error}")
+            yield _failed(recording.name, recording, "failed", _why(error))
             return
         # One of them stops all; each by itself, it stops only itself.
         for one in waiting:
@@ -134,10 +151,10 @@ def _scored(
     for recording, key in waiting:
         rows = each[recording.name].reset_index(drop=True)
         try:
-            facts = _write(recording, key, model, rows, features, parameters, folder / recording.name)
+            facts = _write(recording, key, model, rows, features, parameters, folder / recording.name, cache)
         except Exception as error:
             logger.debug("%s", recording.name, exc_info=True)
-            yield _failed(recording.name, recording, "failed", f"{type(error).__name__}: {error}")
+            yield _failed(recording.name, recording, "failed", _why(error))
         else:
             yield Scored(facts, folder / recording.name, new=True)
 
@@ -159,6 +176,7 @@ def _write(
     features: Features,
     parameters: ScoreParameters,
     folder: Path,
+    cache: Path,
 ) -> dict[str, Any]:
     """Writes all results of one recording, whole or not at all."""
     known = facts_of(folder)
@@ -169,11 +187,15 @@ def _write(
             known["media"] or known["transcript"],
         )
     facts = facts_of_scoring(model, recording.facts, timeline, parameters.accuracy)
-    own = {
-        "key": key,
-        "files": _media(recording.utterances),
-        "text_keys": sorted({key for one in timeline["utterance_id"] for key in features.keys[one]}),
-    }
+    files_used = {*_media(recording.utterances)}
+    keys = {key for one in timeline["utterance_id"] for key in features.keys[one]}
+    if known is not None and known["keep"] != "nothing":
+        if parameters.keep == "nothing":
+            uncache(known, cache)
+        else:
+            # What an earlier transcript or model left in the cache is to be forgotten with it.
+            files_used, keys = files_used | {*known["files"]}, keys | {*known["keys"]}
+    own = {"key": key, "keep": parameters.keep, "files": sorted(files_used), "keys": sorted(keys)}
     with files.replacing_folder(folder) as beside:
         timelines.write(timeline, facts, beside)
         if parameters.keep == "all":
@@ -242,10 +264,20 @@ def scores(timeline: pd.DataFrame) -> dict[str, float | None] | None:
 
 def facts_of(folder: Path) -> dict[str, Any] | None:
     """What a recording's folder says of itself; None where it holds no whole result."""
-    try:
-        return json.loads((folder / FACTS).read_text("utf-8"))
-    except (OSError, ValueError):
+    # What is hidden was left by a run that was killed.
+    if folder.name.startswith("."):
         return None
+    try:
+        facts = json.loads((folder / FACTS).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return facts if isinstance(facts, dict) and facts.keys() >= _NEEDED else None
+
+
+def uncache(facts: dict[str, Any], cache: Path) -> int:
+    """Removes the features of a recording that lie in the cache; how many there were."""
+    with Cache(cache) as kept:
+        return kept.forget(map(Path, facts["files"]), facts["keys"])
 
 
 def write_index(done: Sequence[Scored], folder: Path) -> Path:
@@ -270,8 +302,8 @@ def write_index(done: Sequence[Scored], folder: Path) -> Path:
         }
         for one in every
     ]
-    table = pd.DataFrame(rows)
-    with files.replacing(folder / "index.parquet") as path:
+    table = pd.DataFrame(rows, columns=_COLUMNS)
+    with files.replacing(folder / INDEX) as path:
         table.astype({"detail": "str", "reason": "str"}).to_parquet(path, index=False)
     with files.replacing(folder / "index.csv") as path:
         path.write_bytes(csv(table))
@@ -282,10 +314,18 @@ def write_index(done: Sequence[Scored], folder: Path) -> Path:
 
 
 _COUNTS = ("utterances", "decided", "unsure", "empty", "far_from_training")
+_COLUMNS = [
+    *("recording", "media", "transcript", "seconds", *_COUNTS),
+    *("accuracy", "weighted_f1", "reason", "detail", "page"),
+]
 
 
 def _page(folder: Path | None) -> str | None:
     return None if folder is None else f"{folder.name}/{PAGE}"
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, PlainError) else f"{type(error).__name__}: {error}"
 
 
 def _failed(name: str, of: Source | Recording, reason: str, detail: str) -> Scored:
@@ -342,34 +382,3 @@ def totals(done: Sequence[Scored]) -> dict[str, float]:
         total |= {"labelled": made["utterances"] or 0}
         total |= {name: made[name] or 0.0 for name in SCORES}
     return total
-
-
-def names(folder: Path) -> list[str]:
-    """Recordings that have results below a folder, of whichever model."""
-    return sorted({path.parent.name for path in folder.glob(f"*/*/{FACTS}")})
-
-
-def forget(name: str, folder: Path, cache: Path) -> list[str]:
-    """Removes the results of a recording, of whichever model, and what is cached of it.
-
-    Returns:
-        what was removed.
-    """
-    removed = []
-    for path in sorted(folder.glob(f"*/*/{FACTS}")):
-        own, model = path.parent, path.parent.parent
-        if own.name != name:
-            continue
-        facts = facts_of(own) or {}
-        kept = Cache(cache)
-        try:
-            count = kept.forget([Path(file) for file in facts.get("files", [])], facts.get("text_keys", []))
-        finally:
-            kept.close()
-        if count:
-            removed.append(f"{count} entries of {cache}")
-        with files.held([model]):
-            shutil.rmtree(own)
-            removed.append(str(own))
-            write_index([], model)
-    return removed

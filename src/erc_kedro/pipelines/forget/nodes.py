@@ -1,6 +1,7 @@
 """Nodes of the forget pipeline."""
 
 import logging
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,17 @@ def forget_recording(name: Any, folder: Path, cache: Path) -> dict[str, Any]:
         how much was removed; not of whom.
     """
     from erc_kedro import tracking
-    from erc_kedro.timelines import scored
+    from erc_kedro.sentences import few
+    from erc_kedro.timelines import forgetting
 
     if not name:
         raise PlainError("say which recording to forget: --params=recording=NAME, as its folder is called")
-    removed = scored.forget(name, folder, cache)
+    removed = forgetting.forget(name, folder, cache)
     removed += tracking.forget(name)
     if not removed:
-        raise PlainError(f"recording: {name} has no results below {folder}; there are {scored.names(folder)}")
+        there = forgetting.names(folder)
+        known = few(get_close_matches(name, there) or there) or "none"
+        raise PlainError(f"recording: {name} has no results below {folder}; there are {known}")
     for one in removed:
         logger.info("removed %s", one)
     logger.info("The recording itself and its transcript were not touched.")

@@ -1,0 +1,70 @@
+"""A recording's results and features, removed."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from erc_kedro import files
+from erc_kedro.timelines.scored import INDEX, Scored, facts_of, uncache, write_index
+
+
+def names(folder: Path) -> list[str]:
+    """Recordings that have results below a folder, or failed, of whichever model."""
+    scored = {path.name for model in _models(folder) for path in model.iterdir() if facts_of(path)}
+    return sorted(scored | {one.facts["recording"] for model in _models(folder) for one in _failures(model)})
+
+
+def forget(name: str, folder: Path, cache: Path) -> list[str]:
+    """Removes the results of a recording, of whichever model, and what is cached of it.
+
+    Returns:
+        what was removed.
+    """
+    removed: list[str] = []
+    if name.startswith("."):
+        return removed
+    # What lies beside a folder of results was left by a run that was killed.
+    own = re.compile(rf"{re.escape(name)}|\.{re.escape(name)}\.\w+-\d+-\d+\.part")
+    for model in _models(folder):
+        found = sorted(path for path in model.iterdir() if path.is_dir() and own.fullmatch(path.name))
+        failures = _failures(model)
+        others = [one for one in failures if one.facts["recording"] != name]
+        if not found and len(others) == len(failures):
+            continue
+        facts = facts_of(model / name)
+        count = uncache(facts, cache) if facts else 0
+        if count:
+            removed.append(f"{count} entries of {cache}")
+        with files.held([model]):
+            for path in found:
+                shutil.rmtree(path)
+                removed.append(str(path))
+            if len(others) < len(failures):
+                removed.append(f"a line of {model / INDEX}")
+            write_index(others, model)
+    return removed
+
+
+def _models(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def _failures(model: Path) -> list[Scored]:
+    """What the last run could not score, as its index has it."""
+    try:
+        table = pd.read_parquet(model / INDEX).astype(object)
+    except (OSError, ValueError):
+        return []
+    table = table.where(table.notna(), None)
+    return [
+        Scored(
+            {name: row[name] for name in ("recording", "media", "transcript")}
+            | {"error": {name: row[name] for name in ("reason", "detail")}},
+            None,
+            new=False,
+        )
+        for row in table.to_dict("records")
+        if row["reason"]
+    ]
