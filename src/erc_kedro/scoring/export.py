@@ -46,7 +46,7 @@ def export(
         facts: ``data_fingerprint``, ``code_version`` and ``git_revision`` of the training.
 
     Raises:
-        PlainError: a fine-tuned encoder is not the one that made the features, or the bundle cannot be written.
+        PlainError: a fine-tuned encoder made other features than these, or the bundle cannot be written.
     """
     asked = checkpoint.effective(parameters, data)
     seeds = sorted(predictions["seed"].unique())
