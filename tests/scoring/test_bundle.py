@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,13 +11,30 @@ import pytest
 from safetensors.numpy import save_file
 
 from erc_kedro import scoring
-from erc_kedro.extractors import runner
+from erc_kedro.errors import PlainError
+from erc_kedro.extractors import finetuned, runner
 from erc_kedro.extractors.base import Metadata
 from erc_kedro.scoring import BundleError, bundle
 from tests import tiny
 from tests.conftest import CLASSES
 from tests.defaults import AudioParameters
 from tests.scoring.conftest import train
+
+
+def test_no_bundle_is_made_of_an_encoder_that_was_fitted_anew(trained, monkeypatch):
+    """Features of the one before, which training has, are not what this one makes of a recording."""
+    facts = {
+        "corpus": "calls",
+        "encoder": "tiny",
+        "val_weighted_f1": 0.6,
+        "run": "a",
+        "trained_on": {"d0": "1"},
+    }
+    now = facts | {"val_weighted_f1": 0.7, "run": "b"}
+    monkeypatch.setattr(finetuned, "find", lambda *asked: SimpleNamespace(facts=now))
+    provenance = {**trained.provenance, "text": {**trained.provenance["text"], "encoder": facts}}
+    with pytest.raises(PlainError, match=r"no longer holds the encoder.*pipeline=features"):
+        trained.export(provenance=provenance)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from erc_kedro.errors import PlainError
 from erc_kedro.evaluation.calibration import temperature
 from erc_kedro.evaluation.metrics import PREDICTION, class_codes, class_columns, classification_metrics
 from erc_kedro.extractors import finetuned, text
@@ -43,6 +44,9 @@ def export(
         provenance: of each modality's features.
         predictions: of all seeds (``schemas.predictions``).
         facts: ``data_fingerprint``, ``code_version`` and ``git_revision`` of the training.
+
+    Raises:
+        PlainError: a fine-tuned encoder made other features than these, or the bundle cannot be written.
     """
     asked = checkpoint.effective(parameters, data)
     seeds = sorted(predictions["seed"].unique())
@@ -75,7 +79,8 @@ def export(
         cards[modality] = _extractor(made, features[modality], modality in asked.shown)
         place = f"{bundle.EXTRACTORS}/{modality}"
         if cards[modality]["kind"] == "finetuned":
-            own_folders, own_texts = _encoder(Path(cards[modality]["settings"]["encoder"]), place)
+            folder = Path(cards[modality]["settings"]["encoder"])
+            own_folders, own_texts = _encoder(folder, place, made["encoder"])
             folders |= own_folders
             texts |= own_texts
         elif cards[modality]["kind"] == "extracted" and modality in asked.shown:
@@ -154,13 +159,24 @@ def _extractor(record: Mapping[str, Any], table: pd.DataFrame, used: bool) -> di
     }
 
 
-def _encoder(folder: Path, place: str) -> tuple[dict[str, Path], dict[str, str]]:
+def _encoder(folder: Path, place: str, recorded: Mapping[str, Any]) -> tuple[dict[str, Path], dict[str, str]]:
     """A fine-tuned encoder's folders by their place in the bundle, and its records without the folds.
 
     What a fold is for, a vector of a training dialogue, no recording needs.
+
+    Args:
+        recorded: what the features' provenance says of the encoder.
+
+    Raises:
+        PlainError: the folder holds another encoder than the one that made the features, or none.
     """
     found = finetuned.find(str(folder), folder)
-    assert found is not None, f"{folder} was fine-tuned"
+    # The run is another one where the same was fitted again.
+    if found is None or {**found.facts, "run": None} != {**recorded, "run": None}:
+        raise PlainError(
+            f"{folder} no longer holds the encoder that made the text features, so that no recording could "
+            "be read as training was; `kedro run --pipeline=features`, then train again"
+        )
     beside = dict(zip(found.record.beside, found.beside, strict=True))
     records = {name: one.record.without_folds for name, one in beside.items()}
     own = found.record.without_folds.model_copy(
