@@ -270,9 +270,9 @@ def write_index(done: Sequence[Scored], folder: Path) -> Path:
         }
         for one in every
     ]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows).astype({"detail": "str", "reason": "str", **dict.fromkeys(_COUNTS, "Int64")})
     with files.replacing(folder / "index.parquet") as path:
-        table.astype({"detail": "str", "reason": "str"}).to_parquet(path, index=False)
+        table.to_parquet(path, index=False)
     with files.replacing(folder / "index.csv") as path:
         path.write_bytes(csv(table))
     page = folder / "index.html"
@@ -289,7 +289,7 @@ def _page(folder: Path | None) -> str | None:
 
 
 def _failed(name: str, of: Source | Recording, reason: str, detail: str) -> Scored:
-    logger.warning("%s: not scored (%s): %s", of.media or of.transcript, reason, detail)
+    logger.warning("%s: not scored (%s): %s", name, reason, detail)
     facts = {
         "recording": name,
         "media": str(of.media) if of.media else None,

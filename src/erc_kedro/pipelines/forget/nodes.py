@@ -21,6 +21,7 @@ def forget_recording(name: Any, folder: Path, cache: Path) -> dict[str, Any]:
         how much was removed; not of whom.
     """
     from erc_kedro import tracking
+    from erc_kedro.sentences import few
     from erc_kedro.timelines import scored
 
     if not name:
@@ -28,7 +29,9 @@ def forget_recording(name: Any, folder: Path, cache: Path) -> dict[str, Any]:
     removed = scored.forget(name, folder, cache)
     removed += tracking.forget(name)
     if not removed:
-        raise PlainError(f"recording: {name} has no results below {folder}; there are {scored.names(folder)}")
+        raise PlainError(
+            f"recording: {name} has no results below {folder}; there are {few(scored.names(folder))}"
+        )
     for one in removed:
         logger.info("removed %s", one)
     logger.info("The recording itself and its transcript were not touched.")

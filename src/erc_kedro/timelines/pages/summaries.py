@@ -17,7 +17,7 @@ REASONS = {
     "too_short": "it is too short",
     "silent": "it is silent",
     "no_face": "no face is seen",
-    "whose_face": "several faces are seen, and which one speaks is not certain",
+    "whose_face": "several faces are seen, and which one speaks is not certain; score.frame_side can say it",
     "failed": "the extractor failed",
     "not_used": "the model does not read it",
 }
