@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from erc_kedro.recordings import RecordingError
@@ -38,6 +39,15 @@ def test_channels_tell_who_speaks_where_the_transcript_does_not(tmp_path):
     assert made.utterances["speaker"].tolist() == ["Anna", "Ben", "Anna", "Ben", "unknown"]
     assert made.utterances["channel"].fillna("").tolist() == ["left", "right", "left", "right", ""]
     assert remarks(made) == {"channel_speaker": 4, "unnamed_speaker": 1}
+
+
+def test_a_quiet_voice_that_a_loud_one_interrupts_keeps_its_turn(tmp_path):
+    samples = np.zeros((5 * RATE, 2), np.float32)
+    samples[RATE : 4 * RATE, 0] = 0.05 * clips.voice(3.0, RATE)
+    samples[int(3.8 * RATE) :, 1] = clips.voice(1.2, RATE)
+    clips.wav(tmp_path / "a.wav", samples, RATE, 2)
+    segments(tmp_path / "a.json", [("", 1.0, 4.0, "Well, I thought"), ("", 3.8, 5.0, "No!")])
+    assert recording(tmp_path, channels=SIDES).utterances["speaker"].tolist() == ["Anna", "Ben"]
 
 
 def test_channels_tell_whom_diarization_means(tmp_path):

@@ -21,8 +21,8 @@ _LEAST_SHIFT_S, _LEAST_FIT, _BETTER = 1.0, 0.4, 0.25
 _HEARD = 0.1
 # What diarization calls speakers, in each recording anew: SPEAKER_00 is whoever was heard first.
 _DIARIZED = re.compile(r"(?:speaker|spk|s)?[\s_-]*\d+", re.IGNORECASE)
-# A channel is a speaker's who is so much louder there than on the other (6 dB).
-_LOUDER = 4.0
+# A channel is a speaker's who is so much louder there than on the other (6 dB), in so many times its steps.
+_LOUDER, _MORE = 4.0, 2
 
 
 def list_misfits(turns: Sequence[Turn], media: Media, remarks: Remarks) -> None:
@@ -93,16 +93,16 @@ def with_channel_speakers(
     Args:
         channels: left and right, to the speakers who are heard there.
     """
-    sums = np.concatenate([np.zeros((2, 1)), np.cumsum(media.level, axis=1)], axis=1)
-    energy = [_energy(turn, sums) if _open(turn, channels) else None for turn in turns]
-    # By name, the energy of the two channels, and the steps in which it was measured.
+    heard = _louder_steps(media.level)
+    steps = [_steps(turn, heard) if _is_open(turn, channels) else None for turn in turns]
     of_name: dict[str, np.ndarray] = {}
-    for turn, own in zip(turns, energy, strict=True):
+    for turn, own in zip(turns, steps, strict=True):
         if own is not None and turn.speaker:
-            of_name[turn.speaker] = of_name.get(turn.speaker, np.zeros(3)) + own
+            of_name[turn.speaker] = of_name.get(turn.speaker, np.zeros(2)) + own
     made = []
-    for turn, own in zip(turns, energy, strict=True):
-        side = "" if own is None else _louder(of_name.get(turn.speaker, own))
+    for turn, own in zip(turns, steps, strict=True):
+        left, right = (0, 0) if own is None else of_name.get(turn.speaker, own)
+        side = "left" if left > _MORE * right else "right" if right > _MORE * left else ""
         if side in channels:
             was = f"{turn.speaker} is " if turn.speaker else ""
             remarks.add("channel_speaker", f"at {clock(turn.start_s)} ({was}{channels[side]})")
@@ -111,24 +111,31 @@ def with_channel_speakers(
     return made
 
 
-def _open(turn: Turn, channels: dict[str, str]) -> bool:
+def _is_open(turn: Turn, channels: dict[str, str]) -> bool:
     """Whether a turn does not say which person speaks."""
-    named = turn.speaker and (turn.speaker in channels.values() or not _DIARIZED.fullmatch(turn.speaker))
-    return not named
+    return not turn.speaker or bool(
+        turn.speaker not in channels.values() and _DIARIZED.fullmatch(turn.speaker)
+    )
 
 
-def _energy(turn: Turn, sums: np.ndarray) -> np.ndarray | None:
-    """Of a turn, the energy of the left and of the right channel, and its steps; None without times."""
+def _louder_steps(level: np.ndarray) -> np.ndarray:
+    """How many steps there were, before each, in which one of two channels was heard above the other.
+
+    Not energy: a quiet voice that a loud one interrupts has most of a turn, and little of its energy.
+
+    Returns:
+        [2, steps + 1]
+    """
+    quiet = np.quantile(level, 0.1, axis=1, keepdims=True)
+    louder = (level > np.maximum(_SILENCE, _ABOVE * quiet)) & (level > _LOUDER * level[::-1])
+    return np.concatenate([np.zeros((2, 1)), np.cumsum(louder, axis=1)], axis=1)
+
+
+def _steps(turn: Turn, heard: np.ndarray) -> np.ndarray | None:
+    """Of a turn, the steps in which the left, and the right channel is louder; None without times."""
     if turn.start_s is None or turn.end_s is None:
         return None
-    last = sums.shape[1] - 1
+    last = heard.shape[1] - 1
     start = min(int(turn.start_s / STEP_S), last)
     end = min(max(int(np.ceil(turn.end_s / STEP_S)), start + 1), last)
-    return np.append(sums[:, end] - sums[:, start], end - start)
-
-
-def _louder(energy: np.ndarray) -> str:
-    left, right, steps = energy
-    if max(left, right) <= _SILENCE * steps:
-        return ""
-    return "left" if left > _LOUDER * right else "right" if right > _LOUDER * left else ""
+    return heard[:, end] - heard[:, start]
