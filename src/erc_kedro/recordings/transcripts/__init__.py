@@ -64,8 +64,9 @@ def parse(path: Path, encoding: str | None, has_media: bool, remarks: Remarks) -
         case _:
             found = chat.read(lines, has_media, remarks)
     if not found.turns:
+        mend = "begin each turn with who speaks, as in `Anna: …`" if kind == "chat" else "transcribe it again"
         raise RecordingError(
-            "no_turns", f"{path}: no turn of speech in what was read as {_TITLES[kind]}; transcribe it again"
+            "no_turns", f"{path}: no turn of speech in what was read as {_TITLES[kind]}; {mend}"
         )
     return found
 
