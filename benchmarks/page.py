@@ -222,7 +222,7 @@ def _extraction(figures: dict[str, Any]) -> str:
 
 
 _KINDS = {
-    "sound": "sound, {}",
+    "sound": "sound alone",
     "video": "sound and video, {}, one speaker",
     "shared": "sound and video, {}, two speakers in one frame",
     "short": "small video",

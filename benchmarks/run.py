@@ -213,7 +213,7 @@ def scoring(quick: bool) -> dict[str, Any]:
         figures["bundle"] = measure("bundle", folder=folder)
         for name, (seconds, size, speakers) in kinds.items():
             say(f"  {name}: {seconds} s")
-            asked = {"folder": folder, "name": name, "seconds": seconds}
+            asked: dict[str, Any] = {"folder": folder, "name": name, "seconds": seconds}
             made = measure("recording", **asked, size=size, speakers=speakers)
             suffix = "mp4" if size else "m4a"
             figures["runs"][name] = made | measure("score", **{**asked, "name": f"{name}.{suffix}"})

@@ -17,6 +17,7 @@ from tests.defaults import AudioParameters, ScoreParameters, TextParameters, Tra
 
 # What is encoded once and repeated, and an utterance's length and distance to the next, in seconds.
 LOOP_S, SPOKEN_S, EVERY_S = 30.0, 2.6, 3.0
+LABELS = ("calm", "glad", "cross")
 MODALITIES = ("text", "audio", "visual")
 
 
@@ -52,13 +53,10 @@ def _repeat(part: Path, path: Path, times: int, sound_alone: bool) -> None:
                 for packet in source.demux(wanted):
                     index, later = packet.stream_index, round(at * LOOP_S / packet.time_base)
                     # Blocks of sound reach beyond the part's end; the next one's first are left out.
-                    if (
-                        packet.dts is None
-                        or packet.pts is None
-                        or packet.dts + later < ends.get(index, -math.inf)
-                    ):
+                    if packet.dts is None or packet.dts + later < ends.get(index, -math.inf):
                         continue
-                    packet.pts, packet.dts = packet.pts + later, packet.dts + later
+                    packet.dts += later
+                    packet.pts = packet.dts if packet.pts is None else packet.pts + later
                     ends[index] = packet.dts + (packet.duration or 0)
                     packet.stream = streams[index]
                     made.mux(packet)
@@ -87,7 +85,6 @@ def bundle(folder: str) -> dict[str, Any]:
     from erc_kedro.extractors import runner
     from erc_kedro.training.batches import assemble
     from erc_kedro.training.seeds import train_seeds
-    from tests.conftest import CLASSES, make_corpus
 
     asked: dict[str, Any] = {
         "text": TextParameters(),
@@ -96,11 +93,19 @@ def bundle(folder: str) -> dict[str, Any]:
     }
     made = runner.metadata(extraction._settings("all", 1))
     made["text"] = extractors.build("text", asked["text"], training=[]).metadata
-    utterances, features = make_corpus(24)
+    utterances = _corpus()
     draw = np.random.default_rng(0)
-    for modality in MODALITIES:
-        vectors = draw.standard_normal((len(utterances), made[modality].dimension), np.float32)
-        features[modality]["vector"] = list(vectors)
+    features = {
+        name: pd.DataFrame(
+            {
+                "utterance_id": utterances["utterance_id"],
+                "vector": list(draw.standard_normal((len(utterances), made[name].dimension), np.float32)),
+                "present": True,
+                "reason": "ok",
+            }
+        )
+        for name in MODALITIES
+    }
     records = {
         name: {
             "extractor": {
@@ -112,14 +117,33 @@ def bundle(folder: str) -> dict[str, Any]:
         for name in MODALITIES
     }
     parameters = TrainParameters(epochs=1)
-    data = assemble(utterances, features, CLASSES, parameters.scaling)
+    data = assemble(utterances, features, LABELS, parameters.scaling)
     models = Path(folder) / "random" / "full"
     trained = [*train_seeds(data, parameters, models, "random")]
-    description = {"protocol": "random", "synthetic": True, "labels": list(CLASSES), "languages": ["en"]}
+    description = {"protocol": "random", "synthetic": True, "labels": [*LABELS], "languages": ["en"]}
     facts = dict.fromkeys(("data_fingerprint", "code_version", "git_revision"), "")
     predictions = pd.concat([one.predictions for one in trained], ignore_index=True)
     scoring.export(models, description, utterances, features, data, parameters, records, predictions, facts)
     return {"seeds": len(trained)}
+
+
+def _corpus() -> Any:
+    from erc_kedro.corpora.tables import utterance_table
+
+    rows = [
+        {
+            "utterance_id": f"d{dialogue}_{at}",
+            "dialogue_id": f"d{dialogue}",
+            "position": at,
+            "speaker": ("Ann", "Ben")[at % 2],
+            "text": "so it goes",
+            "label": LABELS[(dialogue + at) % len(LABELS)],
+            "split": ("train", "train", "val", "test")[dialogue % 4],
+        }
+        for dialogue in range(24)
+        for at in range(6)
+    ]
+    return utterance_table(rows)
 
 
 def score(folder: str, name: str, seconds: float) -> dict[str, Any]:
@@ -154,8 +178,14 @@ def score(folder: str, name: str, seconds: float) -> dict[str, Any]:
         mb = sum(path.stat().st_size for path in one.folder.rglob("*") if path.is_file()) / 1e6
     utterances = one.facts["counts"]["utterances"]
     return {
-        **{"name": name, "seconds": seconds, "utterances": utterances, "results_mb": mb},
-        **{"ready": ready, "cpu_s": cpu, "processor_share": cpu / wall},
-        **{"cpu_s_per_s": cpu / seconds, "utterances_per_s": utterances / cpu},
+        "name": name,
+        "seconds": seconds,
+        "utterances": utterances,
+        "results_mb": mb,
+        "ready": ready,
+        "cpu_s": cpu,
+        "processor_share": cpu / wall,
+        "cpu_s_per_s": cpu / seconds,
+        "utterances_per_s": utterances / cpu,
         "memory": {"before": before, "peak": machine.peak()},
     }

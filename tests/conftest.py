@@ -1,8 +1,10 @@
 """Small data that tests generate."""
 
+import gc
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,9 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 
 # A shell that starts the tests in the background has them, and all that they start, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Collecting imports for seconds, and what that makes stays: a fifth of the time went in looking for garbage.
+gc.disable()
 
 CLASSES = ("calm", "glad", "cross")
 
@@ -85,6 +90,11 @@ def pytest_collection_modifyitems(items):
     items.sort(key=turn)
 
 
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
+
+
 def names(item):
     """A test's file, and the folders that it is in."""
     path = item.path.relative_to(Path(__file__).parent)
@@ -93,6 +103,19 @@ def names(item):
 
 def turn(item):
     return next((number for number, name in enumerate(LONGEST) if name in names(item)), len(LONGEST))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Whoever asks for more threads has them to the end of a test.
+
+    OpenMP's wait for each other by spinning: where another process had the cores, all that came after one
+    such test took ten times its time.
+    """
+    yield
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

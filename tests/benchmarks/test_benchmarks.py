@@ -7,10 +7,23 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from benchmarks import child, corpora, extraction, finetuning, machine, page, peers, reports, shapes, speed
+from benchmarks import (
+    child,
+    corpora,
+    extraction,
+    finetuning,
+    machine,
+    page,
+    peers,
+    reports,
+    scoring,
+    shapes,
+    speed,
+)
+from erc_kedro import recordings
 from erc_kedro.training.batches import dialogue_batches
 from tests import tiny
-from tests.defaults import TrainParameters
+from tests.defaults import ScoreParameters, TrainParameters
 from tests.finetuning.corpus import toy
 
 TINY = shapes.SHAPES["meld"].times(0.02)
@@ -104,6 +117,41 @@ def test_processor_time_of_workers_counts(tmp_path):
     own = time.process_time()
     _, both = extraction._used(extract, sorted(tmp_path.glob("*.mp4")), tmp_path / "cache")
     assert both > 2 * (time.process_time() - own)
+
+
+@pytest.mark.parametrize("size", [(160, 120), None])
+def test_a_recording_of_repeated_packets_is_as_long_as_asked(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(scoring, "LOOP_S", 2.0)
+    made = scoring.recording(str(tmp_path), "call", 16.0, size, ["Ann", "Ben"])
+    assert made["utterances"] == 5
+    [source] = recordings.find(str(tmp_path / f"call.{'mp4' if size else 'm4a'}"), ScoreParameters())
+    read = recordings.read(source, ScoreParameters())
+    assert read.facts["seconds"] == pytest.approx(16.0, abs=0.1)
+    assert read.facts["video"] == (size is not None)
+    assert read.utterances["speaker"].tolist() == ["Ann", "Ben", "Ann", "Ben", "Ann"]
+    assert read.utterances["clip_start_s"].tolist() == [0.0, 3.0, 6.0, 9.0, 12.0]
+
+
+def test_the_page_of_scoring_says_how_memory_grew():
+    def run(seconds, peak):
+        return {
+            "seconds": seconds,
+            "utterances": 9,
+            "cpu_s_per_s": 0.1,
+            "utterances_per_s": 7.0,
+            "processor_share": 1.0,
+            "ready": {"wall_s": 2.0, "cpu_s": 1.0},
+            "results_mb": 1.0,
+            "memory": {"before": 90.0, "peak": peak},
+        }
+
+    runs = {"short": run(60.0, 100.0), "long": run(7200.0, 110.0), "text": run(7200.0, 95.0)}
+    host = {"cores": 1, "processor": "p", "load_before": 0.0, "python": "3", "torch": "2"}
+    figures = {"size": [1280, 720], "runs": runs}
+    result = {"quick": True, "finished": "now", "took_s": 1, "machine": host, "figures": figures}
+    written = page.page({"scoring": result})
+    assert "120 times as long a recording has 1.10 times the peak of memory." in written
+    assert "its transcript alone" in written
 
 
 def test_a_full_report_has_a_size_and_both_corpora(monkeypatch, tmp_path):

@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from erc_kedro import processes
 from erc_kedro.extractors import cache, jobs, media, runner, worker
@@ -386,6 +387,28 @@ def test_what_a_process_had_kept_when_it_died_is_not_lost(tmp_path):
         lost = runner._lost(job, kept)
     assert [lost[row, "audio"].reason for row in (0, 1)] == ["ok", "unreadable"]
     assert "died" in lost[1, "audio"].detail
+
+
+def test_a_recording_that_takes_minutes_shows_how_far_it_has_come(tmp_path, monkeypatch):
+    path = clips.wav(tmp_path / "a.wav", clips.voice(1.0))
+    spans = table(clip=[path] * 3, start=[0.0, 0.3, 0.6], end=[0.2, 0.5, 0.8])
+    monkeypatch.setattr(runner, "LOOK_S", 0.01)
+    with (
+        cache.Cache(tmp_path / "cache") as kept,
+        tqdm(total=3, disable=False) as bar,
+    ):
+        [job], _, _ = jobs.jobs(spans, settings(), {"audio": "1"}, 1, kept)
+        left = {0: job}
+        with runner._looked_up(bar, left, 3, settings().runner, tmp_path / "cache"):
+            for row in range(2):
+                job.keep({(row, "audio"): cache.Result("silent")}, kept)
+                until = time.monotonic() + 20
+                while bar.n <= row:
+                    assert time.monotonic() < until
+                    time.sleep(0.01)
+                assert bar.n == row + 1
+            del left[0]
+        assert bar.n == 3
 
 
 def test_a_speaker_s_own_channel_is_heard_alone_and_never_the_mix(tmp_path):

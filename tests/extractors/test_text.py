@@ -11,7 +11,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from erc_kedro import extractors
-from erc_kedro.extractors import hub, text
+from erc_kedro.extractors import cache, hub, text
 from erc_kedro.extractors.base import ExtractionError, Line
 from tests import tiny
 from tests.defaults import TextParameters
@@ -407,3 +407,24 @@ def test_a_text_extractor_that_fails_is_named(tmp_path):
     broken = TextParameters(extractor="tests.extractors.fakes:Mute")
     with pytest.raises(ExtractionError, match=r"features\.text\.extractor: mute failed on 'oh no'.*no words"):
         text.vectors(extractors.build("text", broken), spoken("oh no"), tmp_path, broken)
+
+
+def test_what_a_recording_said_can_be_forgotten_by_its_keys(tmp_path):
+    table = pd.DataFrame(
+        {
+            "dialogue_id": ["a", "a", "b", "b"],
+            "position": [0, 1, 0, 1],
+            "speaker": "x",
+            "text": ["I am so sad", "I am so happy", "I am so happy", "the end of it"],
+            "split": "train",
+        }
+    )
+    asked = TextParameters(extractor="tfidf", dimension=2)
+    made = text.extract(table, asked, tmp_path)
+    assert len(made.keys) == 4
+    mine = {key for keys in made.keys[:2] for key in keys}
+    with cache.Cache(tmp_path) as store:
+        assert store.forget(keys=mine) == 2
+        # What somebody else has said, too, is encoded anew.
+        assert [len(store.get(keys)) for keys in made.keys] == [0, 0, 0, 1]
+    np.testing.assert_array_equal(text.extract(table, asked, tmp_path).vectors, made.vectors)

@@ -83,7 +83,7 @@ def test_it_learns_what_only_the_context_says(base, tmp_path):
 
 def test_extraction_shows_utterances_as_validation_did(tuned, tmp_path):
     found, table = tuned
-    made, metadata, read = vectors(found, table, tmp_path)
+    made, metadata, read, _ = vectors(found, table, tmp_path)
     assert made.shape == (len(table), 16)
     np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1, atol=1e-5)
     assert metadata.name == f"{found.record.encoder} fine-tuned on toy"

@@ -64,6 +64,12 @@ def test_every_promised_file_is_there_and_no_other(demo):
                 for name in ("config.json", "model.safetensors", "predictions.parquet", "history.parquet")
             ),
             *(
+                f"06_models/{corpus}/full/bundle/{name}"
+                for name in ("README.md", "bundle.json", "probe.safetensors", "statistics.safetensors")
+            ),
+            f"06_models/{corpus}/full/bundle/validation.safetensors",
+            *(f"06_models/{corpus}/full/bundle/seed{seed}.safetensors" for seed in range(SEEDS)),
+            *(
                 f"07_model_output/{corpus}/full/{name}"
                 for name in ("predictions.parquet", "metrics.parquet", "history.parquet", "training.json")
             ),
@@ -276,9 +282,13 @@ def test_an_identical_run_encodes_and_trains_nothing(demo, demo_copy):
     after = demo_copy.files()
     assert "Encoding text" not in printed
     assert "Extracting from clips" not in printed
-    kept = [name for name in before if "/06_models/" in name]
+    kept = [name for name in before if "/06_models/" in name and "/bundle/" not in name]
     assert kept
     assert {name: before[name] for name in kept} == {name: after[name] for name in kept}
+    # Written again, since the code that it names may be another: the copy lies in no repository.
+    bundled = [name for name in before if "/bundle/" in name and not name.endswith("/bundle.json")]
+    assert bundled
+    assert [before[name][1] for name in bundled] == [after[name][1] for name in bundled]
     assert after.keys() == before.keys()
     assert {run.data.tags["resumed"] for run in at_level(demo_copy.runs(), "seed")} == {"done"}
     for corpus in CORPORA:

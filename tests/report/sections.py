@@ -172,6 +172,16 @@ def rendered(sections, facts=None):
     return render_report(sections, [figures_of(section) for section in sections], facts)
 
 
+_drawn = []
+
+
+def words(sections, facts=None):
+    """What the page over sections says. Its figures are another section's, drawn once for all."""
+    if not _drawn:
+        _drawn.append(figures_of(section()))
+    return Page(render_report(sections, _drawn * len(sections), facts)).words
+
+
 FACTS = {
     "command": f"kedro run --params=x={EVIL}",
     "experiment": "gated",

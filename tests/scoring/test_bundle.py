@@ -83,15 +83,16 @@ def test_so_does_every_kind_of_model(changes, tmp_path):
     assert answered == pytest.approx(np.stack(made.expected(utterances)), abs=1e-6)
 
 
-def test_a_speaker_is_scaled_by_the_recording_alone(tmp_path):
+def test_a_speaker_of_a_recording_is_scaled_by_training(tmp_path):
     made = train(tmp_path, 12, scaling={"audio": "speaker"})
     found = scoring.load(made.bundle)
     utterances = made.recorded()
     assert found.card.scaling["audio"] == "speaker"
-    # The corpus knows all that its speakers say in the split, a recording what they say in it.
+    assert found.scaling["audio"] == "train"
+    # The corpus knows all that its speakers say in the split, a recording does not.
     answered = found.predictions(utterances, own(made.features, utterances))
     assert np.abs(answered - np.stack(made.expected(utterances))).max() > 1e-3
-    # Who is scored beside it changes nothing.
+    # Nor does it matter who is scored beside it, or what is said later.
     first = utterances[utterances["dialogue_id"] == utterances["dialogue_id"].iloc[0]]
     alone = found.predictions(first, own(made.features, first))
     assert alone == pytest.approx(answered[:, : len(first)], abs=1e-6)

@@ -68,8 +68,8 @@ def trained(folder, seed=SEED, weights=None, **switches):
     """Predictions of the test split by a network with these switches."""
     data = assemble(*planted_corpus(seed), CLASSES, dict.fromkeys(MODALITIES, "none"))
     parameters = TrainParameters(
-        epochs=40,
-        patience=40,
+        epochs=24,
+        patience=24,
         learning_rate=0.01,
         batch_utterances=32,
         averaging=0.9,

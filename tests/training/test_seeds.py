@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
+import torch
 
 from erc_kedro.training import seeds
 from erc_kedro.training.batches import assemble
@@ -46,6 +47,8 @@ def test_each_experiment_has_its_own_number_of_jobs_and_threads(data, tmp_path, 
             return (function(*arguments, **named) for function, arguments, named in calls)
 
     monkeypatch.setattr(seeds, "Parallel", Parallel)
+    # Fits are in this process here, and two threads of it wait for each other by spinning.
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     experiments = [
         SMALL.model_copy(update={"jobs": jobs, "epochs": epochs, "threads": threads})
         for jobs, epochs, threads in ((1, 1, 1), (3, 2, 1), (2, 3, 2))

@@ -116,9 +116,11 @@ def degradation_scores(degraded: pd.DataFrame) -> pd.DataFrame:
     classes = sorted({*rows["label"], *rows["predicted"]})
     truth, guess = class_codes(rows["label"], classes), class_codes(rows["predicted"], classes)
     parts = rows.groupby(["kind", "modality", "amount", "seed"], sort=False).indices
-    found = [
-        (*key, *accuracy_and_weighted_f1(truth[own], guess[own], len(classes))) for key, own in parts.items()
-    ]
+    found = []
+    for key, own in parts.items():
+        # Of several columns, a key is a tuple, which its type does not say.
+        assert isinstance(key, tuple)
+        found.append((*key, *accuracy_and_weighted_f1(truth[own], guess[own], len(classes))))
     names = ["kind", "modality", "amount"]
     table = pd.DataFrame(found, columns=[*names, "seed", "accuracy", "weighted_f1"])
     return over_seeds(table, names)

@@ -14,8 +14,8 @@ from erc_kedro.extractors.cache import Cache, Result, status
 from erc_kedro.extractors.worker import Job, Request, Results, Settings
 from erc_kedro.progress import bar as progress_bar
 
-# Where there are fewer files than workers, a recording that is longer than this, in seconds, is shared out; not
-# in more parts, since each of them decodes the sound before it again.
+# Where there are fewer files than workers, a recording that is longer than this, in seconds, is shared out;
+# not in more parts, since each of them decodes the sound before it again.
 PART_S, MOST_PARTS = 600.0, 8
 _COLUMNS = ["clip", "clip_start_s", "clip_end_s", "wav", "frame_side", "channel", "shared_frame"]
 
@@ -52,7 +52,7 @@ def jobs(
             files[path] = media.check(path)
         except media.Unusable as unusable:
             refuse(path, Result(unusable.reason, unusable.detail))
-    keys = {}
+    keys: dict[tuple[int, str], str] = {}
     todo: list[Job] = []
     with progress_bar(len(files), "Fingerprints of media files", "file") as bar:
         for path, digest in kept.digests(files, os.cpu_count() or 1):

@@ -37,10 +37,10 @@ def extract(
     there are more workers than files.
 
     Args:
-        utterances: with clip, clip_start_s, clip_end_s, wav and frame_side. Where the table has it, channel is
-            the channel of the clip's two, "left" or "right", that is heard alone; and shared_frame says that
-            several faces may be seen, of whom the one is the speaker's whose mouth moves with the voice
-            (where frame_side does not say which).
+        utterances: with clip, clip_start_s, clip_end_s, wav and frame_side. Where there are such columns,
+            channel is the one of the clip's two, "left" or "right", that is heard alone; and shared_frame
+            says that several people may be seen: the speaker's face is the one whose mouth moves with the
+            voice, unless frame_side says where it is.
         settings: of the extractors and the runner.
         folder: of the cache; what it holds is not extracted again.
 
@@ -107,8 +107,8 @@ def _work_through(todo: list[Job], settings: Settings, kept: Cache, folder: Path
                 except BrokenProcessPool:
                     # A worker died of one of the files in flight; these are the first of what is left.
                     for number in list(left)[: 4 * _workers(settings.runner)]:
-                        made = _alone(left[number], settings, folder)
-                        keep(left[number], made or _lost(left[number], kept))
+                        found = _alone(left[number], settings, folder)
+                        keep(left[number], _lost(left[number], kept) if found is None else found)
                         del left[number]
     return results
 

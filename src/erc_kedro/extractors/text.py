@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from itertools import chain
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, NamedTuple
@@ -65,7 +66,7 @@ def extract(
     joined = np.concatenate([one.vectors for one in each], axis=1)
     version = fingerprint(*(one.metadata.version for one in each))
     made_by = Metadata(finetuned.together, joined.shape[1], finetuned.record.licence, version)
-    keys = [sum(own, ()) for own in zip(*(one.keys for one in each), strict=True)]
+    keys = [tuple(chain(*own)) for own in zip(*(one.keys for one in each), strict=True)]
     return Extracted(joined, made_by, each[0].read, keys)
 
 
@@ -320,8 +321,8 @@ class TfidfSvd:
             raise ValueError(f"a tfidf's state lacks {error}") from error
         if idf.shape != (len(words),) or components.shape != (metadata.dimension, len(words)):
             raise ValueError(
-                f"a tfidf of {len(words)} words and {metadata.dimension} features cannot have arrays of shape "
-                f"{idf.shape} and {components.shape}"
+                f"a tfidf of {len(words)} words and {metadata.dimension} features cannot have arrays of "
+                f"shape {idf.shape} and {components.shape}"
             )
         made = cls.__new__(cls)
         made._words, made._reduction = _counter(vocabulary=words), TruncatedSVD(metadata.dimension)

@@ -94,6 +94,16 @@ class Model:
         """In the order of the probabilities."""
         return self.card.labels
 
+    @property
+    def scaling(self) -> dict[str, str]:
+        """How each modality of a recording is scaled.
+
+        What a speaker says in one recording tells little of that speaker's scale, and much of the mood: where
+        training had all that a speaker says (``speaker``), a recording is scaled by training's statistics,
+        which lost far less of the accuracy (docs/decisions/0018-scoring.md).
+        """
+        return {name: "train" if how == "speaker" else how for name, how in self.card.scaling.items()}
+
     def threshold(self, accuracy: float) -> Threshold:
         """The confidence from which validation's utterances were right as often as asked."""
         known = self._validation
@@ -138,12 +148,8 @@ class Model:
                     f"{self.folder}: {modality} features of {made} numbers where training had {width}; give "
                     "those of the extractor that the bundle names"
                 )
-        unlabelled = utterances.assign(
-            label=pd.Series(None, utterances.index, dtype="str"),
-            # Of one name in two recordings nobody knows whether it is one speaker: each has its own scale.
-            speaker=utterances["dialogue_id"] + "\n" + utterances["speaker"],
-        )
-        data = assemble(unlabelled, features, self.labels, self.card.scaling, self._statistics)
+        unlabelled = utterances.assign(label=pd.Series(None, utterances.index, dtype="str"))
+        data = assemble(unlabelled, features, self.labels, self.scaling, self._statistics)
         return data.only(self.card.modalities)
 
     def timeline(

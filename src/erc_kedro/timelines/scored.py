@@ -233,7 +233,7 @@ def facts_of_scoring(
         "accuracy": accuracy,
         "threshold": threshold.value,
         "answered": threshold.answered,
-        "scaling": card.scaling,
+        "scaling": model.scaling,
         "notes": notes(card, recording),
         "counts": {
             "utterances": len(timeline),

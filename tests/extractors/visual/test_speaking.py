@@ -16,6 +16,7 @@ from tests.extractors.visual.heads import BRICK, middle
 
 SECONDS = 5.0
 FRAMES = round(SECONDS * face.FPS)
+WORDS = ["so,", "that", "is", "what", "we", "said", "and,", "well,", "then", "they", "left", "at", "ten"]
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,8 @@ class Seen:
 def said(seed):
     """Some seconds of speech, other words for each seed."""
     rng = np.random.default_rng(seed)
-    words = "so, that is what we said and, well, then they left it at nine or ten I am sure".split()
     parts = [
-        voice.speak(rng, voice.Voice(140.0, 1.05), voice.Delivery(), rng.choice(words, 4 + n).tolist())
+        voice.speak(rng, voice.Voice(140.0, 1.05), voice.Delivery(), rng.choice(WORDS, 4 + n).tolist())
         for n in range(5)
     ]
     return np.concatenate(parts)[: round(SECONDS * voice.RATE)]

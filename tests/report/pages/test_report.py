@@ -16,7 +16,7 @@ from erc_kedro.report.section import CorpusSection
 from erc_kedro.report.tables import tables_of
 from erc_kedro.report.tables.printed import score
 from erc_kedro.report.tables.scores import headline_table, side_by_side
-from tests.report.sections import CLASSES, EVIL, FACTS, Page, changed, rendered, section
+from tests.report.sections import CLASSES, EVIL, FACTS, Page, changed, rendered, section, words
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +159,8 @@ def test_real_corpora_are_not_called_synthetic(html):
     ],
 )
 def test_a_missing_part_leaves_its_command(whole, part, pipeline):
-    words = Page(rendered([changed(whole, **{part: None})], FACTS)).words
-    assert f"kedro run --pipeline={pipeline} --namespaces=meld makes it" in words
+    said = words([changed(whole, **{part: None})], FACTS)
+    assert f"kedro run --pipeline={pipeline} --namespaces=meld makes it" in said
 
 
 def test_nothing_at_all_still_makes_a_page():
@@ -173,15 +173,15 @@ def test_nothing_at_all_still_makes_a_page():
 
 
 def test_one_seed_and_no_labels_are_said():
-    words = Page(rendered([section(seeds=1)])).words
-    assert "one seed proves little" in words
+    said = words([section(seeds=1)])
+    assert "one seed proves little" in said
     corpus = section()
     predictions = corpus.predictions.copy()
     predictions.loc[predictions["split"] == "test", "label"] = None
     corpus = changed(corpus, predictions=predictions, metrics=metrics_table(predictions))
-    words = Page(rendered([corpus])).words
-    assert "has no labelled test utterances" in words
-    assert "nothing to count" in words
+    said = words([corpus])
+    assert "has no labelled test utterances" in said
+    assert "nothing to count" in said
 
 
 def test_a_class_absent_from_test_is_a_dash():
@@ -262,18 +262,18 @@ def test_one_seed_has_one_confusion_and_many_have_two(whole, html):
 
 def test_networks_without_gates_are_said_to_have_none(whole):
     bare = changed(whole, contributions=whole.contributions.iloc[:0], layout=whole.layout.iloc[:0])
-    words = Page(rendered([bare])).words
-    assert "This architecture has neither gates nor fusion weights." in words
+    said = words([bare])
+    assert "This architecture has neither gates nor fusion weights." in said
     concat = whole.contributions[whole.contributions["kind"] == "gate"]
-    words = Page(rendered([changed(whole, contributions=concat)])).words
-    assert "Fusion is not gated in this experiment" in words
+    said = words([changed(whole, contributions=concat)])
+    assert "Fusion is not gated in this experiment" in said
 
 
 def test_validation_without_labels_leaves_a_sentence(whole):
     predictions = whole.predictions.copy()
     predictions.loc[predictions["split"] == "val", "label"] = None
-    words = Page(rendered([changed(whole, predictions=predictions)])).words
-    assert "Validation has no labelled utterance, so no temperature could be fitted." in words
+    said = words([changed(whole, predictions=predictions)])
+    assert "Validation has no labelled utterance, so no temperature could be fitted." in said
 
 
 def test_an_older_comparison_without_effects_is_still_shown(whole):
@@ -286,7 +286,7 @@ def test_an_older_comparison_without_effects_is_still_shown(whole):
 def test_commands_name_what_they_need(whole):
     options = " --env=demo --params=experiment=no_gates"
     bare = CorpusSection("meld", options=options)
-    assert f"kedro run --pipeline=train --namespaces=meld{options} makes it" in Page(rendered([bare])).words
+    assert f"kedro run --pipeline=train --namespaces=meld{options} makes it" in words([bare])
     for name, figure in figures_of(bare).items():
         said = figure.layout.annotations[0].text
         assert said.endswith(f"--namespaces=meld{options}"), name
@@ -295,15 +295,15 @@ def test_commands_name_what_they_need(whole):
 def test_modalities_that_nobody_has_are_said_to_be_absent(whole):
     extractors = {"text": {"name": "t"}, "audio": {"name": "none"}, "visual": {"name": "none"}}
     only_text = replace(whole, training={**whole.training, "extractors": extractors})
-    words = Page(rendered([only_text])).words
-    assert "Nobody has audio and visual features here" in words
+    said = words([only_text])
+    assert "Nobody has audio and visual features here" in said
     assert "<dt>Features, visual</dt><dd>none</dd>" in rendered([only_text])
-    assert "Nobody has" not in Page(rendered([whole])).words
+    assert "Nobody has" not in words([whole])
 
 
 def test_few_test_dialogues_are_said_to_prove_little(whole):
-    assert "has only 6 test dialogues" in Page(rendered([whole])).words
-    assert "no paired test can find p below 0.0312" in Page(rendered([whole])).words
+    assert "has only 6 test dialogues" in words([whole])
+    assert "no paired test can find p below 0.0312" in words([whole])
 
 
 def test_what_scaling_reads_of_test_is_said_beside_the_headline(whole):

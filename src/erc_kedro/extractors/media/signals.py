@@ -31,7 +31,7 @@ class Span:
         start_s: seconds from the file's beginning; None, with ``end_s``, for the whole file.
         side: the half of the frame that is looked at.
         channel: of a sound with two, the one that is heard; None for all that there are, as one.
-        shared: whether others than the speaker may be seen: pictures are taken ``GLANCES`` times a second, too.
+        shared: whether others than the speaker may be seen: ``GLANCES`` pictures a second are taken, too.
     """
 
     start_s: float | None = None

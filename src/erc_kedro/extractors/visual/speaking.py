@@ -20,7 +20,7 @@ from erc_kedro.extractors.visual.tracking import FaceFollower, Picture, Track, m
 
 # Part of a key: raise it when another face may be taken.
 VERSION = 1
-# So often a second a voice's loudness is taken, over so many of these steps at a time; and by how many a mouth
+# So often a second a voice's loudness is taken, over so many of these steps at a time; by how many a mouth
 # may be early or late. So many times it must be seen.
 STEPS, SMOOTH, LAGS, LEAST = 50, 5, range(-8, 9, 2), 20
 # Seconds whose mean is taken off, so that what changes slowly, such as the light, says nothing.
@@ -30,12 +30,6 @@ SURROGATES = 200
 # What the speaker's mouth must reach: its correlation with the voice, by how much that is above the next
 # mouth's, and by how many of their deviations above the mean of those with surrogates (Fisher's z).
 ALIKE, AHEAD, SURE = 0.4, 0.15, 4.0
-
-
-class GlancedAt(Picture):
-    """A sampled frame, or one that was taken for the lips alone."""
-
-    glance: bool
 
 
 @dataclass
@@ -68,7 +62,7 @@ class VoiceFollower(FaceFollower):
         self._mouths: dict[Track, _Mouth] = {}
         self._speaking: Track | None = None
 
-    def see(self, picture: GlancedAt) -> None:
+    def see(self, picture: Picture) -> None:
         """Looks at the next frame; at the lips alone, if it is a glance."""
         if not picture.glance:
             super().see(picture)
@@ -123,13 +117,12 @@ def _fit(mouth: _Mouth, voice: np.ndarray) -> tuple[float, float]:
 
 def _courses(sound: np.ndarray) -> np.ndarray:
     """How loud a voice is at each step, and its surrogates after it [1 + SURROGATES, steps]."""
-    block = RATE // STEPS
-    power = np.mean(
-        np.pad(sound, (0, -len(sound) % block)).reshape(-1, block).astype(np.float64) ** 2, axis=1
-    )
-    # The root of the amplitude: a shout is not ten times as wide open as a murmur.
-    # Its running sums may end a little below zero.
-    own = _quick(np.maximum(uniform_filter1d(power, SMOOTH), 0) ** 0.25, STEPS)
+    step = RATE // STEPS
+    steps = np.pad(sound, (0, -len(sound) % step)).reshape(-1, step)
+    power = uniform_filter1d(np.mean(steps.astype(np.float64) ** 2, axis=1), SMOOTH)
+    # The root of the amplitude: a shout is not ten times as wide open as a murmur. What SciPy sums up may end
+    # a little below zero.
+    own = _quick(np.maximum(power, 0) ** 0.25, STEPS)
     spectrum = np.fft.rfft(own)
     turns = np.random.default_rng(0).random((SURROGATES, len(spectrum)))
     return np.vstack([own, np.fft.irfft(np.abs(spectrum) * np.exp(2j * np.pi * turns), len(own))])

@@ -52,6 +52,11 @@ class Picture(Protocol):
         """Luma, uint8 [H, W]."""
         ...
 
+    @property
+    def glance(self) -> bool:
+        """Whether it was taken for the lips alone, which only a shared frame has."""
+        ...
+
     def rgb(self) -> np.ndarray:
         """uint8 [H, W, 3]; costly."""
         ...

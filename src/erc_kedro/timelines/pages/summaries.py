@@ -17,7 +17,9 @@ REASONS = {
     "too_short": "it is too short",
     "silent": "it is silent",
     "no_face": "no face is seen",
-    "whose_face": "several faces are seen, and which one speaks is not certain",
+    "whose_face": "whose face is seen is not certain",
+    "no_channel": "the sound has not two channels",
+    "no_extractor": "nothing here makes such features of a recording",
     "failed": "the extractor failed",
     "not_used": "the model does not read it",
 }
