@@ -34,7 +34,7 @@ def forget(name: str, folder: Path, cache: Path) -> list[str]:
         if not found and len(others) == len(failures):
             continue
         facts = facts_of(model / name)
-        count = uncache(facts, cache) if facts else 0
+        count = uncache([facts], cache) if facts else 0
         if count:
             removed.append(f"{count} entries of {cache}")
         with files.held([model]):
