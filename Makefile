@@ -45,9 +45,11 @@ demo: setup  ## every stage on embedded synthetic corpora, offline
 # Who is scored, and by which model: make score FILE=interview.mp4 MODEL=meld/full
 MODEL ?= meld/full
 
+score: export FILE := $(FILE)
+score: export MODEL := $(MODEL)
 score: setup  ## emotions in a recording: make score FILE=interview.mp4 MODEL=meld/full
-	@test -n "$(FILE)" || { echo "say which recording: make score FILE=interview.mp4 MODEL=meld/full (docs/scoring.md)"; exit 1; }
-	@$(BIN)/kedro run --env=$(ENV) --pipeline=score --params='recordings=$(FILE),model=$(MODEL)'
+	@test -n "$$FILE" || { echo "say which recording: make score FILE=interview.mp4 MODEL=meld/full (docs/scoring.md)"; exit 1; }
+	@$(BIN)/kedro run --env=$(ENV) --pipeline=score --params="recordings=$$FILE,model=$$MODEL"
 
 # Processes that share the tests: make test JOBS=8
 JOBS ?= 2

@@ -78,6 +78,10 @@ def test_paths_typed_in_a_subfolder_are_of_that_folder(context, tmp_path, monkey
         "features": {"text": {"model": "org/name"}},
         "train": {"epochs": 2},
     }
+    (tmp_path / "notebooks/a call.wav").touch()
+    for recordings, there in (("*.wav", "notebooks/*.wav"), ("a call.wav", "notebooks/a call.wav")):
+        made = split_parameters(context, option, f"recordings={recordings},model=meld/full")
+        assert made == {"recordings": str(tmp_path / there), "model": "meld/full"}
     # Where the project is, what is typed is what is kept.
     monkeypatch.chdir(tmp_path)
     assert split_parameters(context, option, "meld_raw=releases/IEMOCAP") == {"meld_raw": "releases/IEMOCAP"}

@@ -5,6 +5,7 @@ apart. Paths from where they are typed: a run stays where the project is. And er
 without the page of calls in between.
 """
 
+import glob
 import os
 import re
 import sys
@@ -80,7 +81,10 @@ def _located(value: Any, here: Path, key: str = "") -> Any:
     # A word without a slash may be a name, but for the key of a folder or file.
     named = key.endswith("raw") or key == "recordings"
     is_path = isinstance(value, str) and value != "" and ("/" in value or named)
-    return str((here / value).resolve()) if is_path and (here / value).exists() else value
+    if not is_path:
+        return value
+    there = (here / value).exists() or (key == "recordings" and any(glob.iglob(str(here / value))))
+    return os.path.abspath(here / value) if there else value
 
 
 def print_plainly(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -40,6 +40,17 @@ def test_channels_tell_who_speaks_where_the_transcript_does_not(tmp_path):
     assert remarks(made) == {"channel_speaker": 4, "unnamed_speaker": 1}
 
 
+def test_channels_tell_whom_diarization_means(tmp_path):
+    # Who speaks first has the first number, in each recording anew.
+    said = [("SPEAKER_00" if who == "Ben" else "SPEAKER_01", *rest) for who, *rest in TALK]
+    sound(tmp_path / "a.wav", TALK, 10.0, left="Anna")
+    vtt(tmp_path / "a.vtt", said)
+    made = recording(tmp_path, channels=SIDES)
+    assert made.utterances["speaker"].tolist() == ["Anna", "Ben", "Anna", "Ben"]
+    assert made.utterances["channel"].tolist() == ["left", "right", "left", "right"]
+    assert remarks(made) == {"channel_speaker": 4}
+
+
 @pytest.mark.parametrize(
     ("kind", "options"), [("one_channel", {}), ("channels_alike", {}), ("channels_unused", {"left": "Agent"})]
 )

@@ -1,5 +1,6 @@
 """Whether a transcript's times are its recording's, and who of two is heard, by the sound's level."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,6 +19,8 @@ _LEAST_TURNS, _FARTHEST_S = 8, 120.0
 _LEAST_SHIFT_S, _LEAST_FIT, _BETTER = 1.0, 0.4, 0.25
 # Of a turn that is heard, at least this share of time is not silent.
 _HEARD = 0.1
+# What diarization calls speakers, in each recording anew: SPEAKER_00 is whoever was heard first.
+_DIARIZED = re.compile(r"(?:speaker|spk|s)?[\s_-]*\d+", re.IGNORECASE)
 # A channel is a speaker's who is so much louder there than on the other (6 dB).
 _LOUDER = 4.0
 
@@ -84,22 +87,48 @@ def with_channel_speakers(
 ) -> list[Turn]:
     """Turns that nobody is named for get the speaker whose channel is louder meanwhile.
 
+    So do those of a name that diarization gave, by all that is said under it, unless ``score.speakers`` says
+    whose it is.
+
     Args:
         channels: left and right, to the speakers who are heard there.
     """
     sums = np.concatenate([np.zeros((2, 1)), np.cumsum(media.level, axis=1)], axis=1)
+    energy = [_energy(turn, sums) if _open(turn, channels) else None for turn in turns]
+    # By name, the energy of the two channels, and the steps in which it was measured.
+    of_name: dict[str, np.ndarray] = {}
+    for turn, own in zip(turns, energy, strict=True):
+        if own is not None and turn.speaker:
+            of_name[turn.speaker] = of_name.get(turn.speaker, np.zeros(3)) + own
     made = []
-    for turn in turns:
-        if turn.speaker or turn.start_s is None or turn.end_s is None:
-            made.append(turn)
-            continue
-        last = sums.shape[1] - 1
-        start = min(int(turn.start_s / STEP_S), last)
-        end = min(max(int(np.ceil(turn.end_s / STEP_S)), start + 1), last)
-        left, right = sums[:, end] - sums[:, start]
-        side = "left" if left > _LOUDER * right else "right" if right > _LOUDER * left else ""
-        if side in channels and max(left, right) > _SILENCE * (end - start):
-            remarks.add("channel_speaker", f"at {clock(turn.start_s)} ({channels[side]})")
+    for turn, own in zip(turns, energy, strict=True):
+        side = "" if own is None else _louder(of_name.get(turn.speaker, own))
+        if side in channels:
+            was = f"{turn.speaker} is " if turn.speaker else ""
+            remarks.add("channel_speaker", f"at {clock(turn.start_s)} ({was}{channels[side]})")
             turn = replace(turn, speaker=channels[side])
         made.append(turn)
     return made
+
+
+def _open(turn: Turn, channels: dict[str, str]) -> bool:
+    """Whether a turn does not say which person speaks."""
+    named = turn.speaker and (turn.speaker in channels.values() or not _DIARIZED.fullmatch(turn.speaker))
+    return not named
+
+
+def _energy(turn: Turn, sums: np.ndarray) -> np.ndarray | None:
+    """Of a turn, the energy of the left and of the right channel, and its steps; None without times."""
+    if turn.start_s is None or turn.end_s is None:
+        return None
+    last = sums.shape[1] - 1
+    start = min(int(turn.start_s / STEP_S), last)
+    end = min(max(int(np.ceil(turn.end_s / STEP_S)), start + 1), last)
+    return np.append(sums[:, end] - sums[:, start], end - start)
+
+
+def _louder(energy: np.ndarray) -> str:
+    left, right, steps = energy
+    if max(left, right) <= _SILENCE * steps:
+        return ""
+    return "left" if left > _LOUDER * right else "right" if right > _LOUDER * left else ""

@@ -31,7 +31,8 @@ MEANINGS = {
     "out_of_order": "Turns that stand after later ones; sorted by time.",
     "unnamed_speaker": "Turns of which the transcript does not say who speaks; the speaker is unknown.",
     "rttm_speaker": "Turns whose speaker is the one that the RTTM file has at that time.",
-    "channel_speaker": "Turns whose speaker is the one whose channel is louder at that time.",
+    "channel_speaker": "Turns that the transcript gives nobody by name; the speaker is the one whose channel "
+    "is louder.",
     "names_alike": "Speakers whose names hardly differ; they count as several. Rename them (score.speakers).",
     "several_speakers": "Turns in which several speak; each one's part is a turn of its own.",
     "split": "Turns that are longer than score.longest_turn_s or longest_turn_words; split at sentence ends.",

@@ -306,8 +306,9 @@ def write_index(done: Sequence[Scored], folder: Path) -> Path:
         for one in every
     ]
     table = pd.DataFrame(rows, columns=_COLUMNS)
+    table = table.astype({"detail": "str", "reason": "str", **dict.fromkeys(_COUNTS, "Int64")})
     with files.replacing(folder / INDEX) as path:
-        table.astype({"detail": "str", "reason": "str"}).to_parquet(path, index=False)
+        table.to_parquet(path, index=False)
     with files.replacing(folder / "index.csv") as path:
         path.write_bytes(csv(table))
     page = folder / "index.html"
@@ -332,7 +333,7 @@ def _why(error: Exception) -> str:
 
 
 def _failed(name: str, of: Source | Recording, reason: str, detail: str) -> Scored:
-    logger.warning("%s: not scored (%s): %s", of.media or of.transcript, reason, detail)
+    logger.warning("%s: not scored (%s): %s", name, reason, detail)
     facts = {
         "recording": name,
         "media": str(of.media) if of.media else None,

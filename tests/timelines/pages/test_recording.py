@@ -72,7 +72,9 @@ def test_what_decided_means_is_said(whole):
     assert (
         "at least 71 %: on validation 80 % of those were right, and 43 % of utterances had one" in whole.text
     )
-    assert "Decided means" not in page(threshold=None, answered=0.0).text
+    without = page(threshold=None, answered=0.0).text
+    assert "Decided means" not in without
+    assert "None is decided: on validation no probability was high enough for 80 % to be right" in without
 
 
 @pytest.mark.parametrize("video", [True, False])

@@ -2,11 +2,15 @@
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from erc_kedro.errors import PlainError
 from erc_kedro.parameters import ScoreParameters
+
+if TYPE_CHECKING:
+    from erc_kedro.scoring.confidence import Threshold
 
 logger = logging.getLogger(__name__)
 
@@ -84,8 +88,8 @@ def score_recordings(
             "%d failed as %s, such as %s: %s",
             count,
             reason,
-            line(first["media"] or first["transcript"], 200),
-            line(first["error"]["detail"], 300),
+            line(first["recording"], 100),
+            line(first["error"]["detail"], 400),
         )
     logger.info(
         "%d utterances: %d decided, %d unsure (%.0f %%), %d empty, %d far from training",
@@ -96,6 +100,8 @@ def score_recordings(
         total["empty"],
         total["far_from_training"],
     )
+    _say_what_decided_is(model.threshold(parameters.accuracy), parameters.accuracy)
+    _say_what_is_odd([one.facts for one in done])
     if "weighted_f1" in total:
         logger.info(
             "against the labels of %d utterances: accuracy %.4f, weighted F1 %.4f",
@@ -105,6 +111,39 @@ def score_recordings(
         )
     logger.info("Open %s", page)
     return {"model": model.card.name, "digest": model.card.digest, "page": str(page), **total}
+
+
+def _say_what_decided_is(threshold: "Threshold", accuracy: float) -> None:
+    if threshold.value is None:
+        logger.warning(
+            "nothing is decided: on validation no confidence was right as often as score.accuracy asks (%g)",
+            accuracy,
+        )
+        return
+    logger.info(
+        "decided is a confidence of %.2f or more: on validation %.0f %% of utterances had it, and %.0f %% of "
+        "those were right",
+        threshold.value,
+        100 * threshold.answered,
+        100 * threshold.accuracy,
+    )
+
+
+def _say_what_is_odd(done: Sequence[dict[str, Any]]) -> None:
+    """Says what parameters can mend, or makes results wrong; the pages have all remarks."""
+    from erc_kedro.escaping import line
+
+    for kind in ("shifted", "in_silence", "channels_unused", "frame_side_unused", "unknown_label"):
+        odd = [(one, remark) for one in done for remark in one.get("remarks", []) if remark["kind"] == kind]
+        if odd:
+            first, remark = odd[0]
+            logger.warning(
+                "%d recordings with %s, such as %s: %s",
+                len(odd),
+                kind,
+                line(first["recording"], 100),
+                line(remark["detail"], 300),
+            )
 
 
 def bundle_of(name: str, models: Path) -> str | Path:

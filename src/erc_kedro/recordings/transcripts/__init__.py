@@ -64,7 +64,9 @@ def parse(path: Path, encoding: str | None, has_media: bool, remarks: Remarks) -
         case _:
             found = chat.read(lines, has_media, remarks)
     if not found.turns:
-        raise RecordingError("no_turns", f"{path}: no turn of speech in what was read as {_TITLES[kind]}")
+        raise RecordingError(
+            "no_turns", f"{path}: no turn of speech in what was read as {_TITLES[kind]}; transcribe it again"
+        )
     return found
 
 

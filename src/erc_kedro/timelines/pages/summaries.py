@@ -17,7 +17,7 @@ REASONS = {
     "too_short": "it is too short",
     "silent": "it is silent",
     "no_face": "no face is seen",
-    "whose_face": "whose face is seen is not certain",
+    "whose_face": "whose face is seen is not certain; score.frame_side can say it",
     "no_channel": "the sound has not two channels",
     "no_extractor": "nothing here makes such features of a recording",
     "failed": "the extractor failed",
