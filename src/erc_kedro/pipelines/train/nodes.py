@@ -1,6 +1,7 @@
 """Nodes of the train pipeline."""
 
 import logging
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -8,6 +9,7 @@ import pandas as pd
 from pandas import DataFrame
 
 from erc_kedro import files, processes
+from erc_kedro.errors import PlainError
 from erc_kedro.parameters import TrainParameters
 
 # torch and scikit-learn cost more than the whole command that only lists pipelines.
@@ -60,7 +62,13 @@ def train_corpus(
 
             made_by = features_audit["provenance"]
             asked = (description, utterances, tables, data, parameters, made_by, predictions, facts)
-            scoring.export(models, *asked)
+            try:
+                scoring.export(models, *asked)
+            except PlainError as error:
+                # What was trained is not to be lost for it; an earlier training's bundle is not this one's.
+                shutil.rmtree(models / "bundle", ignore_errors=True)
+                logger.warning("%s %s: no bundle for recordings: %s", corpus, experiment, error)
+                return
             version = tracking.register(run, models / "bundle", champion)
             logger.info(
                 "%s %s: ready for recordings in %s%s",
