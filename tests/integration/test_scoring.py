@@ -76,7 +76,7 @@ def test_the_last_lines_say_what_came_of_it(project):
     assert f"Open {place.folder / SCORED / 'index.html'}" in said.splitlines()[-4]
     assert "article 5(1)(f)" in said
     # How many of validation's were as sure as what is decided, or that none was.
-    assert "of validation's had" in said or "all is unsure" in said
+    assert "decided is a confidence of" in said or "nothing is decided" in said
 
 
 def test_a_recording_leaves_every_format_and_a_page(project):

@@ -6,6 +6,8 @@ import pytest
 
 from erc_kedro import schemas
 from erc_kedro.evaluation.calibration import temperature_scaled
+from erc_kedro.scoring import served
+from erc_kedro.tracking.refusal import Refusal
 from tests.conftest import CLASSES
 from tests.scoring.test_bundle import own
 
@@ -139,3 +141,11 @@ def test_a_table_that_cannot_be_read_is_refused_in_a_sentence(change, said, mode
     table = table.drop(columns=[name for name, cells in change.items() if cells is None])
     with pytest.raises(ValueError, match=said):
         model.score(table)
+
+
+def test_a_server_refuses_a_dialogue_that_its_memory_would_not_hold(model, monkeypatch):
+    monkeypatch.setattr(served, "LONGEST_DIALOGUE", 2)
+    table = pd.DataFrame({"dialogue_id": ["d", "e", "d", "e"], "speaker": "a", "text": "oh no"})
+    assert len(served.Served(model).predict(table)) == 4
+    with pytest.raises(Refusal, match=r"dialogue 'd': 3 utterances are more than 2"):
+        served.Served(model).predict(table.assign(dialogue_id=["d", "e", "d", "d"]))

@@ -136,6 +136,18 @@ def test_what_killed_runs_left_of_a_recording_is_neither_listed_nor_kept(calls, 
     assert not left.exists()
 
 
+def test_a_recording_that_has_two_names_is_not_half_forgotten_in_silence(calls, model, tmp_path, caplog):
+    """Beside another of its name it is called by its folder, too."""
+    (calls / "sub").mkdir()
+    (calls / "sub" / "first.txt").write_text("Ada: yes\nBen: no\n")
+    run(calls, model, tmp_path)
+    _, out = run(calls / "first.txt", model, tmp_path)
+    forgetting.forget("second", out.parent, tmp_path / "cache")
+    assert "too; --params" not in caplog.text
+    forgetting.forget("first", out.parent, tmp_path / "cache")
+    assert "the same recording was scored as calls_first, too" in caplog.text
+
+
 def cached(tmp_path):
     with sqlite3.connect(tmp_path / "cache" / "features.sqlite") as store:
         return store.execute("SELECT count(*) FROM results").fetchone()[0]

@@ -236,7 +236,7 @@ def read_card(folder: Path) -> Card:
     try:
         with path.open("rb") as file:
             content = file.read(_LONGEST_CARD + 1)
-        said = json.loads(content.decode("utf-8")) if len(content) <= _LONGEST_CARD else None
+        said: Any = json.loads(content.decode("utf-8")) if len(content) <= _LONGEST_CARD else None
     except OSError as error:
         raise BundleError(
             f"{folder} holds no {CARD}, so that it is no bundle; name a folder that training wrote, such as "

@@ -1,6 +1,6 @@
 """What a bundle's folder tells a person, and what a score's first lines say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from erc_kedro.escaping import code, markdown
@@ -12,6 +12,7 @@ LAW = (
     "biometric."
 )
 _GUESS = "It guesses how raters would label what is said; it does not know what a person feels."
+_SENSES = {"text": "read", "audio": "heard", "visual": "seen"}
 _MADE_UP = "SYNTHETIC DATA: a program made up what it learned from, so that it knows nothing of people."
 
 
@@ -25,11 +26,12 @@ def trained_on(card: Mapping[str, Any]) -> str:
     )
 
 
-def notes(card: Card, recording: Mapping[str, Any]) -> list[str]:
+def notes(card: Card, recording: Mapping[str, Any], absent: Sequence[str] = ()) -> list[str]:
     """What a recording's page says on top: what the model learned from, and what it never met.
 
     Args:
         recording: facts of the recording, as ``recordings.read`` gives them.
+        absent: modalities that the model reads, and of which this recording has nothing at all.
     """
     facts = card.model_dump()
     said = [_MADE_UP] if card.synthetic else []
@@ -37,6 +39,12 @@ def notes(card: Card, recording: Mapping[str, Any]) -> list[str]:
     language = recording.get("language")
     if language and card.languages and _code(language) not in map(_code, card.languages):
         said.append(f"This recording is in another language ({language}), which training never met.")
+    if absent:
+        said.append(
+            f"Nothing of this recording was {' or '.join(_SENSES[name] for name in absent)}, as it was in "
+            "training: the model is less often right here than on validation, from which its confidence and "
+            "what counts as decided are."
+        )
     rate = recording.get("sample_rate")
     if rate and rate < 16_000 and "audio" in card.modalities:
         said.append(

@@ -19,6 +19,7 @@ from erc_kedro.parameters import (
     VisualParameters,
     WorkerParameters,
 )
+from erc_kedro.parameters.base import Modality
 from erc_kedro.scoring import bundle
 from erc_kedro.scoring.bundle import BundleError, Card, ExtractorCard
 
@@ -164,7 +165,7 @@ class Extraction:
         audio: AudioParameters | None = None,
         visual: VisualParameters | None = None,
     ) -> runner.Settings:
-        asked = {"audio": audio, "visual": visual}
+        asked: dict[Modality, Any] = {"audio": audio, "visual": visual}
         # What was extracted of words, or published, says nothing of clips.
         longest = max(self._card.extractors[name].longest_s for name in asked if asked[name] is not None)
         return runner.Settings(audio, visual, RunnerParameters(**workers.model_dump(), longest_s=longest))

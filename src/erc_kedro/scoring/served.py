@@ -21,8 +21,9 @@ logger = logging.getLogger(__name__)
 
 # Environment: the folder of clips, and extractors that may run, as in score.allow, with commas between.
 MEDIA, ALLOW = "ERC_SCORE_MEDIA", "ERC_SCORE_ALLOW"
-# Of one request: utterances, and characters of a cell.
-LONGEST_TABLE, LONGEST_CELL = 20_000, 20_000
+# Of one request: utterances, those of one dialogue (attention takes 1 GB for these, and four times as much
+# for twice as many), and characters of a cell.
+LONGEST_TABLE, LONGEST_DIALOGUE, LONGEST_CELL = 20_000, 5_000, 20_000
 
 
 def _load_pyfunc(path: str) -> "Served":
@@ -75,9 +76,16 @@ def _checked(table: pd.DataFrame) -> pd.DataFrame:
                     f"row {row}, column {name}: {len(cell)} characters are more than {LONGEST_CELL}; split it"
                 )
     try:
-        clips = utterances_of(table)["clip"]
+        utterances = utterances_of(table)
     except ValueError as error:
         raise PlainError(str(error)) from error
+    longest = utterances["dialogue_id"].value_counts()
+    if longest.iloc[0] > LONGEST_DIALOGUE:
+        raise PlainError(
+            f"dialogue {longest.index[0]!r}: {longest.iloc[0]} utterances are more than {LONGEST_DIALOGUE}; "
+            "part it where the talk pauses"
+        )
+    clips = utterances["clip"]
     if clips.notna().any():
         table["clip"] = [
             None if missing else _below(clip, row)

@@ -1,13 +1,18 @@
 """A recording's results and features, removed."""
 
+import logging
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from erc_kedro import files
+from erc_kedro.sentences import few
 from erc_kedro.timelines.scored import INDEX, Scored, facts_of, uncache, write_index
+
+logger = logging.getLogger(__name__)
 
 
 def names(folder: Path) -> list[str]:
@@ -19,10 +24,14 @@ def names(folder: Path) -> list[str]:
 def forget(name: str, folder: Path, cache: Path) -> list[str]:
     """Removes the results of a recording, of whichever model, and what is cached of it.
 
+    Where the same files were scored by another name, too, that is said: a name depends on what it was scored
+    with.
+
     Returns:
         what was removed.
     """
     removed: list[str] = []
+    places = set()
     if name.startswith("."):
         return removed
     # What lies beside a folder of results was left by a run that was killed.
@@ -34,7 +43,9 @@ def forget(name: str, folder: Path, cache: Path) -> list[str]:
         if not found and len(others) == len(failures):
             continue
         facts = facts_of(model / name)
-        count = uncache(facts, cache) if facts else 0
+        if facts:
+            places.add(_place(facts))
+        count = uncache([facts], cache) if facts else 0
         if count:
             removed.append(f"{count} entries of {cache}")
         with files.held([model]):
@@ -44,7 +55,19 @@ def forget(name: str, folder: Path, cache: Path) -> list[str]:
             if len(others) < len(failures):
                 removed.append(f"a line of {model / INDEX}")
             write_index(others, model)
+    left = {path.name for path in folder.glob("*/*") if (facts := facts_of(path)) and _place(facts) in places}
+    if left:
+        logger.warning(
+            "the same recording was scored as %s, too; --params=recording=NAME forgets each",
+            few(sorted(left)),
+        )
     return removed
+
+
+def _place(facts: dict[str, Any]) -> tuple[str | None, str | None, str]:
+    """The files of a recording; of a manifest, which has several, its dialogue as well."""
+    dialogue = facts["recording"] if facts.get("format") == "manifest" else ""
+    return facts["media"], facts["transcript"], dialogue
 
 
 def _models(folder: Path) -> list[Path]:

@@ -79,7 +79,7 @@ def score_all(
     workers = parameters.runner.n_jobs if parameters.runner.n_jobs > 0 else os.cpu_count() or 1
     together = max(_TOGETHER * workers, 1)
     with bar(len(found), f"Scoring with {model.card.name}", "recording") as progress:
-        waiting = []
+        waiting, kept_before = [], []
         for source in found:
             key = _key(source, model, parameters)
             own = folder / source.name
@@ -93,6 +93,11 @@ def score_all(
                 progress.update()
             else:
                 waiting.append((source, key))
+                if known is not None and known["keep"] != "nothing":
+                    kept_before.append(known)
+        if parameters.keep == "nothing" and kept_before:
+            # At once, since the cache is written anew each time.
+            uncache(kept_before, cache)
         for first in range(0, len(waiting), together):
             part = waiting[first : first + together]
             # Decoding, which most of the reading is, leaves the interpreter to other threads.
@@ -151,7 +156,7 @@ def _scored(
     for recording, key in waiting:
         rows = each[recording.name].reset_index(drop=True)
         try:
-            facts = _write(recording, key, model, rows, features, parameters, folder / recording.name, cache)
+            facts = _write(recording, key, model, rows, features, parameters, folder / recording.name)
         except Exception as error:
             logger.debug("%s", recording.name, exc_info=True)
             yield _failed(recording.name, recording, "failed", _why(error))
@@ -176,7 +181,6 @@ def _write(
     features: Features,
     parameters: ScoreParameters,
     folder: Path,
-    cache: Path,
 ) -> dict[str, Any]:
     """Writes all results of one recording, whole or not at all."""
     known = facts_of(folder)
@@ -189,12 +193,9 @@ def _write(
     facts = facts_of_scoring(model, recording.facts, timeline, parameters.accuracy)
     files_used = {*_media(recording.utterances)}
     keys = {key for one in timeline["utterance_id"] for key in features.keys[one]}
-    if known is not None and known["keep"] != "nothing":
-        if parameters.keep == "nothing":
-            uncache(known, cache)
-        else:
-            # What an earlier transcript or model left in the cache is to be forgotten with it.
-            files_used, keys = files_used | {*known["files"]}, keys | {*known["keys"]}
+    if known is not None and "nothing" not in (known["keep"], parameters.keep):
+        # What an earlier transcript or model left in the cache is to be forgotten with it.
+        files_used, keys = files_used | {*known["files"]}, keys | {*known["keys"]}
     own = {"key": key, "keep": parameters.keep, "files": sorted(files_used), "keys": sorted(keys)}
     with files.replacing_folder(folder) as beside:
         timelines.write(timeline, facts, beside)
@@ -214,6 +215,7 @@ def facts_of_scoring(
     card, threshold = model.card, model.threshold(accuracy)
     status = timeline["status"].value_counts()
     foreign = timeline.loc[~timeline["label"].isin([*card.labels, None]), "label"].dropna()
+    absent = [name for name in card.modalities if not (timeline[f"{name}_reason"] == "ok").any()]
     remarks = list(recording["remarks"])
     if len(foreign):
         words = few(foreign.unique())
@@ -234,7 +236,7 @@ def facts_of_scoring(
         "threshold": threshold.value,
         "answered": threshold.answered,
         "scaling": model.scaling,
-        "notes": notes(card, recording),
+        "notes": notes(card, recording, absent),
         "counts": {
             "utterances": len(timeline),
             **{name: int(status.get(name, 0)) for name in ("decided", "unsure", "empty")},
@@ -274,10 +276,11 @@ def facts_of(folder: Path) -> dict[str, Any] | None:
     return facts if isinstance(facts, dict) and facts.keys() >= _NEEDED else None
 
 
-def uncache(facts: dict[str, Any], cache: Path) -> int:
-    """Removes the features of a recording that lie in the cache; how many there were."""
+def uncache(recordings: Sequence[dict[str, Any]], cache: Path) -> int:
+    """Removes the features of recordings that lie in the cache, by what their folders say; how many."""
+    played = {Path(name) for facts in recordings for name in facts["files"]}
     with Cache(cache) as kept:
-        return kept.forget(map(Path, facts["files"]), facts["keys"])
+        return kept.forget(played, {key for facts in recordings for key in facts["keys"]})
 
 
 def write_index(done: Sequence[Scored], folder: Path) -> Path:

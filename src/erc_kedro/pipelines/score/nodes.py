@@ -48,19 +48,12 @@ def score_recordings(
     found = recordings.find(where, parameters)
     model = scoring.load(bundle_of(name, models), parameters.allow)
     logger.info(trained_on(model.card.model_dump()))
-    known = model.threshold(parameters.accuracy)
-    if known.value is None:
+    lost = [name for name in model.card.modalities if name not in model.extraction.modalities]
+    if lost:
         logger.warning(
-            "no confidence of it was right as often as score.accuracy asks (%g) on validation: all is unsure",
-            parameters.accuracy,
-        )
-    else:
-        logger.info(
-            "emotions are decided from a confidence of %.2f, which %.0f %% of validation's had; %.0f %% of "
-            "these were right",
-            known.value,
-            100 * known.answered,
-            100 * known.accuracy,
+            "its %s features were made by others, and no recording has such: it knows less here than on "
+            "validation",
+            " and ".join(lost),
         )
     own = folder / model.card.name.replace("/", "_")
     with files.held([own]):
