@@ -32,13 +32,12 @@ def examples(number: int) -> int:
 
 
 # What takes longest goes first, so that no worker of pytest-xdist is left alone with it at the end. Of the
-# first two, the one makes the demo and the other does not need it.
+# first two, the one makes the integration tests' demo and the other does not need it.
 LONGEST = (
     "integration/test_default_pipeline.py",
-    "integration/test_hostile.py",
+    "demo",
     "integration",
     "pipelines",
-    "demo",
     "corpora",
     "tuning",
     "finetuning",
