@@ -194,7 +194,8 @@ def write(
             path.chmod(path.stat().st_mode | 0o444)
         digests = {name: sha256(beside / name) for name in _names(beside)}
         whole = Card(format=FORMAT, requirements=requirements(), files=digests, **card)
-        (beside / CARD).write_text(whole.model_dump_json(indent=1) + "\n", "utf-8")
+        # In ASCII, since labels may hold what commands a terminal.
+        (beside / CARD).write_text(json.dumps(whole.model_dump(mode="json"), indent=1) + "\n", "utf-8")
     return whole
 
 

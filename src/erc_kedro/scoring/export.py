@@ -88,7 +88,7 @@ def export(
             if cards[modality]["settings"]["extractor"] == "tfidf":
                 state, words = _tfidf(utterances, cards[modality]["settings"])
                 arrays[bundle.TFIDF] = state
-                texts[bundle.WORDS] = json.dumps(words, ensure_ascii=False)
+                texts[bundle.WORDS] = json.dumps(words)
     scores = classification_metrics(np.array(description["labels"])[truth], mean, description["labels"])
     card = {
         "corpus": models.parent.name,

@@ -204,7 +204,7 @@ def _write(
                 rows = table[table["utterance_id"].isin(timeline["utterance_id"])]
                 rows.to_parquet(beside / f"features_{modality}.parquet", index=False)
         (beside / PAGE).write_text(pages.recording_page(timeline, facts, folder), "utf-8")
-        (beside / FACTS).write_text(json.dumps(facts | own, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        (beside / FACTS).write_text(json.dumps(facts | own, indent=1) + "\n", "utf-8")
     return facts
 
 
