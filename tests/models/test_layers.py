@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from erc_kedro.models import layers
 from erc_kedro.models.layers import Dropout, select
 
 
@@ -37,3 +38,14 @@ def test_select_is_indexing():
     assert torch.equal(picked, x[[2, 0, 2]])
     picked.sum().backward()
     assert x.grad[:, 0].tolist() == [1.0, 0.0, 2.0]
+
+
+def test_a_long_dialogue_attends_in_parts_as_it_would_whole(monkeypatch):
+    draw = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 3, 11, 8, generator=draw) for _ in range(3))
+    allowed = torch.rand(2, 3, 11, 11, generator=draw) < 0.5
+    allowed[0, 0, 4] = False
+    whole = layers.attend(q, k, v, allowed, 2)
+    monkeypatch.setattr(layers, "QUERIES", 4)
+    assert torch.allclose(layers.attend(q, k, v, allowed, 2), whole, atol=1e-6)
+    assert (whole[0, 0, 4] == 0).all()

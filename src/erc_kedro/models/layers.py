@@ -8,6 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+# Utterances that attend at a time, so that memory grows with a dialogue's length, not with its square.
+QUERIES = 512
+
+
 class GroupedLinear(nn.Module):
     """G linear maps side by side: [G, N, inputs] -> [G, N, outputs]."""
 
@@ -68,14 +72,23 @@ def attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor, heads: int) -> Tens
     Returns:
         [G, B, L, d].
     """
-    groups, batch, length, size = q.shape
+    groups, batch, length, _ = q.shape
+    allowed = allowed.expand(groups, batch, length, length)
+    parts = [
+        _attend(q[:, :, first : first + QUERIES], k, v, allowed[:, :, first : first + QUERIES], heads)
+        for first in range(0, length, QUERIES)
+    ]
+    return torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor, heads: int) -> Tensor:
+    groups, batch, queries, size = q.shape
 
     def split(x: Tensor) -> Tensor:
-        return x.reshape(groups * batch, length, heads, size // heads).transpose(1, 2)
+        return x.reshape(groups * batch, x.shape[2], heads, size // heads).transpose(1, 2)
 
-    allowed = allowed.expand(groups, batch, length, length)
     some = allowed.any(-1, keepdim=True)
     # A row without keys would be softmax over nothing (NaN); it is opened here and zeroed below.
-    mask = (allowed | ~some).reshape(groups * batch, 1, length, length)
+    mask = (allowed | ~some).reshape(groups * batch, 1, queries, k.shape[2])
     out = F.scaled_dot_product_attention(split(q), split(k), split(v), attn_mask=mask)
-    return out.transpose(1, 2).reshape(groups, batch, length, size) * some
+    return out.transpose(1, 2).reshape(groups, batch, queries, size) * some
