@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
 # Utterances that attend at a time, so that memory grows with a dialogue's length, not with its square.
 QUERIES = 512
 
