@@ -1,30 +1,18 @@
 """What every page shares: templates, embedded figures and tables."""
 
-from functools import cache
+from functools import partial
 from typing import Any
 
-import jinja2
 import plotly.graph_objects as go
 from markupsafe import Markup
 
+from erc_kedro import templates
 from erc_kedro.escaping import visible
 from erc_kedro.report.plots.style import TEMPLATE
 from erc_kedro.report.section import Table
 from erc_kedro.report.tables.printed import printed
 
-
-@cache
-def template(name: str) -> jinja2.Template:
-    """A page's template; what it does not define is an error, what it is given is escaped, and visible."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("erc_kedro.report.pages"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(name)
+template = partial(templates.template, "erc_kedro.report.pages")
 
 
 def embedded(figure: go.Figure, identity: str) -> dict[str, Any]:

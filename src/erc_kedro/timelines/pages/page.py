@@ -5,30 +5,17 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
 from markupsafe import Markup
 
-from erc_kedro.escaping import visible
+from erc_kedro import templates
 
-
-@cache
-def template(name: str) -> jinja2.Template:
-    """A page's template; what it does not define is an error, what it is given is escaped, and visible."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("erc_kedro.timelines.pages"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(name)
+template = partial(templates.template, "erc_kedro.timelines.pages")
 
 
 def parts(scripts: Sequence[str]) -> dict[str, Markup]:
