@@ -140,6 +140,11 @@ def held(paths: list[Path]) -> Iterator[None]:
         yield
 
 
+def without_lock(path: Path) -> None:
+    """Removes the lock file of what is gone for good; it has the name of what it was for."""
+    _lock_of(path.resolve()).unlink(missing_ok=True)
+
+
 def _lock_of(path: Path) -> Path:
     """In the project's own folder of locks, if the path lies in a project, and else beside it."""
     project = next((folder for folder in path.parents if (folder / "pyproject.toml").is_file()), None)

@@ -51,6 +51,7 @@ def forget(name: str, folder: Path, cache: Path) -> list[str]:
         with files.held([model]):
             for path in found:
                 shutil.rmtree(path)
+                files.without_lock(path)
                 removed.append(str(path))
             if len(others) < len(failures):
                 removed.append(f"a line of {model / INDEX}")

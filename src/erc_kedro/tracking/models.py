@@ -92,6 +92,7 @@ def register(run: Run, bundle: Path, champion: bool | Literal["validation"] = "v
             client.log_batch(run_id, _scores(card, run_id, model_id))
             if champion is True or (is_new and champion == "validation" and _is_better(client, name, card)):
                 client.set_registered_model_alias(name, CHAMPION, version)
+                logger.info("models:/%s@%s is now version %s", name, CHAMPION, version)
             registered.append(f"{name}/{version}")
             client.set_tag(run_id, "registered_model", registered[-1])
 
