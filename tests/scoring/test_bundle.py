@@ -17,7 +17,7 @@ from erc_kedro.extractors.base import Metadata
 from erc_kedro.scoring import BundleError, bundle
 from tests import tiny
 from tests.conftest import CLASSES
-from tests.defaults import AudioParameters
+from tests.defaults import AudioParameters, VisualParameters
 from tests.scoring.conftest import train
 
 
@@ -116,6 +116,20 @@ def test_a_moved_bundle_needs_nothing_of_where_it_was_made(tmp_path, monkeypatch
     shutil.rmtree(tmp_path / "there")
     monkeypatch.chdir(moved)
     pd.testing.assert_frame_equal(scoring.load(".").score(table), before)
+
+
+def test_a_detector_of_faces_that_was_a_local_file_is_in_the_bundle(tmp_path):
+    made = train(tmp_path, 12)
+    network = tmp_path / "faces.onnx"
+    network.write_bytes(b"a network")
+    settings = VisualParameters(detector="yunet", detector_model=str(network)).model_dump(mode="json")
+    seen = {"extractor": {"name": "faces", "version": "1", "settings": settings}, "encoder": None}
+    made.export(provenance={**made.provenance, "visual": seen})
+    assert (made.bundle / bundle.DETECTOR).read_bytes() == b"a network"
+    network.unlink()
+    # It is the one that is tried, and refused for what it is.
+    with pytest.raises(BundleError, match=r"extractors/detector\.onnx.* is neither a YuNet"):
+        scoring.load(made.bundle)
 
 
 def test_the_card_says_what_it_is(trained):

@@ -35,6 +35,8 @@ PROBE = "probe.safetensors"
 TFIDF, WORDS = "tfidf.safetensors", "tfidf.json"
 # Folders of a text encoder, and of other extractors' models that lay in a local folder.
 EXTRACTORS = "extractors"
+# Of faces, where it was a local file.
+DETECTOR = f"{EXTRACTORS}/detector.onnx"
 # Packages whose version may change what a model answers.
 _DECIDING = (
     *("erc-kedro", "torch", "numpy", "pandas", "scikit-learn", "safetensors", "transformers", "tokenizers"),
@@ -178,9 +180,10 @@ def write(
     """
     with files.replacing_folder(folder) as beside:
         for name, path in weights.items():
+            (beside / name).parent.mkdir(parents=True, exist_ok=True)
             _share(path, beside / name)
         for name, source in folders.items():
-            (beside / name).mkdir(parents=True)
+            (beside / name).mkdir(parents=True, exist_ok=True)
             for path in source.iterdir():
                 if path.is_file() and not path.name.startswith("."):
                     _share(path, beside / name / path.name)

@@ -119,6 +119,8 @@ def export(
         **{name: facts[name] for name in ("data_fingerprint", "code_version", "git_revision")},
     }
     weights = {f"seed{seed}.safetensors": models / f"seed{seed}" / checkpoint.WEIGHTS for seed in seeds}
+    if cards["visual"]["kind"] == "extracted":
+        weights |= _local_detector(cards["visual"]["settings"])
     texts[bundle.README] = readme(card)
     return bundle.write(models / "bundle", card, arrays, texts, weights, folders)
 
@@ -194,6 +196,11 @@ def _local_folder(settings: Mapping[str, Any], place: str) -> dict[str, Path]:
     """A model that lies in a folder of this machine, so that the bundle works on another."""
     name = settings.get("encoder") or settings.get("model")
     return {place: Path(name)} if name and Path(name).is_dir() else {}
+
+
+def _local_detector(settings: Mapping[str, Any]) -> dict[str, Path]:
+    path = Path(settings.get("detector_model") or "")
+    return {bundle.DETECTOR: path} if settings.get("detector") == "yunet" and path.is_file() else {}
 
 
 def _tfidf(utterances: pd.DataFrame, settings: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], Any]:

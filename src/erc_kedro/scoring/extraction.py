@@ -89,6 +89,8 @@ class Extraction:
         own = self._folder / bundle.EXTRACTORS / modality
         if own.is_dir():
             settings["encoder" if modality == "text" else "model"] = str(own)
+        if modality == "visual" and (self._folder / bundle.DETECTOR).is_file():
+            settings["detector_model"] = str(self._folder / bundle.DETECTOR)
         return kind(**settings)
 
     def _make(self, modality: str, made: ExtractorCard) -> None:
