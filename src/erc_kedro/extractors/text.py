@@ -49,6 +49,7 @@ def extract(
             the parameters', and a training dialogue's vectors are those of an encoder that did not see it,
             where there are such.
         loaded: extractors by their parameters, for whoever calls often; what is missing is added.
+
     Raises:
         ExtractionError: there is no such extractor, or it fails.
     """
