@@ -492,3 +492,10 @@ def test_vectors_of_another_width_than_declared_are_an_error_and_not_kept(sounds
 def test_a_class_that_is_no_extractor_is_named(sounds, tmp_path, name, why):
     with pytest.raises(ExtractionError, match=rf"features\.audio\.extractor: .*{why}"):
         runner.extract(table(wav=sounds), settings(name, n_jobs=1), tmp_path)
+
+
+def test_an_extractor_is_loaded_once_whoever_works_beside_it():
+    alone = worker.tools(settings(n_jobs=1))
+    shared = worker.tools(settings(n_jobs=2, longest_s=5.0))
+    assert alone.extractors["audio"] is shared.extractors["audio"]
+    assert alone.versions == shared.versions

@@ -22,7 +22,7 @@ from erc_kedro.extractors.worker import Job, Results, Settings
 from erc_kedro.parameters import RunnerParameters
 from erc_kedro.progress import bar as progress_bar
 
-__all__ = ["Settings", "extract"]
+__all__ = ["Settings", "extract", "metadata"]
 
 # How often it is looked up how far worker processes have come, in seconds.
 LOOK_S = 2.0

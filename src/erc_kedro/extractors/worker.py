@@ -75,9 +75,8 @@ class Tools:
     detector: Any
 
 
-@cache
 def tools(settings: Settings) -> Tools:
-    """The extractors, made once in each process.
+    """The extractors, each made once in each process.
 
     Raises:
         ExtractionError: one cannot be made from its parameters.
@@ -86,19 +85,30 @@ def tools(settings: Settings) -> Tools:
     versions = {}
     detector = None
     if settings.audio:
-        made["audio"] = extractors.build("audio", settings.audio)
-        versions["audio"] = extractors.identity(made["audio"].metadata, settings.audio)
+        made["audio"], versions["audio"] = _audio(settings.audio)
     if settings.visual:
-        import cv2
-
-        from erc_kedro.extractors.visual import detection
-
-        cv2.setNumThreads(1)
-        made["visual"] = extractors.build("visual", settings.visual)
-        detector = detection.detector(settings.visual)
-        identity = extractors.identity(made["visual"].metadata, settings.visual)
-        versions["visual"] = f"{identity} {detector.version}"
+        made["visual"], versions["visual"], detector = _visual(settings.visual)
     return Tools(made, versions, detector)
+
+
+# By the parameters of one modality: with other workers, or beside another modality, it is the same model.
+@cache
+def _audio(parameters: AudioParameters) -> tuple[Any, str]:
+    extractor = extractors.build("audio", parameters)
+    return extractor, extractors.identity(extractor.metadata, parameters)
+
+
+@cache
+def _visual(parameters: VisualParameters) -> tuple[Any, str, Any]:
+    import cv2
+
+    from erc_kedro.extractors.visual import detection
+
+    cv2.setNumThreads(1)
+    extractor = extractors.build("visual", parameters)
+    detector = detection.detector(parameters)
+    identity = extractors.identity(extractor.metadata, parameters)
+    return extractor, f"{identity} {detector.version}", detector
 
 
 @contextmanager
