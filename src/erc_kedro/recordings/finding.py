@@ -151,8 +151,7 @@ def _listed(path: Path, options: ScoreParameters, alone: bool) -> list[Source] |
     try:
         if path.suffix.lower() == ".parquet":
             return manifests.sources(path, options.encoding)
-        lines_of(path, options.encoding)
-        header = table.header_of(path, options.encoding)
+        header = table.header_of(lines_of(path, options.encoding))
     except RecordingError:
         if alone:
             raise

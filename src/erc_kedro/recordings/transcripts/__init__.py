@@ -60,7 +60,7 @@ def parse(path: Path, encoding: str | None, has_media: bool, remarks: Remarks) -
         case "eaf":
             found = eaf.read(path, text, remarks)
         case "table":
-            found = table.read(path, encoding, remarks)
+            found = table.read(path, lines, encoding, remarks)
         case _:
             found = chat.read(lines, has_media, remarks)
     if not found.turns:

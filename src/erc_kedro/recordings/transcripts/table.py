@@ -1,11 +1,11 @@
 """Tables with a row a turn: CSV and TSV, whatever their delimiter, names of columns and form of times."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from erc_kedro.corpora import CorpusError
 from erc_kedro.corpora.delimited import RawTable, csv_rows
-from erc_kedro.corpora.encodings import text_lines
 from erc_kedro.corpora.tables import MISSING, is_invisible
 from erc_kedro.recordings.base import RecordingError, Transcript, Turn
 from erc_kedro.recordings.names import with_names
@@ -28,9 +28,8 @@ _NAMES = {
 _DELIMITERS = ",;\t|"
 
 
-def header_of(path: Path, encoding: str | None) -> list[str]:
+def header_of(lines: Sequence[str]) -> list[str]:
     """The names in a table's first line, in lower case; [] where there is none."""
-    lines, _ = text_lines(path, encoding)
     first = [line for line in lines if line.strip() and not line.lower().startswith(("sep=", '"sep='))][:1]
     return _header("".join(first))
 
@@ -68,22 +67,25 @@ def _plain(name: str) -> str:
     return name.replace("(", "").replace(")", "").replace("[", "").replace("]", "").replace(" ", "_")
 
 
-def read(path: Path, encoding: str | None, remarks: Remarks) -> Transcript:
+def read(path: Path, lines: Sequence[str], encoding: str | None, remarks: Remarks) -> Transcript:
     """Reads a row a turn; which columns are used, ``_NAMES`` says.
+
+    Args:
+        lines: of the file.
 
     Raises:
         RecordingError: there is no column of text, or the table cannot be read as it stands.
     """
+    names = header_of(lines)
+    columns = _columns(names)
+    if "text" not in columns:
+        raise RecordingError(
+            "no_text_column",
+            f"{path}: no column of text; the first row has {', '.join(names)[:200] or 'nothing'}. Name "
+            "columns there start, end, speaker and text",
+        )
+    numbered = next(columns[use] for use in ("start", "start_ms", "text") if use in columns)
     try:
-        names = header_of(path, encoding)
-        columns = _columns(names)
-        if "text" not in columns:
-            raise RecordingError(
-                "no_text_column",
-                f"{path}: no column of text; the first row has {', '.join(names)[:200] or 'nothing'}. Name "
-                "columns there start, end, speaker and text",
-            )
-        numbered = next(columns[use] for use in ("start", "start_ms", "text") if use in columns)
         table = csv_rows(path, [columns["text"]], numbered, encoding)
     except CorpusError as error:
         raise RecordingError("unreadable_table", in_our_words(error)) from error
