@@ -4,13 +4,12 @@ import logging
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from erc_kedro import files
 from erc_kedro.sentences import few
-from erc_kedro.timelines.scored import INDEX, Scored, facts_of, uncache, write_index
+from erc_kedro.timelines.scored import INDEX, Scored, facts_of, place, uncache, write_index
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ def forget(name: str, folder: Path, cache: Path) -> list[str]:
             continue
         facts = facts_of(model / name)
         if facts:
-            places.add(_place(facts))
+            places.add(place(facts))
         count = uncache([facts], cache) if facts else 0
         if count:
             removed.append(f"{count} entries of {cache}")
@@ -56,19 +55,13 @@ def forget(name: str, folder: Path, cache: Path) -> list[str]:
             if len(others) < len(failures):
                 removed.append(f"a line of {model / INDEX}")
             write_index(others, model)
-    left = {path.name for path in folder.glob("*/*") if (facts := facts_of(path)) and _place(facts) in places}
+    left = {path.name for path in folder.glob("*/*") if (facts := facts_of(path)) and place(facts) in places}
     if left:
         logger.warning(
             "the same recording was scored as %s, too; --params=recording=NAME forgets each",
             few(sorted(left)),
         )
     return removed
-
-
-def _place(facts: dict[str, Any]) -> tuple[str | None, str | None, str]:
-    """The files of a recording; of a manifest, which has several, its dialogue as well."""
-    dialogue = facts["recording"] if facts.get("format") == "manifest" else ""
-    return facts["media"], facts["transcript"], dialogue
 
 
 def _models(folder: Path) -> list[Path]:

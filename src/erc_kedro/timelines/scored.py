@@ -77,7 +77,7 @@ def score_all(
         tempfile.TemporaryFile(dir=folder).close()
     done: list[Scored] = []
     workers = parameters.runner.n_jobs if parameters.runner.n_jobs > 0 else os.cpu_count() or 1
-    together = max(_TOGETHER * workers, 1)
+    together = _TOGETHER * workers
     with bar(len(found), f"Scoring with {model.card.name}", "recording") as progress:
         waiting, kept_before = [], []
         for source in found:
@@ -124,8 +124,10 @@ def _read(source: Source, parameters: ScoreParameters) -> Recording | Scored:
         return _failed(source.name, source, "failed", _why(error))
 
 
-def _place(facts: dict[str, Any]) -> tuple[Any, Any]:
-    return facts["media"], facts["transcript"]
+def place(facts: dict[str, Any]) -> tuple[str | None, str | None, str]:
+    """The files of a recording; of a manifest, which has several, its dialogue as well."""
+    dialogue = facts["recording"] if facts.get("format") == "manifest" else ""
+    return facts["media"], facts["transcript"], dialogue
 
 
 def _scored(
@@ -184,7 +186,7 @@ def _write(
 ) -> dict[str, Any]:
     """Writes all results of one recording, whole or not at all."""
     known = facts_of(folder)
-    if known is not None and _place(known) != _place(recording.facts):
+    if known is not None and place(known) != place(recording.facts):
         logger.warning(
             "%s replaces the results of another recording of that name, %s",
             folder,
