@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from erc_kedro.escaping import csv_text, line, visible
+from erc_kedro.evaluation.metrics import class_names
 from erc_kedro.recordings.remarks import MEANINGS
 from erc_kedro.schemas import MODALITIES
 from erc_kedro.timelines.pages import summaries
@@ -45,7 +46,7 @@ def recording_page(timeline: pd.DataFrame, facts: Mapping[str, Any], folder: Pat
     """
     timeline = timeline.reset_index(drop=True)
     facts = {**dict.fromkeys(_FACTS), **facts}
-    labels = summaries.labels_of(timeline)
+    labels = class_names(timeline)
     shown = [
         {"name": line(label, LONGEST), **look} for label, look in zip(labels, looks(labels), strict=True)
     ]

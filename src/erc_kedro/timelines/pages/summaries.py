@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from erc_kedro.evaluation.metrics import class_names
 from erc_kedro.schemas import MODALITIES
 
 # Why there is nothing of a modality, for a person.
@@ -29,11 +30,6 @@ MOST_NAMED = 12
 
 def reason(word: str) -> str:
     return REASONS.get(word, word.replace("_", " "))
-
-
-def labels_of(timeline: pd.DataFrame) -> list[str]:
-    """The model's labels, in its order."""
-    return [name.removeprefix("p_") for name in timeline.columns if name.startswith("p_")]
 
 
 def is_timed(timeline: pd.DataFrame) -> bool:
@@ -82,7 +78,7 @@ def _amounts_by_emotion(rows: pd.DataFrame, amount: pd.Series) -> dict[str, Any]
     def by_label(status: str) -> dict[str, float]:
         of = rows["status"] == status
         sums = amount[of].groupby(rows["emotion"][of]).sum()
-        return {label: float(sums.get(label, 0.0)) for label in labels_of(rows)}
+        return {label: float(sums.get(label, 0.0)) for label in class_names(rows)}
 
     return {
         "total": float(amount.sum()),
