@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from erc_kedro.recordings import times
+
 # Okabe and Ito's palette (jfly.uni-koeln.de/color) without yellow and black, which one of two backgrounds
 # swallows; style.css has the colours. The last is grey.
 COLOURS = 6
@@ -41,11 +43,7 @@ def clock(seconds: float | None) -> str:
     """Seconds as ``1:02:03.4``, or a dash."""
     if seconds is None or seconds != seconds:
         return "–"
-    tenths = round(10 * abs(seconds))
-    minutes, tenths = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    start = f"{hours}:{minutes:02}" if hours else f"{minutes}"
-    return f"{'-' if seconds < 0 else ''}{start}:{tenths // 10:02}.{tenths % 10}"
+    return times.clock(seconds)
 
 
 def percent(share: float | None) -> str:
