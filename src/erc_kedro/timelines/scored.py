@@ -215,7 +215,6 @@ def facts_of_scoring(
 ) -> dict[str, Any]:
     """What pages and formats show of a recording and of the model that scored it."""
     card, threshold = model.card, model.threshold(accuracy)
-    status = timeline["status"].value_counts()
     foreign = timeline.loc[~timeline["label"].isin([*card.labels, None]), "label"].dropna()
     absent = [name for name in card.modalities if not (timeline[f"{name}_reason"] == "ok").any()]
     remarks = list(recording["remarks"])
@@ -239,11 +238,7 @@ def facts_of_scoring(
         "answered": threshold.answered,
         "scaling": model.scaling,
         "notes": notes(card, recording, absent),
-        "counts": {
-            "utterances": len(timeline),
-            **{name: int(status.get(name, 0)) for name in ("decided", "unsure", "empty")},
-            "far_from_training": int((timeline["far_from_training"] != "").sum()),
-        },
+        "counts": pages.counts(timeline),
         "emotions": pages.shares(timeline),
         "scores": scores(timeline),
     }
@@ -299,7 +294,7 @@ def write_index(done: Sequence[Scored], folder: Path) -> Path:
             "media": one["media"],
             "transcript": one["transcript"],
             "seconds": one.get("seconds"),
-            **{name: one.get("counts", {}).get(name) for name in _COUNTS},
+            **{name: one.get("counts", {}).get(name) for name in pages.COUNTS},
             **{name: (one.get("scores") or {}).get(name) for name in ("accuracy", "weighted_f1")},
             "reason": (one.get("error") or {}).get("reason", ""),
             "detail": (one.get("error") or {}).get("detail", ""),
@@ -308,7 +303,7 @@ def write_index(done: Sequence[Scored], folder: Path) -> Path:
         for one in every
     ]
     table = pd.DataFrame(rows, columns=_COLUMNS)
-    table = table.astype({"detail": "str", "reason": "str", **dict.fromkeys(_COUNTS, "Int64")})
+    table = table.astype({"detail": "str", "reason": "str", **dict.fromkeys(pages.COUNTS, "Int64")})
     with files.replacing(folder / INDEX) as path:
         table.to_parquet(path, index=False)
     with files.replacing(folder / "index.csv") as path:
@@ -319,9 +314,8 @@ def write_index(done: Sequence[Scored], folder: Path) -> Path:
     return page
 
 
-_COUNTS = ("utterances", "decided", "unsure", "empty", "far_from_training")
 _COLUMNS = [
-    *("recording", "media", "transcript", "seconds", *_COUNTS),
+    *("recording", "media", "transcript", "seconds", *pages.COUNTS),
     *("accuracy", "weighted_f1", "reason", "detail", "page"),
 ]
 
@@ -380,7 +374,7 @@ def _status(path: Path) -> str:
 def totals(done: Sequence[Scored]) -> dict[str, float]:
     """Counts over recordings, and scores over all labelled utterances, if there are any."""
     total: dict[str, float] = {"recordings": len(done), "failed": sum(one.folder is None for one in done)}
-    total |= {name: sum(one.facts.get("counts", {}).get(name, 0) for one in done) for name in _COUNTS}
+    total |= {name: sum(one.facts.get("counts", {}).get(name, 0) for one in done) for name in pages.COUNTS}
     labelled = [one.folder for one in done if one.folder is not None and one.facts.get("scores")]
     if labelled:
         made = scores(pd.concat([pd.read_parquet(folder / TIMELINE) for folder in labelled]))

@@ -2,6 +2,6 @@
 
 from erc_kedro.timelines.pages.index import index_page
 from erc_kedro.timelines.pages.recording import recording_page
-from erc_kedro.timelines.pages.summaries import shares
+from erc_kedro.timelines.pages.summaries import COUNTS, counts, shares
 
-__all__ = ["index_page", "recording_page", "shares"]
+__all__ = ["COUNTS", "counts", "index_page", "recording_page", "shares"]

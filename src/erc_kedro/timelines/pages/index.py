@@ -7,9 +7,7 @@ from urllib.parse import quote
 from erc_kedro.escaping import line
 from erc_kedro.timelines.pages.look import LONGEST, clock, looks, percent
 from erc_kedro.timelines.pages.page import model_facts, parts, template
-from erc_kedro.timelines.pages.summaries import reason
-
-_COUNTS = ("utterances", "decided", "unsure", "empty", "far_from_training")
+from erc_kedro.timelines.pages.summaries import COUNTS, reason
 
 
 def index_page(recordings: Sequence[Mapping[str, Any]]) -> str:
@@ -36,7 +34,7 @@ def index_page(recordings: Sequence[Mapping[str, Any]]) -> str:
         rows=rows,
         totals={
             "seconds": sum(row["seconds"] or 0 for row in rows),
-            **{name: sum(row[name] for row in rows) for name in _COUNTS},
+            **{name: sum(row[name] for row in rows) for name in COUNTS},
         },
         failed=[
             {
@@ -71,7 +69,7 @@ def _row(facts: Mapping[str, Any], look_of: Mapping[str, Mapping[str, Any]]) -> 
         "bar": bar,
         "nothing": emotions.get("empty") or 0.0,
         "remarks": list(facts.get("remarks") or []),
-        **{name: int(counts.get(name) or 0) for name in _COUNTS},
+        **{name: int(counts.get(name) or 0) for name in COUNTS},
     }
 
 

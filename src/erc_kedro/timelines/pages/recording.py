@@ -65,7 +65,7 @@ def recording_page(timeline: pd.DataFrame, facts: Mapping[str, Any], folder: Pat
         scores=[
             (name, facts["scores"][key]) for key, name in _SCORES.items() if key in (facts["scores"] or {})
         ],
-        counts=_counts(timeline),
+        counts={**summaries.counts(timeline), "speakers": timeline["speaker"].nunique()},
         length=facts["seconds"] or (float(timeline["end_s"].max()) if timed else None),
         language=facts["language"],
         timed=timed,
@@ -94,16 +94,6 @@ def _name(speaker: str) -> str:
 def _text(text: str) -> str:
     """What is said, as the transcript shows it: whole, with its line ends."""
     return visible(re.sub(r"\r\n?", "\n", text))
-
-
-def _counts(timeline: pd.DataFrame) -> dict[str, int]:
-    status = timeline["status"].value_counts()
-    return {
-        "utterances": len(timeline),
-        **{name: int(status.get(name, 0)) for name in ("decided", "unsure", "empty")},
-        "far": int((timeline["far_from_training"] != "").sum()),
-        "speakers": int(timeline["speaker"].nunique()),
-    }
 
 
 def _moments(timeline: pd.DataFrame) -> list[str]:

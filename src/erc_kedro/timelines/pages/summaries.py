@@ -28,6 +28,18 @@ REASONS = {
 MOST_NAMED = 12
 
 
+# What is counted of a timeline.
+COUNTS = ("utterances", "decided", "unsure", "empty", "far_from_training")
+
+
+def counts(timeline: pd.DataFrame) -> dict[str, int]:
+    """How many utterances there are, of each status, and unlike training: ``COUNTS``."""
+    status = timeline["status"].value_counts()
+    far = int((timeline["far_from_training"] != "").sum())
+    made = {name: int(status.get(name, 0)) for name in ("decided", "unsure", "empty")}
+    return {"utterances": len(timeline), **made, "far_from_training": far}
+
+
 def reason(word: str) -> str:
     return REASONS.get(word, word.replace("_", " "))
 
