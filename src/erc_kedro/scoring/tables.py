@@ -7,9 +7,7 @@ import numpy as np
 import pandas as pd
 
 from erc_kedro import schemas
-
-_NEEDED = ("dialogue_id", "speaker", "text")
-_MAY_BE = ("position", "clip", "start_s", "end_s", "channel", "frame_side")
+from erc_kedro.tracking.models import OPTIONAL, REQUIRED
 
 
 def utterances_of(table: pd.DataFrame) -> pd.DataFrame:
@@ -26,21 +24,21 @@ def utterances_of(table: pd.DataFrame) -> pd.DataFrame:
     twice = table.columns[table.columns.duplicated()]
     if len(twice):
         raise ValueError(f"column {twice[0]} is there twice; keep one of them")
-    missing = [name for name in _NEEDED if name not in table]
+    missing = [name for name in REQUIRED if name not in table]
     if missing:
         raise ValueError(
-            f"column {', '.join(missing)} is missing; a row needs {', '.join(_NEEDED)}, and may have "
-            f"{', '.join(_MAY_BE)}"
+            f"column {', '.join(missing)} is missing; a row needs {', '.join(REQUIRED)}, and may have "
+            f"{', '.join(OPTIONAL)}"
         )
-    unknown = [str(name) for name in table if name not in (*_NEEDED, *_MAY_BE)]
+    unknown = [str(name) for name in table if name not in (*REQUIRED, *OPTIONAL)]
     if unknown:
         raise ValueError(
-            f"column {', '.join(unknown)} is not known; there are {', '.join((*_NEEDED, *_MAY_BE))}"
+            f"column {', '.join(unknown)} is not known; there are {', '.join((*REQUIRED, *OPTIONAL))}"
         )
     if table.empty:
         raise ValueError("no row; a conversation has at least one utterance")
     made = pd.DataFrame(index=range(len(table)))
-    for name in _NEEDED:
+    for name in REQUIRED:
         made[name] = [_text(cell, row, name) for row, cell in enumerate(table[name])]
     made["position"] = made.groupby("dialogue_id").cumcount()
     if "position" in table:
