@@ -140,6 +140,12 @@ def held(paths: list[Path]) -> Iterator[None]:
         yield
 
 
+def sha256(path: Path) -> str:
+    """Of a file's content, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def without_lock(path: Path) -> None:
     """Removes the lock file of what is gone for good; it has the name of what it was for."""
     _lock_of(path.resolve()).unlink(missing_ok=True)

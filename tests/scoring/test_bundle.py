@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from erc_kedro import scoring
+from erc_kedro import files, scoring
 from erc_kedro.errors import PlainError
 from erc_kedro.extractors import finetuned, runner
 from erc_kedro.extractors.base import Metadata
@@ -241,7 +241,7 @@ def test_arrays_of_other_shapes_and_kinds_are_refused(name, array, change, copy)
     arrays = bundle.arrays(copy, path.name)
     path.unlink()
     save_file({**arrays, array: np.ascontiguousarray(change(arrays[array]))}, path)
-    rewrite(copy, lambda card: card["files"].update({path.name: bundle.sha256(path)}))
+    rewrite(copy, lambda card: card["files"].update({path.name: files.sha256(path)}))
     with pytest.raises(BundleError, match=r"bundle again|would answer otherwise"):
         scoring.load(copy)
 

