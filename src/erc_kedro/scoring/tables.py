@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandera.errors import SchemaError
 
 from erc_kedro import schemas
 from erc_kedro.tracking.models import OPTIONAL, REQUIRED
@@ -72,7 +73,7 @@ def utterances_of(table: pd.DataFrame) -> pd.DataFrame:
         made[name] = pd.Series(None, made.index, dtype="str")
     try:
         return schemas.recorded.validate(made[list(schemas.recorded.columns)])
-    except Exception as error:
+    except SchemaError as error:
         raise ValueError(str(error).splitlines()[0]) from error
 
 
