@@ -2,6 +2,6 @@
 
 from erc_kedro.extractors.media.containers import check
 from erc_kedro.extractors.media.player import VERSION, play
-from erc_kedro.extractors.media.signals import GLANCES, Finished, Picture, Span, Unusable
+from erc_kedro.extractors.media.signals import Finished, Picture, Span, Unusable
 
-__all__ = ["GLANCES", "VERSION", "Finished", "Picture", "Span", "Unusable", "check", "play"]
+__all__ = ["VERSION", "Finished", "Picture", "Span", "Unusable", "check", "play"]
