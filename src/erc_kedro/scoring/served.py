@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 
 # Environment: the folder of clips, and extractors that may run, as in score.allow, with commas between.
 MEDIA, ALLOW = "ERC_SCORE_MEDIA", "ERC_SCORE_ALLOW"
-# Of one request: utterances, those of one dialogue (attention takes 1 GB for these, and four times as much
-# for twice as many), and characters of a cell.
+# Of one request: utterances, those of one dialogue (a network takes .4 GB for these, and more than twice as
+# much for twice as many), and characters of a cell.
 LONGEST_TABLE, LONGEST_DIALOGUE, LONGEST_CELL = 20_000, 5_000, 20_000
 
 
