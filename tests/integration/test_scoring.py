@@ -28,6 +28,7 @@ if unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0:
     Path("/proc/self/setgroups").write_text("deny")
     for name, own in (("uid_map", user), ("gid_map", group)):
         Path("/proc/self", name).write_text(f"0 {own} 1")
+    print("there is no network")
 """
 
 
@@ -75,6 +76,12 @@ def test_the_last_lines_say_what_came_of_it(project):
     assert "article 5(1)(f)" in said
     # How many of validation's were as sure as what is decided, or that none was.
     assert "decided is a confidence of" in said or "nothing is decided" in said
+
+
+def test_it_needs_no_network(project):
+    if "there is no network" not in project[1]:
+        pytest.skip("this machine lets nobody leave its networks")
+    assert " 0 failed" in project[1]
 
 
 def test_a_recording_leaves_every_format_and_a_page(project):

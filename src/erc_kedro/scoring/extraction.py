@@ -98,6 +98,10 @@ class Extraction:
         if made.kind == "finetuned":
             # Its weights are in the bundle, whose files were compared.
             self._finetuned = finetuned.find(asked.encoder, Path(asked.encoder))
+            if self._finetuned is None:
+                raise BundleError(
+                    f"{self._folder}: its text encoder is not there; copy the whole bundle again"
+                )
             return
         if modality == "text":
             self._loaded[asked] = extractor = self._text(asked)
