@@ -36,7 +36,7 @@ if unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0:
 def project(copy_of_demo):
     """The demo's interview and MELD's test dialogues, scored by one command; and what that said."""
     project = copy_of_demo()
-    utterances = tested_utterances(project)
+    utterances = utterances_of_test(project)
     manifest = utterances[["utterance_id", "dialogue_id", "position", "speaker", "text", "clip"]]
     # Fixtures are made in folders of their own, and a project may be moved.
     manifest = manifest.assign(
@@ -49,7 +49,7 @@ def project(copy_of_demo):
     return project, project.kedro(*words, first="offline")
 
 
-def tested_utterances(project):
+def utterances_of_test(project):
     table = pd.read_parquet(project.folder / DATA / "03_primary/meld/utterances.parquet")
     return table[table["split"] == "test"]
 
@@ -70,7 +70,7 @@ def model(project):
 
 def test_the_last_lines_say_what_came_of_it(project):
     place, said = project
-    dialogues = tested_utterances(place)["dialogue_id"].nunique()
+    dialogues = utterances_of_test(place)["dialogue_id"].nunique()
     assert f"{dialogues + 1} recordings scored, 0 were done before, 0 failed" in said
     assert f"Open {place.folder / SCORED / 'index.html'}" in said.splitlines()[-4]
     assert "article 5(1)(f)" in said
@@ -100,7 +100,7 @@ def test_dialogues_of_the_corpus_get_the_corpus_s_probabilities(project, model):
     predictions = pd.read_parquet(place.folder / DATA / "07_model_output/meld/full/predictions.parquet")
     rows = predictions[predictions["head"] == "tav"].set_index(["seed", "utterance_id"])
     made = timelines(place).set_index(["recording", "position"])
-    utterances = tested_utterances(place)
+    utterances = utterances_of_test(place)
     columns = probabilities(model)
     expected = np.mean(
         [

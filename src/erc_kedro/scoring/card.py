@@ -47,9 +47,7 @@ def notes(card: Card, recording: Mapping[str, Any], absent: Sequence[str] = ()) 
         )
     rate = recording.get("sample_rate")
     if rate and rate < 16_000 and "audio" in card.modalities:
-        said.append(
-            f"Its sound has {rate / 1000:g} kHz, as that of telephones; what is above is not there to be heard."
-        )
+        said.append(f"Its sound has {rate / 1000:g} kHz, as that of telephones: what is above is not heard.")
     if card.speech == "acted":
         said.append("Training was acted; people who are not acting show less.")
     said.append(LAW)
