@@ -320,18 +320,20 @@ def _extract(table: pd.DataFrame, settings: runner.Settings, cache: Path) -> Non
 
 def _used(action: Callable[..., None], *given: Any) -> tuple[float, float]:
     """Wall-clock and processor seconds of a call, its worker processes included."""
+    # What others of this process have begun, such as tests, may never end.
+    known = {*threading.enumerate()}
     before, started = _processor(), time.perf_counter()
     action(*given)
     wall = time.perf_counter() - started
+    # The system counts a child only once it has ended and been waited for, which these threads of loky do.
+    for thread in {*threading.enumerate()} - known:
+        if thread.name == "ExecutorManagerThread":
+            thread.join()
     return wall, _processor() - before
 
 
 def _processor() -> float:
-    """Processor seconds of this process and of its workers, which have ended then."""
-    # The system counts a child only once it has ended and been waited for, which these threads of loky do.
-    for thread in threading.enumerate():
-        if thread.name == "ExecutorManagerThread":
-            thread.join()
+    """Processor seconds of this process and of its children that have ended."""
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
