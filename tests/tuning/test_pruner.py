@@ -14,7 +14,8 @@ EPOCHS = 30
 def study_with(**parameters):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     pruner = ByEpochAndSeed(TuneParameters(space=SPACE, **parameters), EPOCHS)
-    return optuna.create_study(direction="maximize", pruner=pruner)
+    # Hyperband draws a trial's bracket from the study's name, and one bracket prunes nothing early.
+    return optuna.create_study(study_name="search", direction="maximize", pruner=pruner)
 
 
 def trial_of(study, epochs=(), seeds=(), point=None):
