@@ -113,6 +113,17 @@ def test_the_voice_comes_from_the_wav_and_the_face_from_the_speaker_s_half(tmp_p
     assert found["visual"][1][0].facts["frames"] == 6
 
 
+def test_one_file_may_be_named_for_the_voice_and_for_the_face(tmp_path):
+    clip = clips.clip(tmp_path / "both.mp4")
+    options = settings("Loudness", "Gray", n_jobs=1)
+    spans = {"start": [0.0, 0.7], "end": [0.7, 1.4]}
+    found = runner.extract(table(clip=[clip] * 2, wav=[clip] * 2, **spans), options, tmp_path / "cache")
+    apart = runner.extract(table(clip=[clip] * 2, **spans), options, tmp_path / "other")
+    assert [result.reason for result in found["audio"][1]] == ["ok", "ok"]
+    reasons = [[result.reason for result in made["visual"][1]] for made in (found, apart)]
+    assert reasons[0] == reasons[1]
+
+
 def test_nothing_that_is_broken_stops_the_others(sounds, tmp_path, notes):
     (tmp_path / "empty.wav").touch()
     (tmp_path / "garbage.wav").write_bytes(np.random.default_rng(0).bytes(9999))

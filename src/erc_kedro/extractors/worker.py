@@ -156,16 +156,17 @@ def work(job: Job, settings: Settings, tools: Tools, keep: Callable[[Results], N
         what ``keep`` was not given.
     """
     results: Results = {}
-    left = {request.row: request for request in job.requests}
+    # Not by row: an utterance whose sound lies apart may name one file twice.
+    left = dict(enumerate(job.requests))
 
     def refuse(bad: Result) -> None:
-        results.update({(row, m): bad for row, request in left.items() for m in request.keys})
+        results.update({(request.row, m): bad for request in left.values() for m in request.keys})
 
     kept = time.monotonic()
     try:
-        for row, found in _played(job, settings, tools):
+        for number, found in _played(job, settings, tools):
+            row = left.pop(number).row
             results |= {(row, modality): result for modality, result in found.items()}
-            del left[row]
             if time.monotonic() - kept > KEEP_S and _is_unchanged(job):
                 keep(results)
                 results, kept = {}, time.monotonic()
@@ -188,7 +189,7 @@ def _is_unchanged(job: Job) -> bool:
 
 
 def _played(job: Job, settings: Settings, tools: Tools) -> Iterator[tuple[int, dict[str, Result]]]:
-    """Each utterance's row and results, as soon as the file was played to its end."""
+    """Each request's number in the job and results, as soon as the file was played to its end."""
     watchers: dict[int, _Watcher] = {}
     rate = settings.visual.frames_per_second if settings.visual else 1.0
     spans = [request.span for request in job.requests]
@@ -205,7 +206,7 @@ def _played(job: Job, settings: Settings, tools: Tools) -> Iterator[tuple[int, d
         if "visual" in request.keys:
             watcher = watchers.pop(event.span, None) or _Watcher(tools, request.span.shared)
             found["visual"] = watcher.result(event)
-        yield request.row, found
+        yield event.span, found
 
 
 def _heard(event: media.Finished, tools: Tools) -> Result:
