@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from erc_kedro.extractors.base import ExtractionError
 from erc_kedro.files import sha256
@@ -42,6 +43,13 @@ class Result:
     facts: dict[str, Any] = field(default_factory=dict)
     lasting: bool = True
     key: str | None = None
+
+
+def feature_table(ids: Iterable[str], vectors: Iterable[np.ndarray], reasons: Iterable[str]) -> pd.DataFrame:
+    """One modality of some utterances as ``schemas.features``; what has the reason ok is present."""
+    table = pd.DataFrame({"utterance_id": list(ids), "vector": list(vectors), "reason": list(reasons)})
+    table.insert(2, "present", table["reason"] == "ok")
+    return table
 
 
 def matrix(results: Sequence[Result], dimension: int) -> np.ndarray:

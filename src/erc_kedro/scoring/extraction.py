@@ -11,7 +11,7 @@ import pandas as pd
 from erc_kedro import extractors
 from erc_kedro.extractors import finetuned, runner, text
 from erc_kedro.extractors.base import ExtractionError, Metadata
-from erc_kedro.extractors.cache import matrix
+from erc_kedro.extractors.cache import feature_table, matrix
 from erc_kedro.parameters import (
     AudioParameters,
     RunnerParameters,
@@ -138,14 +138,15 @@ class Extraction:
     def features(self, utterances: pd.DataFrame, cache: Path, workers: WorkerParameters) -> Features:
         """Of every utterance; the reason is ``not_used`` where the model reads none of a modality."""
         keys: list[tuple[str, ...]] = [()] * len(utterances)
+        ids, count = utterances["utterance_id"], len(utterances)
         tables = {
-            name: _table(utterances, np.zeros((len(utterances), width), np.float32), self._reason(name))
+            name: feature_table(ids, np.zeros((count, width), np.float32), [self._reason(name)] * count)
             for name, width in zip(_PARAMETERS, self._card.dimensions, strict=True)
         }
         if "text" in self._settings:
             made = text.extract(utterances, self._settings["text"], cache, self._finetuned, self._loaded)
             said = utterances["text"].str.strip() != ""
-            tables["text"] = _table(utterances, made.vectors, said.map({True: "ok", False: "no_text"}))
+            tables["text"] = feature_table(ids, made.vectors, said.map({True: "ok", False: "no_text"}))
             keys = [*made.keys]
         media = {name: asked for name, asked in self._settings.items() if name != "text"}
         if media:
@@ -153,7 +154,7 @@ class Extraction:
             made_of = runner.extract(seen, self._runner(workers, **media), cache)
             for modality, (metadata, results) in made_of.items():
                 vectors = matrix(results, metadata.dimension)
-                tables[modality] = _table(utterances, vectors, [result.reason for result in results])
+                tables[modality] = feature_table(ids, vectors, [result.reason for result in results])
                 keys = [
                     own if result.key is None else (*own, result.key)
                     for own, result in zip(keys, results, strict=True)
@@ -181,13 +182,3 @@ def _shares_frame(utterances: pd.DataFrame) -> pd.Series:
     """Whether a file shows several speakers, so that a face in it need not be the one who speaks."""
     speakers = utterances.groupby("clip", dropna=False)["speaker"].transform("nunique")
     return (speakers > 1) & utterances["clip"].notna() & utterances["frame_side"].isna()
-
-
-def _table(utterances: pd.DataFrame, vectors: np.ndarray, reasons: Any) -> pd.DataFrame:
-    table = pd.DataFrame(
-        {"utterance_id": utterances["utterance_id"].to_numpy(), "vector": list(vectors), "reason": reasons}
-    )
-    if not isinstance(reasons, str):
-        table["reason"] = list(reasons)
-    table.insert(2, "present", table["reason"] == "ok")
-    return table

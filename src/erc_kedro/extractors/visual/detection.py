@@ -1,12 +1,12 @@
 """Faces found in one image."""
 
-import hashlib
 from pathlib import Path
 from typing import ClassVar, Protocol
 
 import cv2
 import numpy as np
 
+from erc_kedro import files
 from erc_kedro.extractors.base import ExtractionError
 from erc_kedro.parameters import VisualParameters
 
@@ -85,7 +85,7 @@ class YuNet:
 
         try:
             path = model if model.endswith(".onnx") else hf_hub_download(model, self.FILE)
-            digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+            digest = files.sha256(Path(path))
             self._net = cv2.FaceDetectorYN.create(str(path), "", (320, 320))
             # A network with other outputs only fails when it is used.
             self._net.detect(np.zeros((320, 320, 3), np.uint8))

@@ -33,6 +33,7 @@ def text_features(
     from erc_kedro.audit.encoders import encoder_errors
     from erc_kedro.audit.provenance import provenance
     from erc_kedro.extractors import finetuned, text
+    from erc_kedro.extractors.cache import feature_table
 
     corpus, asked = folder.name, parameters.text
     tuned = finetuned.find(asked.encoder, folder) if asked.extractor == "transformers" else None
@@ -42,7 +43,7 @@ def text_features(
         asked = tuned.surroundings(asked)
     vectors, made_by, read, _ = text.extract(utterances, asked, cache, tuned)
     said = utterances["text"].str.strip() != ""
-    table = _table(utterances, vectors, said.map({True: "ok", False: "no_text"}))
+    table = feature_table(utterances["utterance_id"], vectors, said.map({True: "ok", False: "no_text"}))
     extractor = _described(made_by, asked)
     predictions = _no_predictions(description["labels"])
     facts = None if tuned is None else tuned.facts
@@ -70,7 +71,7 @@ def clip_features(
     from erc_kedro import extractors
     from erc_kedro.audit.provenance import provenance
     from erc_kedro.extractors import runner
-    from erc_kedro.extractors.cache import matrix
+    from erc_kedro.extractors.cache import feature_table, matrix
 
     asked: dict[str, Any] = {"audio": parameters.audio, "visual": parameters.visual}
     files = {
@@ -100,7 +101,7 @@ def clip_features(
     for modality, (of_clips, results) in found.items():
         vectors = matrix(results, of_clips.dimension)
         reasons = [result.reason for result in results]
-        table = _table(utterances, vectors, reasons)
+        table = feature_table(utterances["utterance_id"], vectors, reasons)
         described = _described(of_clips, asked[modality]) | {"longest_s": parameters.runner.longest_s}
         made[modality] = table, provenance(table, utterances, described)
     for modality in asked:
@@ -180,14 +181,6 @@ def _log_alone(
     return said
 
 
-def _table(utterances: DataFrame, vectors: Any, reasons: Any) -> DataFrame:
-    table = pd.DataFrame(
-        {"utterance_id": utterances["utterance_id"], "vector": list(vectors), "reason": list(reasons)}
-    )
-    table.insert(2, "present", table["reason"] == "ok")
-    return table
-
-
 def _described(metadata: Any, parameters: Any) -> dict[str, Any]:
     return {
         "name": metadata.name,
@@ -221,10 +214,11 @@ def _published(
 def _absent(utterances: DataFrame) -> tuple[DataFrame, dict[str, Any]]:
     from erc_kedro.audit.provenance import provenance
     from erc_kedro.extractors.base import Metadata
+    from erc_kedro.extractors.cache import feature_table
     from erc_kedro.parameters import Parameters
 
     vectors = np.zeros((len(utterances), 1), np.float32)
-    table = _table(utterances, vectors, ["no_media"] * len(utterances))
+    table = feature_table(utterances["utterance_id"], vectors, ["no_media"] * len(utterances))
     return table, provenance(table, utterances, _described(Metadata("none", 1, "", ""), Parameters()))
 
 
