@@ -66,7 +66,7 @@ test-fast: setup  ## the quick ones, in a minute: no training, no media, no proc
 lint: setup  ## ruff, import rules and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --config pyproject.toml && $(BIN)/mypy
 
-bench: setup  ## speed, memory, growth, overhead (a quarter of an hour; less: BENCH=--quick)
+bench: setup  ## speed, memory, growth, overhead (half an hour; less: BENCH=--quick)
 	@$(BIN)/python -m benchmarks.run $(BENCH)
 
 # The store that `make ui` shows: STORE=sqlite:////elsewhere/mlflow.db
