@@ -1,31 +1,39 @@
 """Parameters of the train stage: model, loss, optimisation and selection."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from erc_kedro import dotted
 from erc_kedro.parameters.base import Modality, Parameters, Probability, Weight
 
 Scaling = Literal["train", "speaker", "speaker_past", "none"]
+
+# Networks by name, and where their classes live; imported only when chosen.
+ARCHITECTURES = {
+    "gated_fusion": "erc_kedro.models.network:GatedFusionNetwork",
+    "majority": "erc_kedro.models.baselines.classical:Majority",
+    "logistic_regression": "erc_kedro.models.baselines.classical:LogisticRegression",
+    "concat_mlp": "erc_kedro.models.baselines.feedforward:ConcatMlp",
+    "late_fusion": "erc_kedro.models.baselines.feedforward:LateFusion",
+    "bc_lstm": "erc_kedro.models.baselines.bc_lstm:BcLstm",
+    "dialogue_rnn": "erc_kedro.models.baselines.dialogue_rnn:DialogueRnn",
+    "mmgcn": "erc_kedro.models.baselines.mmgcn:Mmgcn",
+    "sdt": "erc_kedro.models.baselines.sdt:Sdt",
+}
 
 
 class ModelParameters(Parameters):
     """The network (docs/model.md); each part has its switch.
 
-    A baseline reads the sizes, dropout and modalities; the switches belong to ``gated_fusion``.
+    A baseline reads the sizes, dropout and modalities; the switches belong to ``gated_fusion``, and
+    ``settings`` to networks that are none of these.
     """
 
-    architecture: Literal[
-        "gated_fusion",
-        "majority",
-        "logistic_regression",
-        "concat_mlp",
-        "late_fusion",
-        "bc_lstm",
-        "dialogue_rnn",
-        "mmgcn",
-        "sdt",
-    ]
+    # One of ARCHITECTURES, or one's own as package.module:Class (docs/adding-a-model.md).
+    architecture: str
+    # Its own parameters: names and types are those of the class's Settings.
+    settings: dict[str, Any]
     hidden: int = Field(ge=8)
     attention_heads: int = Field(ge=1)
     layers: int = Field(ge=1)
@@ -40,6 +48,16 @@ class ModelParameters(Parameters):
     fusion: Literal["gated", "concat"]
     modalities: tuple[Modality, ...]
 
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in ARCHITECTURES and not dotted.is_dotted(name):
+            raise ValueError(
+                f"{name!r} is no architecture; there are {', '.join(ARCHITECTURES)}, or your own as "
+                "package.module:Class"
+            )
+        return name
+
     @model_validator(mode="after")
     def _divisible(self) -> "ModelParameters":
         if self.hidden % (2 * self.attention_heads):
@@ -50,7 +68,7 @@ class ModelParameters(Parameters):
             raise ValueError(
                 "modalities must name each of text, audio, visual at most once, and one at least"
             )
-        if self.causal and self.architecture != "gated_fusion":
+        if self.causal and self.architecture in ARCHITECTURES and self.architecture != "gated_fusion":
             raise ValueError(f"{self.architecture} sees the whole dialogue; causal is for gated_fusion")
         return self
 
