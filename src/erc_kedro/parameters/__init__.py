@@ -18,7 +18,13 @@ from erc_kedro.parameters.features import (
 from erc_kedro.parameters.finetune import FinetuneParameters, LoraParameters
 from erc_kedro.parameters.ingestion import IngestionParameters, ProtocolParameters
 from erc_kedro.parameters.score import ScoreParameters
-from erc_kedro.parameters.train import ARCHITECTURES, LossParameters, ModelParameters, TrainParameters
+from erc_kedro.parameters.train import (
+    ARCHITECTURES,
+    LossParameters,
+    ModelParameters,
+    TrainParameters,
+    with_settings,
+)
 from erc_kedro.parameters.tune import NOT_LEARNED, OWN_SETTINGS, Dimension, TuneParameters, nested, value_of
 from erc_kedro.parameters.windows import WindowParameters
 

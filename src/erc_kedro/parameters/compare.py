@@ -14,7 +14,7 @@ class CompareParameters(Parameters):
     # The one that every other is tested against.
     reference: str
     draws: int = Field(ge=100)
-    # Settings, nested as in `train`, of which each experiment's validation chooses in each fold; none: its own.
+    # Settings, nested as in `train`, of which validation chooses, for each experiment and fold.
     search: tuple[dict[str, Any], ...]
     # What each experiment trains, filled in from experiments/*.yml; and why others cannot be compared.
     experiments: dict[str, TrainParameters]

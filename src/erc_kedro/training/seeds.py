@@ -17,7 +17,6 @@ from erc_kedro.training import checkpoint
 from erc_kedro.training.batches import Dialogues
 from erc_kedro.training.loop import TrainedModel, train_model
 
-
 # What each fold's models read, and their parameters, by the fold's folder (``folds.View.folder``).
 Folds = Mapping[str, tuple[Dialogues, TrainParameters]]
 
@@ -48,7 +47,7 @@ class TrainedSeed:
 
 
 def tasks_of(folds: Folds, seeds: int, folder: Path) -> list[TrainingTask]:
-    """A task a seed and fold, all folds of a seed before the next seed; each in its folder below ``folder``."""
+    """A task a seed and fold, all folds of a seed before the next seed, each in its own folder below."""
     return [
         TrainingTask(data, parameters, seed, folder / name / f"seed{seed}")
         for seed in range(seeds)

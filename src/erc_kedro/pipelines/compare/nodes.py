@@ -9,6 +9,7 @@ import pandas as pd
 
 from erc_kedro.parameters import CompareParameters
 from erc_kedro.pipelines import corpora
+from erc_kedro.report.labels import settings_chosen
 
 logger = logging.getLogger(__name__)
 
@@ -122,6 +123,7 @@ def compare_experiments(
     for name, facts in summary["experiments"].items():
         row = table["experiment"] == name
         table.loc[row, "modalities"] = ", ".join(facts["shown"])
+        table.loc[row, "settings"] = settings_chosen(facts.get("searched"), summary.get("search") or [])
         if facts["key"] is None:
             table.loc[row, "note"] = "not trained: no training utterance has one of its modalities"
         elif name in same_as:
