@@ -41,8 +41,8 @@ def comparison_markdown(
     Args:
         table: ``schemas.comparison`` with a column ``corpus``.
         summaries: by corpus: its ``title``, ``protocol``, whether it is ``synthetic``, its ``cautions``
-            (sentences), the settings of its ``search``, and its ``experiments``: by name their ``parameters``, the modalities that are
-            ``shown``, and their ``key``, None where none was trained.
+            (sentences), the settings of its ``search``, and its ``experiments``: by name their
+            ``parameters``, the modalities that are ``shown``, and their ``key``, None where none was trained.
         reference: the experiment that the others were tested against.
     """
     lines = ["# Experiments compared", ""]
