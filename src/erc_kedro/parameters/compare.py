@@ -3,6 +3,8 @@
 from pydantic import Field
 
 from erc_kedro.parameters.base import Parameters
+from erc_kedro.parameters.features import FeatureParameters
+from erc_kedro.parameters.finetune import FinetuneParameters
 from erc_kedro.parameters.train import TrainParameters
 
 
@@ -12,6 +14,9 @@ class CompareParameters(Parameters):
     # The one that every other is tested against.
     reference: str
     draws: int = Field(ge=100)
-    # What each experiment trains, filled in from experiments/*.yml; and why others cannot be compared.
+    # Filled in from experiments/*.yml: what each trains, on which features, and what makes their encoder; and
+    # why others cannot be compared.
     experiments: dict[str, TrainParameters]
+    features: dict[str, FeatureParameters]
+    finetune: dict[str, FinetuneParameters]
     refused: dict[str, str]

@@ -9,53 +9,60 @@ import pandas as pd
 
 from erc_kedro.parameters import CompareParameters
 from erc_kedro.pipelines import corpora
+from erc_kedro.pipelines.compare.features import ExperimentTables
 
 logger = logging.getLogger(__name__)
 
 
 def train_experiments(
     utterances: pd.DataFrame,
-    text: pd.DataFrame,
-    audio: pd.DataFrame,
-    visual: pd.DataFrame,
     description: dict[str, Any],
     audit: dict[str, Any],
-    features_audit: dict[str, Any],
+    made: dict[str, ExperimentTables],
     models: Path,
     parameters: CompareParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Fits every seed of every experiment, unless one of the same content is there.
 
+    Args:
+        made: by experiment, what it is trained on.
     Returns:
         The trimodal head's predictions of validation and test utterances, by experiment; and a summary of
         what each experiment trained on, or why it could not.
     """
     from erc_kedro import files
     from erc_kedro.audit.checks import check_before_training
+    from erc_kedro.audit.provenance import facts
     from erc_kedro.evaluation.comparison import digest
     from erc_kedro.pipelines.train.nodes import facts_of, tracked
     from erc_kedro.training.batches import assemble
     from erc_kedro.training.checkpoint import training_key
     from erc_kedro.training.seeds import TrainingTask, train_all
 
-    tables = {"text": text, "audio": audio, "visual": visual}
     corpus = models.name
-    scaled: dict[str, Any] = {}
-    checked: set[bool] = set()
-    cautions: list[str] = []
+    scaled: dict[tuple[int, str], Any] = {}
+    checked: dict[tuple[int, bool], list[str]] = {}
     tasks, possible = [], {}
     experiments: dict[str, dict[str, Any]] = {}
     for name, train in parameters.experiments.items():
-        if train.model.causal not in checked:
-            causal = train.model.causal
-            cautions = check_before_training(name, audit, features_audit, tables, utterances, corpus, causal)
-            checked.add(causal)
-        scaling = repr(sorted(train.scaling.items()))
+        tables, features_audit = made[name]
+        causal = train.model.causal
+        # Experiments of equal features have one and the same tables.
+        if (id(tables), causal) not in checked:
+            checked[id(tables), causal] = check_before_training(
+                name, audit, features_audit, tables, utterances, corpus, causal
+            )
+        scaling = id(tables), repr(sorted(train.scaling.items()))
         if scaling not in scaled:
             scaled[scaling] = assemble(utterances, tables, description["labels"], train.scaling)
         data = scaled[scaling]
         shown = [modality for modality in train.shown if modality in data.modalities]
-        experiments[name] = {"shown": shown, "key": None, "parameters": train.model_dump(mode="json")}
+        experiments[name] = {
+            "shown": shown,
+            "key": None,
+            "parameters": train.model_dump(mode="json"),
+            "features": {modality: facts(features_audit["provenance"][modality]) for modality in shown},
+        }
         if not shown:
             logger.warning("%s %s: no %s features, not trained", corpus, name, " or ".join(train.shown))
             continue
@@ -66,6 +73,7 @@ def train_experiments(
         ]
     if not tasks:
         raise ValueError(f"{corpus}: none of {list(parameters.experiments)} has features to train on")
+    cautions = [*dict.fromkeys(caution for found in checked.values() for caution in found)]
     for caution in cautions:
         logger.warning("%s: %s", corpus, caution)
     predictions = []
@@ -73,8 +81,9 @@ def train_experiments(
     with files.held([models / name for name in possible]):
         trained = train_all(tasks, models, f"{corpus}, {len(possible)} experiments")
         for name, (train, data) in possible.items():
-            facts = facts_of(data, train, features_audit)
-            every, _, _ = tracked(corpus, name, description, data, train, facts, islice(trained, train.seeds))
+            of_run = facts_of(data, train, made[name].audit)
+            models_of_it = islice(trained, train.seeds)
+            every, _, _ = tracked(corpus, name, description, data, train, of_run, models_of_it)
             rows = every[(every["head"] == "tav") & every["split"].isin(("val", "test"))]
             predictions.append(rows.assign(experiment=name))
     return pd.concat(predictions, ignore_index=True), {
@@ -94,7 +103,9 @@ def compare_experiments(
     parameters: CompareParameters,
 ) -> pd.DataFrame:
     """The corpus's table: scores of each experiment, and its test against the reference."""
+    from erc_kedro.audit.provenance import briefly
     from erc_kedro.evaluation.comparison import comparison_table
+    from erc_kedro.report.scaling import scaled_by
 
     first: dict[str, str] = {}
     same_as = {}
@@ -115,6 +126,11 @@ def compare_experiments(
     for name, facts in summary["experiments"].items():
         row = table["experiment"] == name
         table.loc[row, "modalities"] = ", ".join(facts["shown"])
+        scaled = scaled_by(facts["parameters"])
+        table.loc[row, "made_of"] = "; ".join(
+            f"{modality}: {briefly(made, scaled.get(modality, ''))}"
+            for modality, made in facts["features"].items()
+        )
         if facts["key"] is None:
             table.loc[row, "note"] = "not trained: no training utterance has one of its modalities"
         elif name in same_as:
