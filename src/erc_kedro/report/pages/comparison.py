@@ -28,9 +28,10 @@ HEADER = (
     "p",
     "p, corrected",
     "published weighted F1",
+    "settings",
     "note",
 )
-_RIGHT = [name not in ("experiment", "modalities", "note") for name in HEADER]
+_RIGHT = [name not in ("experiment", "modalities", "settings", "note") for name in HEADER]
 
 
 def comparison_markdown(
@@ -41,8 +42,8 @@ def comparison_markdown(
     Args:
         table: ``schemas.comparison`` with a column ``corpus``.
         summaries: by corpus: its ``title``, ``protocol``, whether it is ``synthetic``, its ``cautions``
-            (sentences), and its ``experiments``: by name their ``parameters``, the modalities that are
-            ``shown``, and their ``key``, None where none was trained.
+            (sentences), the settings of its ``search``, and its ``experiments``: by name their
+            ``parameters``, the modalities that are ``shown``, and their ``key``, None where none was trained.
         reference: the experiment that the others were tested against.
     """
     lines = ["# Experiments compared", ""]
@@ -62,6 +63,12 @@ def comparison_markdown(
             markdown_table(HEADER, (_cells(row, released) for row in rows.to_dict("records")), _RIGHT),
         ]
         lines += _made_of(rows)
+        if settings := summary.get("search"):
+            lines += [
+                f"Every experiment had the same small search: {len(settings)} settings, trained once a fold "
+                "by a seed of its own, and the one that validation prefers is what its seeds have.",
+                "",
+            ]
         for caution in summary.get("cautions") or []:
             lines += [f"**{markdown(caution)}**", ""]
         lines += _scaling_notes(summary)
@@ -129,5 +136,6 @@ def _cells(row: Mapping[Any, Any], released: bool) -> list[str]:
         probability(row["p"]),
         probability(row["p_corrected"]),
         NONE if figure is None else f"{figure:.1f}",
+        row["settings"] or NONE,
         row["note"],
     ]
