@@ -4,13 +4,17 @@ from typing import Literal
 
 from pydantic import field_validator
 
+from erc_kedro import dotted
 from erc_kedro.parameters.base import Parameters
+
+READERS = ("meld", "iemocap", "manifest")
 
 
 class IngestionParameters(Parameters):
     """Where a corpus lies and how it is read."""
 
-    reader: Literal["meld", "iemocap", "manifest"]
+    # meld, iemocap, manifest, or one's own as package.module:function (docs/corpora.md).
+    reader: str
     raw: str
     # IEMOCAP only (docs/corpora.md): 7433 or 7380 utterances.
     protocol: Literal["community", "release"]
@@ -21,6 +25,16 @@ class IngestionParameters(Parameters):
     drop_leaks: bool
     # Of text files that are neither UTF-8 nor have a byte-order mark; as Python calls it, such as gbk.
     encoding: str | None
+
+    @field_validator("reader")
+    @classmethod
+    def _known_reader(cls, name: str) -> str:
+        if name not in READERS and not dotted.is_dotted(name):
+            raise ValueError(
+                f"{name!r} is no reader; there are {', '.join(READERS)}, or your own as "
+                "package.module:function"
+            )
+        return name
 
     @field_validator("encoding")
     @classmethod
