@@ -4,7 +4,10 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from erc_kedro import dotted
 from erc_kedro.parameters.base import Parameters
+
+READERS = ("meld", "iemocap", "manifest")
 
 
 class ProtocolParameters(Parameters):
@@ -29,7 +32,8 @@ class ProtocolParameters(Parameters):
 class IngestionParameters(Parameters):
     """Where a corpus lies and how it is read."""
 
-    reader: Literal["meld", "iemocap", "manifest"]
+    # meld, iemocap, manifest, or one's own as package.module:function (docs/corpora.md).
+    reader: str
     raw: str
     # Or `community` in short for `{classes: community}`.
     protocol: ProtocolParameters
@@ -40,6 +44,16 @@ class IngestionParameters(Parameters):
     drop_leaks: bool
     # Of text files that are neither UTF-8 nor have a byte-order mark; as Python calls it, such as gbk.
     encoding: str | None
+
+    @field_validator("reader")
+    @classmethod
+    def _known_reader(cls, name: str) -> str:
+        if name not in READERS and not dotted.is_dotted(name):
+            raise ValueError(
+                f"{name!r} is no reader; there are {', '.join(READERS)}, or your own as "
+                "package.module:function"
+            )
+        return name
 
     @field_validator("encoding")
     @classmethod
