@@ -9,9 +9,10 @@ import pytest
 from tests import tiny
 
 FEATURES = "data/demo/04_feature/meld"
+COUNTED = "features: {text: {extractor: tfidf, dimension: 8}}"
 EXPERIMENTS = {
-    "counted": "{features: {text: {extractor: tfidf, dimension: 8}}}",
-    "counted_concat": "{features: {text: {extractor: tfidf, dimension: 8}}, train: {model: {fusion: concat}}}",
+    "counted": f"{{{COUNTED}}}",
+    "counted_concat": f"{{{COUNTED}, train: {{model: {{fusion: concat}}}}}}",
 }
 FINETUNE = "finetune: {encoder: tiny, max_tokens: 64, batch_utterances: 8, folds: 2, jobs: 1, epochs: 1}\n"
 

@@ -39,6 +39,7 @@ def tune_corpus(
     from erc_kedro import tracking
     from erc_kedro.audit.checks import check_before_training
     from erc_kedro.escaping import csv_text
+    from erc_kedro.folds import of_view, views
     from erc_kedro.report.plots import tuning as figures
     from erc_kedro.report.scaling import scaled_briefly
     from erc_kedro.tuning.results import best_experiment, outcome, trials_table
@@ -52,6 +53,7 @@ def tune_corpus(
     for caution in check_before_training("tune", audit, features_audit, tables, utterances, corpus, causal):
         logger.warning("%s tune: %s", corpus, caution)
     known = utterances[utterances["split"] != "test"]
+    tables = {modality: of_view(table, views(utterances)[0]) for modality, table in tables.items()}
     given = prepare(corpus, known, tables, description["labels"], train, parameters, folder)
     tags = {"corpus": corpus, "experiment": parameters.experiment, "study": given.name}
     with tracking.child(f"{corpus} tune", {**tags, "level": "tune"}) as run:
