@@ -88,13 +88,19 @@ recorded.name = "recorded"
 
 features = pa.DataFrameSchema(
     {
-        "utterance_id": _text(unique=True),
+        "utterance_id": _text(),
         # One row of a fixed-size list of float32.
         "vector": pa.Column(object),
         "present": pa.Column(bool),
         # "ok", or why the modality is absent: no_media, unreadable, silent, no_face, …
         "reason": _text(),
+        # Where the extractor was fitted on each fold's training: the fold whose models read the row.
+        "fold": _text(required=False),
     },
+    checks=pa.Check(
+        lambda table: ~table.duplicated([name for name in ("utterance_id", "fold") if name in table]),
+        error="an utterance has two rows, of one fold",
+    ),
     strict=True,
     name="features",
 )

@@ -129,7 +129,7 @@ def assembled(
     from pydantic import ValidationError
 
     from erc_kedro.config import ConfigError
-    from erc_kedro.folds import views
+    from erc_kedro.folds import of_view, views
     from erc_kedro.training.batches import assemble
 
     made = {} if made is None else made
@@ -147,7 +147,8 @@ def assembled(
             raise ConfigError(f"train.in_fold.{view.name}: {error.errors()[0]['msg']}") from error
         key = view.name, repr(sorted(own.scaling.items()))
         if key not in made:
-            made[key] = assemble(view.utterances, tables, labels, own.scaling)
+            read = {modality: of_view(table, view) for modality, table in tables.items()}
+            made[key] = assemble(view.utterances, read, labels, own.scaling)
         folds[view.folder] = made[key], own
     return folds
 
