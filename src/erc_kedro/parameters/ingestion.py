@@ -10,7 +10,7 @@ from erc_kedro.parameters.base import Parameters
 class IngestionParameters(Parameters):
     """Where a corpus lies and how it is read."""
 
-    reader: Literal["meld", "iemocap", "manifest"]
+    reader: Literal["meld", "iemocap", "emorynlp", "dailydialog", "manifest"]
     raw: str
     # IEMOCAP only (docs/corpora.md): 7433 or 7380 utterances.
     protocol: Literal["community", "release"]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from erc_kedro.corpora import Corpus
-from erc_kedro.corpora.manifest.cells import COLUMNS, Found, checked_row, in_rows, read_table, without_markers
+from erc_kedro.corpora.manifest.cells import COLUMNS, checked_row, in_rows, read_table, without_markers
 from erc_kedro.corpora.manifest.rows import (
     groups_of,
     list_alike,
@@ -14,7 +14,14 @@ from erc_kedro.corpora.manifest.rows import (
     refuse_twice,
     set_spans,
 )
-from erc_kedro.corpora.tables import folded_name, irregularity_table, is_synthetic, list_lost, utterance_table
+from erc_kedro.corpora.tables import (
+    Found,
+    folded_name,
+    irregularity_table,
+    is_synthetic,
+    list_lost,
+    utterance_table,
+)
 
 
 def read(raw: Path, encoding: str | None = None) -> Corpus:

@@ -1,6 +1,5 @@
 """A manifest's rows as text, whatever kind of file it is, and each of them checked."""
 
-import hashlib
 import math
 import re
 from collections import defaultdict
@@ -13,7 +12,7 @@ import pyarrow
 
 from erc_kedro.corpora import CorpusError
 from erc_kedro.corpora.delimited import RawTable, csv_rows
-from erc_kedro.corpora.tables import MISSING, SAID, folded_name
+from erc_kedro.corpora.tables import MISSING, SAID, Found, folded_name, hashed_split
 
 _REQUIRED = ("dialogue_id", "position", "speaker", "text")
 _MAY_BE_MISSING = ("utterance_id", "label", "clip", "wav", "start_s", "end_s", "group")
@@ -29,8 +28,6 @@ _SPLITS = {
 # Rows that a message names.
 MOST_NAMED = 10
 _DECIMAL_COMMA = re.compile(r"\A(-?\d+),(\d+)\Z")
-
-Found = list[tuple[str, str, str]]
 
 
 def read_table(raw: Path, encoding: str | None) -> RawTable:
@@ -141,7 +138,7 @@ def checked_row(raw: Path, line: int, cells: dict[str, str]) -> dict[str, Any]:
                 "test"
             )
     else:
-        split = _hashed_split(dialogue_id)
+        split = hashed_split(dialogue_id)
     times = {name: _number(raw, line, name, cells[name]) for name in ("start_s", "end_s") if cells.get(name)}
     if times.get("start_s", 0.0) < 0:
         raise CorpusError(f"{raw}, row {line}, column start_s: before the recording begins; correct it")
@@ -174,8 +171,3 @@ def _number(raw: Path, line: int, column: str, cell: str) -> float:
             f"{raw}, row {line}, column {column}: {cell!r} is not a number; write one, such as 13.5"
         )
     return value
-
-
-def _hashed_split(dialogue_id: str) -> str:
-    draw = int.from_bytes(hashlib.sha256(dialogue_id.encode()).digest()[:8], "big") / 2**64
-    return "train" if draw < 0.7 else "val" if draw < 0.85 else "test"

@@ -8,8 +8,8 @@ from typing import Any
 
 from erc_kedro import escaping
 from erc_kedro.corpora import CorpusError
-from erc_kedro.corpora.manifest.cells import MOST_NAMED, Found, in_rows
-from erc_kedro.corpora.tables import alike, folded_name
+from erc_kedro.corpora.manifest.cells import MOST_NAMED, in_rows
+from erc_kedro.corpora.tables import Found, alike, folded_name
 
 # Quotes, full stops, hyphens and underscores.
 _POINTS = re.compile("['\"`´‘’“”._-]")

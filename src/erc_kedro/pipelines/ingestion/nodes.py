@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, Any], DataFrame]:
     """Reads a release as it lies on disk: utterance table, description (facts and labels), irregularities."""
     from erc_kedro.audit import leaks
-    from erc_kedro.corpora import CorpusError, iemocap, manifest, meld
+    from erc_kedro.corpora import CorpusError, dailydialog, emorynlp, iemocap, manifest, meld
 
     raw = Path(parameters.raw)
     # Unlike Path.exists, it takes any name.
@@ -35,6 +35,10 @@ def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, A
             corpus = meld.read(raw, parameters.encoding)
         case "iemocap":
             corpus = iemocap.read(raw, parameters.protocol, parameters.keep_unlabelled, parameters.encoding)
+        case "emorynlp":
+            corpus = emorynlp.read(raw, parameters.encoding)
+        case "dailydialog":
+            corpus = dailydialog.read(raw, parameters.encoding)
         case "manifest":
             corpus = manifest.read(raw, parameters.encoding)
     corpus = leaks.examined(corpus, parameters.drop_leaks)
