@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from erc_kedro.config import ConfigError
 from erc_kedro.evaluation.metrics import class_columns
 from erc_kedro.models.batch import Network
+from erc_kedro.schemas import heads_of
 from erc_kedro.training.batches import Dialogues
 from erc_kedro.training.loop import load_network, predict
 
@@ -33,7 +34,7 @@ def trained(models: Path, data: Dialogues, predictions: pd.DataFrame) -> Iterato
         )
         try:
             network = load_network(folder)
-            own = predict(network, data)
+            own = predict(network, data, heads=heads_of(data.modalities))
         except (OSError, KeyError, RuntimeError, ValueError, SafetensorError) as error:
             raise ConfigError(f"{folder}: no network that can be read ({error}); {fix}") from error
         if not _same(own, predictions[predictions["seed"] == seed]):
