@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from erc_kedro.audit.irregularities import grouped
+from erc_kedro.corpora.tables import are_ratings
 from erc_kedro.schemas import SPLITS
 from erc_kedro.sentences import few
 
@@ -14,6 +15,10 @@ _MOST_SENTENCES = 5
 # Classes of a corpus may be numbers, but not so many different fractions (half points from 1 to 5 are 9), nor
 # more than this of any kind that mostly occur once or twice.
 _MOST_FRACTIONS, _MANY = 10, 20
+_BINS = (
+    "Regression is not offered; ingestion.bins puts ratings of a manifest into classes, such as "
+    "{negative: [-3, 0], neutral: 0, positive: [0, 3]}."
+)
 
 
 def audit_corpus(
@@ -48,6 +53,13 @@ def audit_corpus(
         if unlabelled:
             warnings.append(f"{unlabelled} of {counts['utterances']} utterances of {split} have no label.")
     warnings += _held_twice(description.get("twice", {}), splits)
+    shared = _shared_speakers(utterances)
+    if description.get("split_by") in ("dialogue", "row") and shared["train and test"]:
+        warnings.append(
+            f"No split column, and {shared['train and test']} of {splits['test']['speakers']} speakers of test are "
+            "in train, too: scores do not say how somebody new would be judged. Write a column split, or name "
+            "speaker in ingestion.protocol.leave_one_out."
+        )
     return {
         "name": description.get("name"),
         "protocol": description.get("protocol"),
@@ -56,7 +68,7 @@ def audit_corpus(
         "tables": {str(name): dict(counts) for name, counts in description.get("tables", {}).items()},
         "splits": splits,
         "labels": labels,
-        "shared_speakers": _shared_speakers(utterances),
+        "shared_speakers": shared,
         "irregularities": grouped(irregularities),
         "warnings": warnings,
         "not_learnable": _not_learnable(labels),
@@ -71,6 +83,8 @@ def _held_twice(twice: Mapping[str, Any], splits: Mapping[str, Any]) -> list[str
         "ingestion.drop_leaks leaves those of {0} out",
         "same_words": "have the words of utterances of {0}, said again, as in a script: their text is known "
         "from there, not their voice or face",
+        "same_text": "have the same words as an utterance of {0} (of a conversation, those of four words or more): "
+        "a model may know their text from there",
         "same_span": "overlap in time with utterances of {0} that say something else: a time is wrong, or "
         "both clips hold the same sound",
     }
@@ -134,13 +148,14 @@ def _no_classes(labels: pd.Series) -> tuple[list[str], list[str]]:
         "Write a few classes (of numbers, ranges such as low, middle, high) into the column label, or name "
         "the column that holds them so."
     )
-    if numeric and ((fractions and len(counts) > _MOST_FRACTIONS) or (rare and len(counts) > _MANY)):
-        return [f"The labels are {len(counts)} numbers, such as {few(names, 3)}: no classes. {fix}"], []
+    many = (fractions and len(counts) > _MOST_FRACTIONS) or (rare and len(counts) > _MANY)
+    if are_ratings(names) or (numeric and many):
+        return [f"The labels are {len(counts)} numbers, such as {few(names, 3)}: no classes. {fix} {_BINS}"], []
     if len(counts) > _MANY and rare:
         said = f"Most of the {len(counts)} labels occur once or twice, such as {few(names[::-1], 3)}"
         return [f"{said}: no classes. {fix}"], []
     if numeric and len(counts) > _MANY:
-        return [], [f"The labels are {len(counts)} whole numbers; if they measure something: {fix}"]
+        return [], [f"The labels are {len(counts)} whole numbers; if they measure something: {fix} {_BINS}"]
     return [], []
 
 

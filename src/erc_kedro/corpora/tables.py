@@ -5,7 +5,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +161,13 @@ def list_lost(text: str, where: str, found: Found) -> None:
     """Lists what an earlier program could not read and put U+FFFD for."""
     if "\ufffd" in text:
         found.append(("lost_characters", where, f"{text.count(chr(0xFFFD))} characters"))
+
+
+def are_ratings(labels: Collection[str]) -> bool:
+    """Whether different labels are numbers that measure, such as -2.4: with more than whole and half points."""
+    numbers = [re.fullmatch(r"[-+]?\d*(?:[.,](\d*))?", label.strip(), re.ASCII) for label in labels]
+    fractions = [match for match in numbers if match and (match[1] or "").rstrip("0") not in ("", "5")]
+    return 3 * len(fractions) > len(labels) and 10 * sum(map(bool, numbers)) > 9 * len(labels)
 
 
 def hashed_split(name: str) -> str:

@@ -141,7 +141,7 @@ def audit_features(
     for sentence in findings["errors"]:
         logger.error("%s: %s Training refuses it.", folder.name, sentence)
     for sentence in findings["warnings"]:
-        logger.warning("%s", sentence)
+        logger.warning("%s: %s", folder.name, sentence)
     return findings, audit_page(audit, findings)
 
 

@@ -40,7 +40,7 @@ def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, A
         case "dailydialog":
             corpus = dailydialog.read(raw, parameters.encoding)
         case "manifest":
-            corpus = manifest.read(raw, parameters.encoding)
+            corpus = manifest.read(raw, parameters.encoding, parameters.bins)
     corpus = leaks.examined(corpus, parameters.drop_leaks)
     logger.info(
         "%s: %d utterances in %d dialogues, %d irregularities",
@@ -63,5 +63,5 @@ def audit_corpus(
     for sentence in findings["errors"]:
         logger.error("%s: %s Training refuses it.", description["name"], sentence)
     for sentence in [*findings["not_learnable"], *findings["warnings"]]:
-        logger.warning("%s", sentence)
+        logger.warning("%s: %s", description["name"], sentence)
     return findings, audit_page(findings, None)
