@@ -7,6 +7,7 @@ import pandas as pd
 
 from erc_kedro.audit.irregularities import grouped
 from erc_kedro.corpora.tables import are_ratings
+from erc_kedro.folds import is_folded
 from erc_kedro.schemas import SPLITS
 from erc_kedro.sentences import few
 
@@ -54,7 +55,8 @@ def audit_corpus(
             warnings.append(f"{unlabelled} of {counts['utterances']} utterances of {split} have no label.")
     warnings += _held_twice(description.get("twice", {}), splits)
     shared = _shared_speakers(utterances)
-    if description.get("split_by") in ("dialogue", "row") and shared["train and test"]:
+    hashed = description.get("split_by") in ("dialogue", "row") and not is_folded(utterances)
+    if hashed and shared["train and test"]:
         warnings.append(
             f"No split column, and {shared['train and test']} of {splits['test']['speakers']} speakers of test are "
             "in train, too: scores do not say how somebody new would be judged. Write a column split, or name "
@@ -194,12 +196,13 @@ def _errors(utterances: pd.DataFrame) -> list[str]:
     twice = utterances["utterance_id"].duplicated()
     if twice.any():
         errors.append(f"Utterances there twice: {few(utterances.loc[twice, 'utterance_id'].unique())}.")
+    part = "fold" if is_folded(utterances) else "split"
     span = ["clip", "clip_start_s", "clip_end_s"]
-    in_splits = utterances[utterances["clip"].notna()].groupby(span, dropna=False)["split"].nunique()
-    if (in_splits > 1).any():
-        clips = in_splits.index.get_level_values("clip")[in_splits > 1]
-        errors.append(f"Clips, or spans of clips, in two splits: {few(clips.unique())}.")
-    wavs = utterances[utterances["wav"].notna()].groupby("wav")["split"].nunique()
-    if (wavs > 1).any():
-        errors.append(f"Sound files in two splits: {few(wavs.index[wavs > 1])}.")
+    of_clips = utterances[utterances["clip"].notna()].groupby(span, dropna=False)[part].nunique()
+    if (of_clips > 1).any():
+        clips = of_clips.index.get_level_values("clip")[of_clips > 1]
+        errors.append(f"Clips, or spans of clips, in two {part}s: {few(clips.unique())}.")
+    of_wavs = utterances[utterances["wav"].notna()].groupby("wav")[part].nunique()
+    if (of_wavs > 1).any():
+        errors.append(f"Sound files in two {part}s: {few(of_wavs.index[of_wavs > 1])}.")
     return errors
