@@ -157,9 +157,6 @@ def read(
                 },
             },
         },
-        groupings={
-            "session": {row["utterance_id"]: f"Session{int(row['dialogue_id'][3:5])}" for row in rows}
-        },
     )
 
 
