@@ -16,6 +16,8 @@ _MOST_SENTENCES = 5
 # Classes of a corpus may be numbers, but not so many different fractions (half points from 1 to 5 are 9), nor
 # more than this of any kind that mostly occur once or twice.
 _MOST_FRACTIONS, _MANY = 10, 20
+# Of a split's utterances, with the words of another's.
+_WORTH_SAYING = 0.01
 _BINS = (
     "Regression is not offered; ingestion.bins puts ratings of a manifest into classes, such as "
     "{negative: [-3, 0], neutral: 0, positive: [0, 3]}."
@@ -95,6 +97,8 @@ def _held_twice(twice: Mapping[str, Any], splits: Mapping[str, Any]) -> list[str
         for kind, ending in endings.items()
         for later, counts in twice.get(kind, {}).items()
         for earlier, count in counts.items()
+        # In conversation a few sentences of any kind are said twice; they are listed.
+        if kind != "same_text" or count >= _WORTH_SAYING * splits[later]["utterances"]
     ]
 
 
