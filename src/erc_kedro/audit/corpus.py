@@ -16,6 +16,11 @@ _MOST_SENTENCES = 5
 # Classes of a corpus may be numbers, but not so many different fractions (half points from 1 to 5 are 9), nor
 # more than this of any kind that mostly occur once or twice.
 _MOST_FRACTIONS, _MANY = 10, 20
+_EMPTY = {
+    "train": ": there is nothing to learn from",
+    "val": ": epochs are chosen on it. Write val for some of train's dialogues in the column split, leave the column "
+    "out, or ask for folds (ingestion.protocol)",
+}
 # Of a split's utterances, with the words of another's.
 _WORTH_SAYING = 0.01
 _BINS = (
@@ -120,10 +125,12 @@ def _label_warnings(labels: Mapping[str, Mapping[str, int]]) -> list[str]:
     untrained = [label for label, counts in labels.items() if not counts["train"]]
     if untrained:
         warnings.append(f"Labels that do not occur in train, and cannot be learned: {few(untrained)}.")
+    # Of a split without any label, that is said.
+    scored = [split for split in ("val", "test") if any(counts[split] for counts in labels.values())]
     lacking = {
-        label: [split for split in ("val", "test") if not counts[split]]
+        label: [split for split in scored if not counts[split]]
         for label, counts in labels.items()
-        if counts["train"] and not (counts["val"] and counts["test"])
+        if counts["train"] and not all(counts[split] for split in scored)
     }
     if len(lacking) > _MOST_SENTENCES:
         warnings.append(f"{len(lacking)} labels do not occur in val, or in test: {few(lacking)}.")
@@ -191,7 +198,7 @@ def _errors(utterances: pd.DataFrame) -> list[str]:
     # A corpus may come without a test split, or with an unlabelled one that is only predicted.
     for split in ("train", "val"):
         if not (utterances["split"] == split).any():
-            errors.append(f"The {split} split is empty.")
+            errors.append(f"The {split} split is empty{_EMPTY[split]}.")
         elif labelled.any() and not labelled[utterances["split"] == split].any():
             errors.append(f"No utterance of the {split} split has a label.")
     mixed = utterances.groupby("dialogue_id")["split"].nunique()
