@@ -17,9 +17,9 @@ _MOST_SENTENCES = 5
 # more than this of any kind that mostly occur once or twice.
 _MOST_FRACTIONS, _MANY = 10, 20
 _EMPTY = {
-    "train": ": there is nothing to learn from",
-    "val": ": epochs are chosen on it. Write val for some of train's dialogues in the column split, leave the column "
-    "out, or ask for folds (ingestion.protocol)",
+    "train": "There is nothing to learn from.",
+    "val": "Epochs are chosen on it: write val for some dialogues of train, leave a manifest's column split out, or "
+    "ask for folds (ingestion.protocol).",
 }
 # Of a split's utterances, with the words of another's.
 _WORTH_SAYING = 0.01
@@ -198,7 +198,7 @@ def _errors(utterances: pd.DataFrame) -> list[str]:
     # A corpus may come without a test split, or with an unlabelled one that is only predicted.
     for split in ("train", "val"):
         if not (utterances["split"] == split).any():
-            errors.append(f"The {split} split is empty{_EMPTY[split]}.")
+            errors.append(f"The {split} split is empty. {_EMPTY[split]}")
         elif labelled.any() and not labelled[utterances["split"] == split].any():
             errors.append(f"No utterance of the {split} split has a label.")
     mixed = utterances.groupby("dialogue_id")["split"].nunique()
