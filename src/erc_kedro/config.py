@@ -13,7 +13,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kedro.config import MissingConfigException, OmegaConfigLoader
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from erc_kedro.errors import PlainError
 from erc_kedro.escaping import line
@@ -283,11 +286,11 @@ class ErcConfigLoader(OmegaConfigLoader):
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         if key != "parameters":
-            return super().__getitem__(key)
+            return self._read(key)
         corpora = self.corpora
         # OmegaConf would not say which key it cannot merge.
         _check_kinds(self.runtime_params, "parameters", corpora)
-        config = super().__getitem__(key)
+        config = self._read(key)
         _check_kinds(config, "parameters", corpora)
         typed = spelled_out(self.runtime_params or {}, corpora)
         # Read once: loading resolves every experiment's file.
@@ -316,6 +319,34 @@ class ErcConfigLoader(OmegaConfigLoader):
             }
         return expanded
 
+    def _read(self, key: str) -> dict[str, Any]:
+        """As Kedro reads it; what no file can mean is a ConfigError that names the file, or the key."""
+        try:
+            read: dict[str, Any] = super().__getitem__(key)
+        except YAMLError as error:
+            raise ConfigError(f"{line(error, 300)} Correct the file: each line is `key: value`") from error
+        except OmegaConfBaseException as error:
+            path = self._without_keys(key)
+            if path is not None:
+                raise ConfigError(f"{path}: not `name: value` lines at its beginning; write its keys there") from error
+            said = str(error).partition("\n")[0]
+            raise ConfigError(f"{self.conf_source}: {key}: {said}; correct what stands there") from error
+        except ValueError as error:
+            if not str(error).startswith("Duplicate keys"):
+                raise
+            raise ConfigError(f"{line(error, 500)}; leave each in one file") from error
+        return read
+
+    def _without_keys(self, key: str) -> Path | None:
+        """A file of this kind that holds a list, say, which OmegaConf does not name."""
+        source = Path(self.conf_source)
+        for folder in (source / self.base_env, source / self.chosen_env):
+            for pattern in self.config_patterns.get(key, []):
+                for path in sorted(folder.glob(pattern)):
+                    if path.suffix in (".yml", ".yaml") and isinstance(yaml.safe_load(path.read_bytes()), list):
+                        return path
+        return None
+
     def _one_experiment(self, config: Mapping[str, Any]) -> None:
         """Refuses an experiment whose results the catalog would keep under another one's name."""
         kept = (self.runtime_params or {}).get("experiment", self["globals"].get("experiment"))
@@ -327,7 +358,7 @@ class ErcConfigLoader(OmegaConfigLoader):
 
     def _experiments(self) -> Mapping[str, Any]:
         try:
-            return self["experiments"]
+            return self._read("experiments")
         except MissingConfigException:
             return {}
 

@@ -4,7 +4,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from erc_kedro.models.base import ClosedForm, Network
 from erc_kedro.models.batch import Batch
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.processes import draws_alone
+from erc_kedro.schemas import heads_of
 from erc_kedro.training import checkpoint
 from erc_kedro.training.batches import Dialogues, batch_of, dialogue_batches
 
@@ -98,7 +99,8 @@ def train_model(
         whole = parameters.model_copy(update={"withhold": ()})
         trained = train_model(data, whole, seed, folder / "whole", on_epoch, shared)
         network = load_network(trained.folder)
-        predictions = predict(network, data.only(parameters.shown))
+        shown = data.only(parameters.shown)
+        predictions = predict(network, shown, heads=heads_of(shown.modalities))
         predictions.insert(0, "seed", seed)
         weights = trained.folder / checkpoint.WEIGHTS
         checkpoint.save_result(folder, config, weights, predictions, trained.history)
@@ -115,7 +117,7 @@ def train_model(
     network.load_state_dict(best)
     table = pd.DataFrame(history)
     table["selected"] = table["epoch"] == best_epoch(history)
-    predictions = predict(network, seen)
+    predictions = predict(network, seen, heads=heads_of(seen.modalities))
     predictions.insert(0, "seed", seed)
     checkpoint.save_result(folder, config, best, predictions, table)
     return TrainedModel(predictions, table, folder, resumed)
@@ -197,11 +199,15 @@ def _solve(network: ClosedForm, data: Dialogues, seed: int) -> list[dict[str, fl
     return [row | {"learning_rate": 0.0, "seconds": time.monotonic() - started}]
 
 
-def predict(network: Network, data: Dialogues, size: int = 512) -> pd.DataFrame:
-    """Probabilities of all of a network's heads for every utterance.
+def predict(
+    network: Network, data: Dialogues, size: int = 512, heads: Collection[str] | None = None
+) -> pd.DataFrame:
+    """Probabilities of a network's heads for every utterance.
 
     Args:
         size: utterances in a batch, padding included.
+        heads: those that are wanted, all for None. One that rests on no modality that training has was never
+            trained: ``heads_of(data.modalities)`` leaves it out.
     Returns:
         Columns utterance_id, split, head, label, p_<class>…; the rows of a head follow the table's order.
     """
@@ -215,12 +221,14 @@ def predict(network: Network, data: Dialogues, size: int = 512) -> pd.DataFrame:
             probabilities[:, batch.row[batch.valid].numpy()] = p[:, batch.valid].numpy()
     label = data.label[:count].numpy()
     names = np.array([*data.classes, None], object)
+    wanted = [at for at, head in enumerate(network.heads) if heads is None or head in heads]
+    probabilities = probabilities[wanted]
     frame = pd.DataFrame(
         {
-            "utterance_id": np.tile(data.utterance_id, len(network.heads)),
-            "split": np.tile(np.repeat(data.split, data.length), len(network.heads)),
-            "head": np.repeat(np.array(network.heads, object), count),
-            "label": np.tile(names[label], len(network.heads)),
+            "utterance_id": np.tile(data.utterance_id, len(wanted)),
+            "split": np.tile(np.repeat(data.split, data.length), len(wanted)),
+            "head": np.repeat(np.array(network.heads, object)[wanted], count),
+            "label": np.tile(names[label], len(wanted)),
         }
     ).astype("str")
     for index, name in enumerate(data.classes):

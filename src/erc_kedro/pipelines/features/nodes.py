@@ -22,7 +22,7 @@ def text_features(
     folder: Path,
     parameters: FeatureParameters,
 ) -> tuple[DataFrame, DataFrame, dict[str, Any]]:
-    """One vector an utterance of what was said; only new texts are encoded.
+    """One vector an utterance of what was said: published, or by an encoder, which reads only new texts.
 
     Args:
         folder: where fine-tuning leaves this corpus's encoder.
@@ -37,6 +37,15 @@ def text_features(
     from erc_kedro.folds import is_folded, views
 
     corpus, asked = folder.name, parameters.text
+    raw = Path(description["raw"])
+    file = _published_path(raw, asked.path, "text")
+    if file is not None:
+        table, record = _published(file, utterances, description, "text", asked)
+        _log_present(corpus, "text", table, record)
+        record["asked"] = asked_of("text", parameters, description, folder)
+        return table, _no_predictions(description["labels"]), record
+    for lying in _published_files(raw, "text"):
+        logger.warning("%s: %s is not used; --params=features.text.path=auto does", corpus, lying)
     tuned = finetuned.find(asked.encoder, folder) if asked.extractor == "transformers" else None
     if tuned is not None:
         dropped = description.get("dropped", [])
@@ -167,16 +176,9 @@ def of_clips(
     for modality in asked:
         if modality not in made:
             made[modality] = _absent(utterances)
-        table, record = made[modality]
+        _, record = made[modality]
         record["asked"] = asked_of(modality, parameters, description)
-        logger.info(
-            "%s: %d of %d utterances have %s features (%s)",
-            description["raw"],
-            table["present"].sum(),
-            len(table),
-            modality,
-            record["extractor"]["name"],
-        )
+        _log_present(description["raw"], modality, *made[modality])
     return made, _clips(utterances, found)
 
 
@@ -234,8 +236,13 @@ def audit_features(
     for sentence in findings["errors"]:
         logger.error("%s: %s Training refuses it.", folder.name, sentence)
     for sentence in findings["warnings"]:
-        logger.warning("%s", sentence)
+        logger.warning("%s: %s", folder.name, sentence)
     return findings, audit_page(audit, findings)
+
+
+def _log_present(corpus: str, modality: str, table: DataFrame, record: dict[str, Any]) -> None:
+    there, name = table["present"].sum(), record["extractor"]["name"]
+    logger.info("%s: %d of %d utterances have %s features (%s)", corpus, there, len(table), modality, name)
 
 
 def _no_predictions(labels: list[str]) -> DataFrame:
@@ -348,12 +355,16 @@ def _published_path(raw: Path, wanted: str | None, modality: str) -> Path | None
                 f"features.{modality}.path: {wanted} does not exist; give an existing file, auto, or null"
             )
         return Path(wanted)
-    # A manifest is a file; interviews.csv has its features in interviews_published/.
-    folder = raw.parent / f"{raw.stem if raw.is_file() else raw.name}_published"
-    found = sorted(folder.glob(f"{modality}*"))
+    found = _published_files(raw, modality)
     if len(found) > 1:
         raise ExtractionError(
-            f"{folder} holds several {modality} files ({', '.join(p.name for p in found)}); "
+            f"{found[0].parent} holds several {modality} files ({', '.join(p.name for p in found)}); "
             f"name one in features.{modality}.path"
         )
     return found[0] if found else None
+
+
+def _published_files(raw: Path, modality: str) -> list[Path]:
+    # A manifest is a file; interviews.csv has its features in interviews_published/.
+    folder = raw.parent / f"{raw.stem if raw.is_file() else raw.name}_published"
+    return sorted(folder.glob(f"{modality}*"))
