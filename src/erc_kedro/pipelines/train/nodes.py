@@ -152,7 +152,7 @@ def tracked(
         run.parameters({"train": parameters, **facts})
         for model in trained:
             seed = int(model.predictions["seed"].iloc[0])
-            table = metrics_table(model.predictions)
+            table = metrics_table(model.predictions, description.get("majority_label"))
             table = table[table["head"].isin(scored)].reset_index(drop=True)
             with tracking.child(f"{corpus} {experiment} seed {seed}", {**tags, "level": "seed"}) as seed_run:
                 seed_run.parameters({"seed": seed, "train": parameters, **facts})
