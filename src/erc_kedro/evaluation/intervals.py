@@ -104,17 +104,23 @@ def score_interval(
     Raises:
         ValueError: as :func:`unit_counts`, for an unknown metric or a level outside 0 to 1.
     """
+    return interval_of_counts(unit_counts(predictions_of_one_split_and_head, unit_of), metric, level)
+
+
+def interval_of_counts(
+    counts: np.ndarray, metric: Metric = "weighted_f1", level: float = 0.95
+) -> tuple[float, float]:
+    """:func:`score_interval` of confusion counts [S seeds, U units, C, C]."""
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, not {level}")
-    counts = unit_counts(predictions_of_one_split_and_head, unit_of)
     if counts.shape[1] < 2:
         return float("nan"), float("nan")
     score = float(metric_from_counts(counts.sum(axis=1), metric).mean())
-    # The logit's derivative is 1 / (score (1 - score)).
     error, steps = jackknife(without_each(counts, metric)), _steps(counts.shape[1], level)
     if error < SAME:
         unseen = share_unseen(counts.shape[1], level)
         return max(score - unseen, 0.0), min(score + unseen, 1.0)
+    # The logit's derivative is 1 / (score (1 - score)).
     ends = expit(logit(score) + np.array([-steps, steps]) * error / (score * (1 - score)))
     return float(ends[0]), float(ends[1])
 
