@@ -217,13 +217,19 @@ comparison = pa.DataFrameSchema(
         "seeds": pa.Column("int64"),
         # Means over seeds, and their standard deviation, on test.
         "(accuracy|weighted_f1|macro_f1|uar|ece)(_std)?": _share(regex=True),
-        # 95 % bootstrap interval of weighted_f1 over dialogues.
+        # Only of a corpus whose papers leave its majority class out of F1.
+        "(micro|macro)_f1_without_majority(_std)?": pa.Column(
+            "float64", pa.Check.in_range(0, 1), nullable=True, regex=True, required=False
+        ),
+        # 95 % interval of weighted_f1 over units, what these are, and how many of them are in test.
         "low": _share(),
         "high": _share(),
+        "unit": _text(checks=pa.Check.isin(("dialogue", "speaker", "fold"))),
+        "units": pa.Column("int64", pa.Check.ge(0)),
         "val_weighted_f1": _share(),
-        # Against the reference: weighted F1, paired permutation test over dialogues, Holm's correction.
+        # Against the reference: weighted F1, paired permutation test over units, Holm's correction.
         "difference": pa.Column("float64", nullable=True),
-        # The difference's 95 % bootstrap interval over dialogues, and in pooled deviations over seeds
+        # The difference's 95 % interval over units, and in pooled deviations over seeds
         # (Cohen's d; null for fewer than three seeds).
         "difference_(low|high)": pa.Column("float64", nullable=True, regex=True),
         "effect": pa.Column("float64", nullable=True),
@@ -232,6 +238,8 @@ comparison = pa.DataFrameSchema(
         # What validation chose of the settings that every experiment was tried with.
         "settings": _text(),
         "note": _text(),
+        # What is and what is not shown, in a sentence.
+        "verdict": _text(),
     },
     strict=True,
     name="comparison",

@@ -213,7 +213,7 @@ def tracked(
         run.parameters({"train": parameters, **facts})
         for of_seed in trained:
             seed = int(of_seed.predictions["seed"].iloc[0])
-            table = metrics_table(of_seed.predictions)
+            table = metrics_table(of_seed.predictions, description.get("majority_label"))
             table = table[table["head"].isin(scored)].reset_index(drop=True)
             with tracking.child(f"{corpus} {experiment} seed {seed}", {**tags, "level": "seed"}) as seed_run:
                 seed_run.parameters({"seed": seed, "train": parameters, **facts})
