@@ -2,9 +2,9 @@
 
     python -m benchmarks.fitted [corpora of each layout, 50]
 
-prints a table of shares of random corpora: the visual features are warned of, beside honest text and alone, or
-hinted at as recorded in another way; the text is warned of. Training is what probes name right of unseen training
-utterances, test what a ridge classifier does.
+prints shares of random corpora: the visual features are warned of, beside honest text and alone, or hinted at
+as recorded in another way; the text is warned of. Training is what probes name right of utterances that they
+have not seen, test what a ridge classifier does.
 """
 
 import sys

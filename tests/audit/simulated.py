@@ -54,7 +54,7 @@ class Simulated:
     def fitted(self, epochs: int, *seen: str, seed: int = 0, hidden: int = 64) -> np.ndarray:
         """What the last hidden layer makes of the visual vectors, fitted on the labels of these splits."""
         torch.manual_seed(seed)
-        rows = self.utterances["split"].isin(seen).to_numpy()
+        rows = (self.utterances["split"].isin(seen) & self.utterances["label"].notna()).to_numpy()
         x = torch.tensor((self.visual - self.visual[rows].mean(0)) / self.visual[rows].std(0)).float()
         y = torch.tensor(pd.factorize(self.utterances["label"])[0])
         layers = [nn.Linear(x.shape[1], hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()]

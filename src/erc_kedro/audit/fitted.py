@@ -138,20 +138,20 @@ class _Case:
 def _case(utterances: pd.DataFrame) -> _Case | str:
     """What is probed of a corpus, or why nothing is."""
     label = utterances["label"]
-    of_training = label[utterances["split"] == "train"].value_counts()
-    frequent = sorted(of_training.index[of_training >= _LEAST_OF_CLASS])
-    labels = pd.Categorical(label, categories=frequent).codes.astype(int)
+    training = (utterances["split"] == "train").to_numpy() & label.notna().to_numpy()
+    if reason := _too_little(training.sum(), utterances["dialogue_id"][training].nunique()):
+        return reason
+    sizes = label[training].value_counts()
+    frequent = sorted(sizes.index[sizes >= _LEAST_OF_CLASS])
+    if len(frequent) < 2:
+        return f"fewer than two classes have {_LEAST_OF_CLASS} training utterances"
+    labels = pd.Index(frequent, dtype=object).get_indexer(label.astype(object))
     chosen = []
     for split in SPLITS:
         rows = (utterances["split"] == split).to_numpy()
         # What is scored, if that is known: a corpus may keep other utterances as context alone.
         scored = rows & (labels >= 0 if split == "train" else label.notna().to_numpy())
         chosen.append(_some(utterances, rows if split == "test" and not scored.any() else scored, split))
-    dialogues = utterances["dialogue_id"].iloc[chosen[0]].nunique()
-    if reason := _too_little(len(chosen[0]), dialogues):
-        return reason
-    if len(frequent) < 2:
-        return f"fewer than two classes have {_LEAST_OF_CLASS} training utterances"
     rows = np.concatenate(chosen)
     table = utterances.iloc[rows].reset_index(drop=True)
     compared, groups = _groups(table)
