@@ -41,6 +41,7 @@ def _made(kind: type[Kind], where: str, /, **changes: Any) -> Kind:
 
 
 IngestionParameters = partial(_made, parameters.IngestionParameters, "ingestion")
+ProtocolParameters = partial(_made, parameters.ProtocolParameters, "ingestion.protocol")
 TextParameters = partial(_made, parameters.TextParameters, "features.text")
 AudioParameters = partial(_made, parameters.AudioParameters, "features.audio")
 VisualParameters = partial(_made, parameters.VisualParameters, "features.visual")

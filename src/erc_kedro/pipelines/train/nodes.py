@@ -40,7 +40,7 @@ def train_corpus(
     What they need elsewhere is left in ``models/bundle``, and registered with MLflow.
     """
     from erc_kedro.audit.checks import check_before_training
-    from erc_kedro.evaluation.comparison import digest_of_cells
+    from erc_kedro.evaluation.comparison import digest, digest_of_cells
     from erc_kedro.training.checkpoint import finished
     from erc_kedro.training.seeds import by_seed, tasks_of, train_all
 
@@ -103,6 +103,7 @@ def train_corpus(
         "command": processes.command(),
         "cautions": cautions,
         "keys": keys,
+        "labels": digest(utterances),
         "tables": {
             "predictions": digest_of_cells(predictions),
             "metrics": digest_of_cells(metrics),
