@@ -45,6 +45,7 @@ LONGEST = (
 )
 # Folders and files that `make test-fast` leaves out: they train, encode media or start processes.
 SLOW = (
+    "audit/test_fitted.py",
     "benchmarks",
     "corpora/test_real_annotations.py",
     "demo",

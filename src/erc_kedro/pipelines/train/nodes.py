@@ -47,7 +47,9 @@ def train_corpus(
     corpus, experiment = models.parent.name, models.name
     tables = {"text": text, "audio": audio, "visual": visual}
     causal = parameters.model.causal
-    cautions = check_before_training(experiment, audit, features_audit, tables, utterances, corpus, causal)
+    cautions = check_before_training(
+        experiment, audit, features_audit, tables, utterances, corpus, causal, parameters.shown
+    )
     for caution in cautions:
         logger.warning("%s %s: %s", corpus, experiment, caution)
     folds = assembled(utterances, tables, description["labels"], parameters)
