@@ -224,6 +224,25 @@ comparison = pa.DataFrameSchema(
     name="comparison",
 )
 
+_tested = {name: column for name, column in comparison.columns.items() if name not in ("experiment", "modalities")}
+transfer = pa.DataFrameSchema(
+    {
+        "arm": _text(unique=True),
+        # The target's training dialogues that it is given; null: none, or all.
+        "dialogues": pa.Column("float64", nullable=True),
+        "trained_on": _text(),
+        "selected_on": _text(),
+        # As in `comparison`, on the target's test; differences are to the arm that is trained on all of it.
+        **_tested,
+        # Of weighted F1 over an arm that is trained on the same dialogues from random weights.
+        "gain": pa.Column("float64", nullable=True),
+        "gain_(low|high)": pa.Column("float64", nullable=True, regex=True),
+        "gain_p": _share(),
+    },
+    strict=True,
+    name="transfer",
+)
+
 # Who felt what when in a recording, an utterance a row, in order.
 timeline = pa.DataFrameSchema(
     {

@@ -19,6 +19,7 @@ from erc_kedro.parameters.finetune import FinetuneParameters, LoraParameters
 from erc_kedro.parameters.ingestion import IngestionParameters
 from erc_kedro.parameters.score import ScoreParameters
 from erc_kedro.parameters.train import LossParameters, ModelParameters, TrainParameters
+from erc_kedro.parameters.transfer import TransferParameters
 from erc_kedro.parameters.tune import NOT_LEARNED, Dimension, TuneParameters, nested, value_of
 from erc_kedro.parameters.windows import WindowParameters
 
@@ -40,6 +41,7 @@ __all__ = [
     "ScoreParameters",
     "TextParameters",
     "TrainParameters",
+    "TransferParameters",
     "TuneParameters",
     "VisualParameters",
     "WindowParameters",
