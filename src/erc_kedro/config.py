@@ -217,7 +217,11 @@ def compared_experiments(parameters: Mapping[str, Any]) -> list[str]:
 
 
 def _section(layer: Any, stage: str) -> Mapping[str, Any] | None:
-    return (layer or {}).get(stage)
+    section: Mapping[str, Any] | None = (layer or {}).get(stage)
+    # In short, a protocol is the name of its classes.
+    if stage == "ingestion" and section and isinstance(section.get("protocol"), str):
+        return {**section, "protocol": {"classes": section["protocol"]}}
+    return section
 
 
 def check_mapping(value: Any, key: str) -> None:

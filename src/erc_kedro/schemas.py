@@ -62,6 +62,8 @@ utterances = pa.DataFrameSchema(
         "wav": _text(nullable=True),
         # The half of the clip's frame in which the speaker is seen.
         "frame_side": _text(nullable=True, checks=pa.Check.isin(("left", "right"))),
+        # The fold in which the utterance is test (``folds.views``); `split` is then that of the first fold.
+        "fold": _text(nullable=True, required=False),
     },
     checks=[
         pa.Check(_positions_count_from_zero, error="positions count 0, 1, 2, … in each dialogue"),
@@ -143,7 +145,8 @@ predictions = pa.DataFrameSchema(
         "p_.+": pa.Column("float32", pa.Check.in_range(0, 1), regex=True, required=False),
     },
     strict=True,
-    unique=["seed", "utterance_id", "head"],
+    # With folds, an utterance is validation in one and test in another.
+    unique=["seed", "utterance_id", "head", "split"],
     name="predictions",
 )
 

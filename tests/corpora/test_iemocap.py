@@ -55,7 +55,7 @@ def test_other_labels_are_dropped_or_kept_as_context(raw: Path) -> None:
         rows_of(kept)["Ses05M_script01_1b_M001"]["label"] != rows_of(kept)["Ses05M_script01_1b_M001"]["label"]
     )
     assert len(kept.utterances) == len(dropped.utterances) + 2
-    assert found(dropped, "label_outside_six") == ["sur", "xxx"]
+    assert found(dropped, "label_outside_classes") == ["sur", "xxx"]
 
 
 def test_community_relabels_its_list_and_release_does_not(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 from erc_kedro.audit.encoders import text_errors
 from erc_kedro.audit.provenance import is_complete, provenance_errors
 from erc_kedro.errors import PlainError
+from erc_kedro.folds import views
 
 
 class AuditError(PlainError, ValueError):
@@ -51,6 +52,7 @@ def check_before_training(
     records = features_audit.get("provenance") or {}
     errors, cautions = provenance_errors(records, features, utterances)
     if is_complete(records.get("text")):
-        errors += text_errors(records["text"], utterances, corpus, causal)
+        found = (text_errors(records["text"], view.utterances, corpus, causal) for view in views(utterances))
+        errors += dict.fromkeys(error for of_fold in found for error in of_fold)
     refuse({"name": f"{corpus} {name}", "errors": errors})
     return cautions

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from erc_kedro.audit.irregularities import grouped
+from erc_kedro.folds import is_folded
 from erc_kedro.schemas import SPLITS
 from erc_kedro.sentences import few
 
@@ -179,12 +180,13 @@ def _errors(utterances: pd.DataFrame) -> list[str]:
     twice = utterances["utterance_id"].duplicated()
     if twice.any():
         errors.append(f"Utterances there twice: {few(utterances.loc[twice, 'utterance_id'].unique())}.")
+    part = "fold" if is_folded(utterances) else "split"
     span = ["clip", "clip_start_s", "clip_end_s"]
-    in_splits = utterances[utterances["clip"].notna()].groupby(span, dropna=False)["split"].nunique()
-    if (in_splits > 1).any():
-        clips = in_splits.index.get_level_values("clip")[in_splits > 1]
-        errors.append(f"Clips, or spans of clips, in two splits: {few(clips.unique())}.")
-    wavs = utterances[utterances["wav"].notna()].groupby("wav")["split"].nunique()
-    if (wavs > 1).any():
-        errors.append(f"Sound files in two splits: {few(wavs.index[wavs > 1])}.")
+    of_clips = utterances[utterances["clip"].notna()].groupby(span, dropna=False)[part].nunique()
+    if (of_clips > 1).any():
+        clips = of_clips.index.get_level_values("clip")[of_clips > 1]
+        errors.append(f"Clips, or spans of clips, in two {part}s: {few(clips.unique())}.")
+    of_wavs = utterances[utterances["wav"].notna()].groupby("wav")[part].nunique()
+    if (of_wavs > 1).any():
+        errors.append(f"Sound files in two {part}s: {few(of_wavs.index[of_wavs > 1])}.")
     return errors

@@ -48,7 +48,7 @@ MEANINGS = {
     "transcript_without_evaluation": "A transcribed turn that nobody evaluated; it was left out.",
     "time_mismatch": "Transcript and evaluation disagree about the times; the evaluation is used.",
     "overlapping_turns": "Utterances that start before an earlier one has ended; both speakers are heard.",
-    "label_outside_six": "Utterances whose majority label is none of the six classes.",
+    "label_outside_classes": "Utterances whose majority label is none of the classes.",
     "community_relabelled": "An utterance without a majority label that the community counts as happy.",
     "community_id_absent": "An utterance of the community's list that this copy of the corpus does not have.",
     "missing_media": "What the manifest names does not exist, or is no file.",

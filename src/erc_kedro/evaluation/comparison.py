@@ -14,6 +14,7 @@ from erc_kedro.evaluation.intervals import (
     resampled_scores,
 )
 from erc_kedro.evaluation.metrics import SCORES, metrics_table, summary
+from erc_kedro.folds import pooled_rows, views
 
 
 def paired_test(
@@ -82,8 +83,13 @@ def difference_interval(
 
 
 def digest(utterances: pd.DataFrame) -> str:
-    """A SHA-256 over which utterances there are, with which labels, in which splits."""
-    columns = utterances[["utterance_id", "label", "split"]].sort_values("utterance_id")
+    """A SHA-256 over which utterances there are, with which labels, in which splits (of folds, pooled).
+
+    Args:
+        utterances: the utterances table, or the predictions table's columns of that name.
+    """
+    rows = pooled_rows([view.utterances for view in views(utterances)])
+    columns = rows[["utterance_id", "label", "split"]].sort_values(["utterance_id", "split"])
     return hashlib.sha256(columns.to_csv(index=False).encode()).hexdigest()
 
 

@@ -16,7 +16,7 @@ from erc_kedro.parameters.features import (
     WorkerParameters,
 )
 from erc_kedro.parameters.finetune import FinetuneParameters, LoraParameters
-from erc_kedro.parameters.ingestion import IngestionParameters
+from erc_kedro.parameters.ingestion import IngestionParameters, ProtocolParameters
 from erc_kedro.parameters.score import ScoreParameters
 from erc_kedro.parameters.train import LossParameters, ModelParameters, TrainParameters
 from erc_kedro.parameters.transfer import TransferParameters
@@ -37,6 +37,7 @@ __all__ = [
     "LossParameters",
     "ModelParameters",
     "Parameters",
+    "ProtocolParameters",
     "RunnerParameters",
     "ScoreParameters",
     "TextParameters",

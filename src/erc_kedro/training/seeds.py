@@ -1,13 +1,15 @@
 """Many models, trained one after another or side by side."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
+import pandas as pd
 from joblib import Parallel, delayed
 
 from erc_kedro import processes, surroundings
+from erc_kedro.folds import pooled_rows
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.progress import bar as progress_bar
 from erc_kedro.training import checkpoint
@@ -31,6 +33,56 @@ class TrainingTask:
     start: Path | None = None
 
 
+@dataclass(frozen=True)
+class TrainedSeed:
+    """What one seed leaves behind, over all folds.
+
+    Attributes:
+        predictions: the predictions table of this seed; of folds, their test and validation rows pooled.
+        history: as ``TrainedModel`` has it; of folds, with the column ``fold``.
+        models: one a fold, by its folder below the experiment's.
+    """
+
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    models: dict[str, TrainedModel]
+
+
+def tasks_of(
+    folds: Mapping[str, tuple[Dialogues, TrainParameters]], seeds: int, folder: Path
+) -> list[TrainingTask]:
+    """A task a seed and fold, all folds of a seed before the next seed.
+
+    Args:
+        folds: by the fold's folder below ``folder`` (``folds.View.folder``).
+    """
+    return [
+        TrainingTask(data, parameters, seed, folder / name / f"seed{seed}")
+        for seed in range(seeds)
+        for name, (data, parameters) in folds.items()
+    ]
+
+
+def by_seed(models: Iterable[TrainedModel], names: Sequence[str]) -> Iterator[TrainedSeed]:
+    """The models of ``tasks_of``, each seed's folds together.
+
+    Args:
+        names: the folds' folders, in the order of the tasks.
+    """
+    models = iter(models)
+    while of_seed := list(islice(models, len(names))):
+        made = dict(zip(names, of_seed, strict=True))
+        histories = [
+            model.history if len(names) == 1 else model.history.assign(fold=name.removeprefix("fold_"))
+            for name, model in made.items()
+        ]
+        yield TrainedSeed(
+            pooled_rows([model.predictions for model in of_seed]),
+            pd.concat(histories, ignore_index=True),
+            made,
+        )
+
+
 def train_seeds(
     data: Dialogues, parameters: TrainParameters, folder: Path, title: str
 ) -> Iterator[TrainedModel]:
@@ -40,7 +92,7 @@ def train_seeds(
         folder: gets one subfolder a seed; a model of the same content in a folder beside it is reused, too.
         title: what the progress bar says.
     """
-    tasks = [TrainingTask(data, parameters, seed, folder / f"seed{seed}") for seed in range(parameters.seeds)]
+    tasks = tasks_of({".": (data, parameters)}, parameters.seeds, folder)
     return train_all(tasks, folder.parent, title)
 
 

@@ -33,10 +33,9 @@ def train_experiments(
     from erc_kedro import files
     from erc_kedro.audit.checks import check_before_training
     from erc_kedro.evaluation.comparison import digest
-    from erc_kedro.pipelines.train.nodes import facts_of, tracked
-    from erc_kedro.training.batches import assemble
+    from erc_kedro.pipelines.train.nodes import assembled, facts_of, tracked
     from erc_kedro.training.checkpoint import training_key
-    from erc_kedro.training.seeds import TrainingTask, train_all
+    from erc_kedro.training.seeds import by_seed, tasks_of, train_all
 
     tables = {"text": text, "audio": audio, "visual": visual}
     corpus = models.name
@@ -52,18 +51,17 @@ def train_experiments(
             checked.add(causal)
         scaling = repr(sorted(train.scaling.items()))
         if scaling not in scaled:
-            scaled[scaling] = assemble(utterances, tables, description["labels"], train.scaling)
-        data = scaled[scaling]
-        shown = [modality for modality in train.shown if modality in data.modalities]
+            scaled[scaling] = assembled(utterances, tables, description["labels"], train)
+        folds = scaled[scaling]
+        everywhere = set.intersection(*({*data.modalities} for data in folds.values()))
+        shown = [modality for modality in train.shown if modality in everywhere]
         experiments[name] = {"shown": shown, "key": None, "parameters": train.model_dump(mode="json")}
         if not shown:
             logger.warning("%s %s: no %s features, not trained", corpus, name, " or ".join(train.shown))
             continue
-        possible[name] = (train, data)
-        experiments[name]["key"] = training_key(data, train, 0)
-        tasks += [
-            TrainingTask(data, train, seed, models / name / f"seed{seed}") for seed in range(train.seeds)
-        ]
+        possible[name] = (train, folds)
+        experiments[name]["key"] = " ".join(training_key(data, train, 0) for data in folds.values())
+        tasks += tasks_of({part: (data, train) for part, data in folds.items()}, train.seeds, models / name)
     if not tasks:
         raise ValueError(f"{corpus}: none of {list(parameters.experiments)} has features to train on")
     for caution in cautions:
@@ -72,9 +70,10 @@ def train_experiments(
     # The train pipeline trains there, too.
     with files.held([models / name for name in possible]):
         trained = train_all(tasks, models, f"{corpus}, {len(possible)} experiments")
-        for name, (train, data) in possible.items():
-            facts = facts_of(data, train, features_audit)
-            every, _, _ = tracked(corpus, name, description, data, train, facts, islice(trained, train.seeds))
+        for name, (train, folds) in possible.items():
+            facts = facts_of(folds.values(), train, features_audit)
+            own = by_seed(islice(trained, train.seeds * len(folds)), list(folds))
+            every, _, _ = tracked(corpus, name, description, folds.values(), train, facts, own)
             rows = every[(every["head"] == "tav") & every["split"].isin(("val", "test"))]
             predictions.append(rows.assign(experiment=name))
     return pd.concat(predictions, ignore_index=True), {

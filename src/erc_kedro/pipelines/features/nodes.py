@@ -34,11 +34,17 @@ def text_features(
     from erc_kedro.audit.provenance import provenance
     from erc_kedro.extractors import finetuned, text
     from erc_kedro.extractors.cache import feature_table
+    from erc_kedro.folds import views
 
     corpus, asked = folder.name, parameters.text
     tuned = finetuned.find(asked.encoder, folder) if asked.extractor == "transformers" else None
     if tuned is not None:
-        errors = encoder_errors(tuned.facts, utterances, corpus, description.get("dropped", []))
+        dropped = description.get("dropped", [])
+        errors = [
+            error
+            for view in views(utterances)
+            for error in encoder_errors(tuned.facts, view.utterances, corpus, dropped)
+        ]
         refuse({"name": f"features.text.encoder {tuned.folder}", "errors": errors})
         asked = tuned.surroundings(asked)
     vectors, made_by, read, _ = text.extract(utterances, asked, cache, tuned)

@@ -16,6 +16,7 @@ def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, A
     """Reads a release as it lies on disk: utterance table, description (facts and labels), irregularities."""
     from erc_kedro.audit import leaks
     from erc_kedro.corpora import CorpusError, iemocap, manifest, meld
+    from erc_kedro.corpora.folding import folded
 
     raw = Path(parameters.raw)
     # Unlike Path.exists, it takes any name.
@@ -34,10 +35,11 @@ def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, A
         case "meld":
             corpus = meld.read(raw, parameters.encoding)
         case "iemocap":
-            corpus = iemocap.read(raw, parameters.protocol, parameters.keep_unlabelled, parameters.encoding)
+            classes = parameters.protocol.classes
+            corpus = iemocap.read(raw, classes, parameters.keep_unlabelled, parameters.encoding)
         case "manifest":
             corpus = manifest.read(raw, parameters.encoding)
-    corpus = leaks.examined(corpus, parameters.drop_leaks)
+    corpus = folded(leaks.examined(corpus, parameters.drop_leaks), parameters.protocol)
     logger.info(
         "%s: %d utterances in %d dialogues, %d irregularities",
         raw,
