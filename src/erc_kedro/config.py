@@ -108,12 +108,10 @@ def transfer_corpora() -> tuple[list[str], str | None]:
     for key, names in (("from", sources), ("to", [target])):
         for name in names if isinstance(names, list) else [names]:
             if name not in known:
-                raise ConfigError(
-                    f"{key}: {line(name, 60)} is no corpus; globals.yml has {', '.join(known)}"
-                )
+                raise ConfigError(f"{key}: {line(name, 60)} is no corpus; globals.yml has {', '.join(known)}")
     if target in sources or len(set(sources)) < len(sources):
         raise ConfigError(
-            f"from, to: {', '.join(sources)} to {target}; name each corpus once, and in `from` others than in `to`"
+            f"from, to: {', '.join(sources)} to {target}; name each corpus once, in `from` others than in `to`"
         )
     return list(sources), target
 

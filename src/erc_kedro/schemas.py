@@ -227,7 +227,9 @@ comparison = pa.DataFrameSchema(
     name="comparison",
 )
 
-_tested = {name: column for name, column in comparison.columns.items() if name not in ("experiment", "modalities")}
+_tested = {
+    name: column for name, column in comparison.columns.items() if name not in ("experiment", "modalities")
+}
 transfer = pa.DataFrameSchema(
     {
         "arm": _text(unique=True),

@@ -32,9 +32,7 @@ PREDICTIONS = "predictions.parquet"
 HISTORY = "history.parquet"
 
 
-def training_key(
-    data: Dialogues, parameters: TrainParameters, seed: int, start: Path | None = None
-) -> str:
+def training_key(data: Dialogues, parameters: TrainParameters, seed: int, start: Path | None = None) -> str:
     """A SHA-256 over all that decides a trained model; the number of seeds does not.
 
     Nor does the name of the experiment, nor a modality that training has no features of.

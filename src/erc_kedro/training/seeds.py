@@ -118,7 +118,9 @@ def train_all(tasks: Sequence[TrainingTask], shared: Path, title: str) -> Iterat
                 together = list(part)
                 jobs = min(surroundings.workers(jobs, "train.jobs"), len(together))
                 if jobs > 1:
-                    calls = (delayed(train_model)(*_arguments(t), shared=shared, start=t.start) for t in together)
+                    calls = (
+                        delayed(train_model)(*_arguments(t), shared=shared, start=t.start) for t in together
+                    )
                     options = {"return_as": "generator", "inner_max_num_threads": threads}
                     yield from Parallel(jobs, "loky", **options, **processes.pool_options())(calls)
                 else:

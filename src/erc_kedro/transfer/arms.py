@@ -1,7 +1,7 @@
 """What each network of a transfer is trained on, selected by and tested on.
 
 Every arm is tested on the target's test utterances, in their dialogues, and on nothing else; none of them is
-in any other role of any arm.
+in any other role of any arm. Where the target has folds, that holds in each of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from erc_kedro.folds import View, pooled, views
 from erc_kedro.models.architectures import network_class
 from erc_kedro.models.baselines.base import ClosedForm
 from erc_kedro.parameters import TrainParameters
@@ -72,18 +73,20 @@ def selecting(count: int) -> int:
     return max(1, round(_SELECTING * count))
 
 
-def drawable(target: SharedCorpus) -> list[str]:
-    """The target's training dialogues in which somebody has a shared label, by name."""
-    rows = target.utterances
-    known = rows.loc[(rows["split"] == "train") & rows["label"].notna(), "dialogue_id"]
-    return sorted(known.unique())
+def drawable(utterances: pd.DataFrame) -> list[str]:
+    """The training dialogues of a target in which somebody has a shared label, by name."""
+    known = utterances["label"].notna() & (utterances["split"] == "train")
+    return sorted(utterances.loc[known, "dialogue_id"].unique())
 
 
-def roles(arm: Arm, target: SharedCorpus, sources: Sequence[SharedCorpus], seed: int) -> dict[str, str]:
+def roles(arm: Arm, target: pd.DataFrame, sources: Sequence[SharedCorpus], seed: int) -> dict[str, str]:
     """Each dialogue that the arm sees, and as what: train, val or test.
 
     Dialogues for fine-tuning are drawn by the seed alone: a smaller draw is part of a larger one, and an arm
     that starts from other weights gets the same.
+
+    Args:
+        target: the target's utterances, with the splits of one fold if it has folds.
     """
     given = {"test": "test"}
     if arm.name in (ALONE, MAJORITY, JOINT):
@@ -92,30 +95,15 @@ def roles(arm: Arm, target: SharedCorpus, sources: Sequence[SharedCorpus], seed:
     if arm.name in (ZERO_SHOT, JOINT):
         taught = {"train": "train"} | ({"val": "val"} if arm.name == ZERO_SHOT else {})
         for source in sources:
-            made |= _of_splits(source, taught)
+            made |= _of_splits(source.utterances, taught)
     if arm.dialogues is not None:
         order = np.random.default_rng(seed).permutation(drawable(target))[: arm.dialogues].tolist()
-        made |= {
-            name: "val" if at < selecting(arm.dialogues) else "train" for at, name in enumerate(order)
-        }
+        made |= {name: "val" if at < selecting(arm.dialogues) else "train" for at, name in enumerate(order)}
     return made
 
 
-def untrainable(arms: Sequence[Arm], target: SharedCorpus, train: TrainParameters) -> dict[str, str]:
-    """Why some arms cannot be trained, by name."""
-    there = len(drawable(target))
-    closed = issubclass(network_class(train.model.architecture), ClosedForm)
-    notes = {}
-    for arm in arms:
-        if arm.dialogues is not None and arm.dialogues > there:
-            notes[arm.name] = f"not trained: {target.title} has {there} training dialogues with a shared label"
-        elif arm.start is not None and closed:
-            notes[arm.name] = f"not trained: {train.model.architecture} is fitted at once, from no weights"
-    return notes
-
-
-def _of_splits(corpus: SharedCorpus, given: Mapping[str, str]) -> dict[str, str]:
-    pairs = corpus.utterances[["dialogue_id", "split"]].drop_duplicates()
+def _of_splits(utterances: pd.DataFrame, given: Mapping[str, str]) -> dict[str, str]:
+    pairs = utterances[["dialogue_id", "split"]].drop_duplicates()
     return {name: given[split] for name, split in pairs.itertuples(index=False) if split in given}
 
 
@@ -124,7 +112,7 @@ class Together:
     """All corpora of a transfer as one utterance table and its features.
 
     Attributes:
-        modalities: those that all have alike; the others are absent.
+        utterances: of all; features: of the modalities that all have alike, the others being absent.
         classes: the shared labels.
         scaling: as ``training.batches.assemble`` has it.
     """
@@ -154,31 +142,49 @@ class Together:
         said = pd.concat([corpus.utterances for corpus in every], ignore_index=True)
         return cls(target, sources, said, features, classes, scaling)
 
-    def table(self, arm: Arm, seed: int) -> pd.DataFrame:
+    def views(self, arm: Arm) -> list[View]:
+        """The target in each of its folds; one that is not trained on is tested at once."""
+        if arm.name == ZERO_SHOT:
+            return [View("", pooled(self.target.utterances))]
+        return views(self.target.utterances)
+
+    def table(self, arm: Arm, view: View, seed: int) -> pd.DataFrame:
         """The utterances that an arm sees; their ``split`` is the role that they have in it."""
-        of = roles(arm, self.target, self.sources, seed)
+        of = roles(arm, view.utterances, self.sources, seed)
         rows = self.utterances[self.utterances["dialogue_id"].isin(of)]
         return rows.assign(split=rows["dialogue_id"].map(of))
 
-    def data(self, arm: Arm, seed: int) -> Dialogues:
+    def data(self, arm: Arm, view: View, seed: int) -> Dialogues:
         """What an arm's network is given.
 
         One that starts from other weights reads features on the scale that these were learned on.
         """
-        table = self.table(arm, seed)
+        table = self.table(arm, view, seed)
         known = None
         if arm.start is not None:
-            first = self.table(replace(arm, name=arm.start, dialogues=None), seed)
-            known = training_statistics(first, self._of(first))
+            first = replace(arm, name=arm.start, dialogues=None)
+            learned = self.table(first, self.views(first)[0], seed)
+            known = training_statistics(learned, self._of(learned))
         return assemble(table, self._of(table), self.classes, self.scaling, known)
 
-    def by_seed(self, arm: Arm, seeds: int) -> list[Dialogues]:
-        """``data`` of each seed; one and the same where the arm draws nothing."""
-        if arm.dialogues is None:
-            return [self.data(arm, 0)] * seeds
-        return [self.data(arm, seed) for seed in range(seeds)]
+    def untrainable(self, arms: Sequence[Arm], train: TrainParameters) -> dict[str, str]:
+        """Why some arms cannot be trained, by name."""
+        there = min(len(drawable(view.utterances)) for view in views(self.target.utterances))
+        closed = issubclass(network_class(train.model.architecture), ClosedForm)
+        notes = {}
+        for arm in arms:
+            if arm.dialogues is not None and arm.dialogues > there:
+                notes[arm.name] = (
+                    f"not trained: {self.target.title} has {there} training dialogues with a shared label"
+                )
+            elif arm.start is not None and closed:
+                notes[arm.name] = (
+                    f"not trained: {train.model.architecture} is fitted at once, from no weights"
+                )
+        return notes
 
     def _of(self, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
         return {
-            name: rows[rows["utterance_id"].isin(table["utterance_id"])] for name, rows in self.features.items()
+            name: rows[rows["utterance_id"].isin(table["utterance_id"])]
+            for name, rows in self.features.items()
         }

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from erc_kedro.audit.overlaps import find
-from erc_kedro.errors import PlainError
+from erc_kedro.folds import pooled
 from erc_kedro.schemas import MODALITIES, SPLITS
 from erc_kedro.transfer.labels import LabelMap
 
@@ -102,21 +102,23 @@ def _difference(modality: str, target: SharedCorpus, sources: Sequence[SharedCor
     for source in every:
         encoder = source.records[modality].get("encoder")
         if encoder is not None and encoder["corpus"] == target.name:
-            return f"its encoder learned from the labels of {target.title}, so that nothing would be zero-shot"
+            return (
+                f"its encoder learned from the labels of {target.title}, so that nothing would be zero-shot"
+            )
     made = target.records[modality]["extractor"]
     for source in sources:
         other = source.records[modality]["extractor"]
         for part in ("name", "version"):
             if made[part] != other[part]:
-                what = "name" if made["name"] != other["name"] else "version (weights, fitted parts or library)"
+                what = (
+                    "name" if made["name"] != other["name"] else "version (weights, fitted parts or library)"
+                )
                 return (
-                    f"features of {source.title} ({other['name']}) and of {target.title} ({made['name']}) are "
-                    f"of extractors that differ in their {what}"
+                    f"{source.title} has it from {other['name']} and {target.title} from {made['name']}, "
+                    f"which differ in their {what}"
                 )
         mine, its = made["settings"], other["settings"]
-        differ = sorted(
-            name for name in {*mine, *its} - _NO_DIFFERENCE if mine.get(name) != its.get(name)
-        )
+        differ = sorted(name for name in {*mine, *its} - _NO_DIFFERENCE if mine.get(name) != its.get(name))
         if differ:
             return (
                 f"features of {source.title} and {target.title} were extracted with other settings "
@@ -128,18 +130,10 @@ def _difference(modality: str, target: SharedCorpus, sources: Sequence[SharedCor
     return ""
 
 
-def refuse_folds(target: SharedCorpus) -> None:
-    """Raise PlainError if the target is tested in folds: who is trained on what would differ in each."""
-    if "fold" in target.utterances and target.utterances["fold"].notna().any():
-        raise PlainError(
-            f"to: {target.name} is tested in folds, which transfer does not know yet; ingest it with fixed splits, "
-            f"--params={target.name}.protocol.leave_one_out=null,{target.name}.protocol.folds=null"
-        )
-
-
 def repeated_in(target: SharedCorpus, sources: Sequence[SharedCorpus]) -> list[str]:
-    """What of the target's test is also in what the sources teach, such as scenes of one series (sentences)."""
-    tested = target.utterances[target.utterances["split"] == "test"]
+    """What of the target's test the sources teach, such as scenes of one series (sentences)."""
+    every = pooled(target.utterances)
+    tested = every[every["split"] == "test"]
     said = []
     for source in sources:
         taught = source.utterances[source.utterances["split"] != "test"].assign(split="train")
@@ -149,7 +143,7 @@ def repeated_in(target: SharedCorpus, sources: Sequence[SharedCorpus]) -> list[s
         if count:
             said.append(
                 f"{count} of {len(tested)} test utterances of {target.title} repeat utterances that "
-                f"{source.title} teaches, by their words and, where known, times: what was learned from it is "
+                f"{source.title} teaches, by their words and, where known, times: what learned from it is "
                 "scored too high."
             )
     return said
@@ -161,19 +155,19 @@ def absent(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(vector=list(none), present=False, reason="left_out")
 
 
-def label_counts(corpus: SharedCorpus, labels: LabelMap) -> pd.DataFrame:
-    """How many utterances of each split have each of the corpus's own labels.
+def label_counts(corpus: SharedCorpus, labels: LabelMap) -> list[dict[str, Any]]:
+    """How many utterances of each split have each of the corpus's own labels; of folds, all are test.
 
     Returns:
-        columns corpus, label, shared (null: left out) and one a split; the last row, without a label, counts
-        those that the corpus itself does not label.
+        ``corpus``, ``label`` (None: those that the corpus does not label), ``shared`` (None: left out), and
+        a count by split.
     """
-    own = corpus.own_labels
-    split = corpus.utterances.set_index("utterance_id")["split"].loc[own.index]
-    names = [*corpus.description["labels"], None]
-    rows = []
-    for name in names:
-        here = split[own.isna() if name is None else own == name].value_counts()
+    split = pooled(corpus.utterances).set_index("utterance_id")["split"].loc[corpus.own_labels.index]
+    made: list[dict[str, Any]] = []
+    for name in [*corpus.description["labels"], None]:
+        of = corpus.own_labels.isna() if name is None else corpus.own_labels == name
+        counts = split[of].value_counts()
         shared = None if name is None else labels.labels[corpus.name][name]
-        rows.append((corpus.name, name, shared, *(int(here.get(part, 0)) for part in SPLITS)))
-    return pd.DataFrame(rows, columns=["corpus", "label", "shared", *SPLITS])
+        here = {part: int(counts.get(part, 0)) for part in SPLITS}
+        made.append({"corpus": corpus.name, "label": name, "shared": shared, **here})
+    return made

@@ -49,7 +49,9 @@ class LabelMap:
             )
         unknown = [label for label in words if label not in labels]
         if unknown:
-            raise LabelMapError(f"{where} has {few(unknown)}, but the labels of {corpus} are {few(labels, 20)}")
+            raise LabelMapError(
+                f"{where} has {few(unknown)}, but the labels of {corpus} are {few(labels, 20)}"
+            )
         return {label: words[label] for label in labels}
 
     def classes(self, target: Sequence[str], to: str, sources: Iterable[str]) -> list[str]:
@@ -72,8 +74,8 @@ class LabelMap:
                 )
         for shared in sorted(taught - {*known}):
             raise LabelMapError(
-                f"{self.path}: {line(shared, 40)} is no label of {to}; write null for it where others have it, "
-                f"or give a label of {to} that means the same"
+                f"{self.path}: {line(shared, 40)} is no label of {to}; write null for it in others, or "
+                f"give a label of {to} that means the same"
             )
         if len(known) < 2:
             raise LabelMapError(f"{self.path}: {to} has {len(known)} shared labels; two at least are needed")
@@ -104,15 +106,19 @@ def read(path: str) -> LabelMap:
         raise LabelMapError(f"labels: {path}: labels has to hold the corpora, each with its labels")
     for corpus, words in labels.items():
         for label, shared in _pairs(path, corpus, words):
-            if not isinstance(label, str) or not (shared is None or (isinstance(shared, str) and shared.strip())):
+            if not isinstance(label, str) or not (
+                shared is None or (isinstance(shared, str) and shared.strip())
+            ):
                 raise LabelMapError(
-                    f"labels: {path}: labels.{corpus}: {line(label, 40)}: {line(shared, 40)} has to be a label "
-                    "and a shared one, or null; quote what YAML takes for something else"
+                    f"labels: {path}: labels.{corpus}: `{line(label, 40)}: {line(shared, 40)}` has to be a "
+                    "label and a shared one, or null; quote what YAML takes for something else"
                 )
     return LabelMap(path, " ".join(found["source"].split()), labels)
 
 
 def _pairs(path: str, corpus: Any, words: Any) -> Iterable[tuple[Any, Any]]:
     if not isinstance(corpus, str) or not isinstance(words, dict):
-        raise LabelMapError(f"labels: {path}: labels.{line(corpus, 40)} has to hold lines such as `joy: happy`")
+        raise LabelMapError(
+            f"labels: {path}: labels.{line(corpus, 40)} has to hold lines such as `joy: happy`"
+        )
     return words.items()

@@ -70,17 +70,18 @@ def train_arms(
         summary of what was compared.
     """
     from erc_kedro import files
-    from erc_kedro.transfer.arms import Together, arms_of, untrainable
-    from erc_kedro.transfer.corpora import label_counts, refuse_folds, repeated_in, shared_modalities
+    from erc_kedro.transfer.arms import Together, arms_of
+    from erc_kedro.transfer.corpora import label_counts, repeated_in, shared_modalities
 
     *sources, target = shared.values()
-    refuse_folds(target)
     modalities, left_out = shared_modalities(target, sources)
     classes = labels.classes(target.description["labels"], target.name, [one.name for one in sources])
     for sentence in left_out:
         logger.warning("%s: %s", models.name, sentence)
     if not modalities:
-        raise PlainError(f"{models.name}: no modality has the same features in all corpora. {' '.join(left_out)}")
+        raise PlainError(
+            f"{models.name}: no modality has the same features in all corpora. {' '.join(left_out)}"
+        )
     used = tuple(name for name in train.model.modalities if name in modalities)
     if not used:
         raise PlainError(
@@ -94,7 +95,7 @@ def train_arms(
     for caution in cautions:
         logger.warning("%s: %s", models.name, caution)
     arms = arms_of(target, sources, parameters.dialogues)
-    notes = untrainable(arms, target, train)
+    notes = together.untrainable(arms, train)
     with files.held([models]):
         predictions = [_trained(arm, together, train, models) for arm in arms if arm.name not in notes]
     return pd.concat(predictions, ignore_index=True), {
@@ -106,7 +107,7 @@ def train_arms(
         "synthetic": any(one.description["synthetic"] for one in shared.values()),
         "classes": classes,
         "labels": {"path": labels.path, "source": labels.source},
-        "counts": pd.concat([label_counts(one, labels) for one in shared.values()]).to_dict("records"),
+        "counts": [row for one in shared.values() for row in label_counts(one, labels)],
         "modalities": modalities,
         "left_out": left_out,
         "cautions": cautions,
@@ -123,30 +124,38 @@ def _changed(train: TrainParameters, model: dict[str, Any], **others: Any) -> Tr
 
 def _trained(arm: Arm, together: Together, train: TrainParameters, models: Path) -> pd.DataFrame:
     from erc_kedro.pipelines.train.nodes import facts_of, tracked
-    from erc_kedro.training.seeds import TrainingTask, train_all
+    from erc_kedro.training.seeds import TrainingTask, by_seed, train_all
 
     if arm.majority:
         train = _changed(train, {"architecture": "majority", "causal": False})
-    data = together.by_seed(arm, train.seeds)
+    views = together.views(arm)
+    data = {
+        (seed, view.folder): together.data(arm, view, seed if arm.dialogues else 0)
+        for seed in range(train.seeds if arm.dialogues else 1)
+        for view in views
+    }
     tasks = [
         TrainingTask(
-            of_seed,
+            data[seed if arm.dialogues else 0, view.folder],
             train,
             seed,
-            models / arm.name / f"seed{seed}",
+            models / arm.name / view.folder / f"seed{seed}",
             models / arm.start / f"seed{seed}" if arm.start else None,
         )
-        for seed, of_seed in enumerate(data)
+        for seed in range(train.seeds)
+        for view in views
     ]
     every = [together.target, *together.sources]
     description = {
         "synthetic": any(one.description["synthetic"] for one in every),
         "protocol": together.target.description["protocol"],
     }
-    facts = facts_of(data[0], train, {"provenance": together.target.records})
+    given = list(data.values())
+    facts = facts_of(given, train, {"provenance": together.target.records})
     # The models of other transfers too: a target alone is the same, whoever taught it beside.
     trained = train_all(tasks, models.parent, f"{models.name} {arm.name}")
-    made, _, _ = tracked(models.name, arm.name, description, data[0], train, facts, trained)
+    seeds = by_seed(trained, [view.folder for view in views])
+    made, _, _ = tracked(models.name, arm.name, description, given, train, facts, seeds)
     rows = made[(made["head"] == "tav") & made["split"].isin(("val", "test"))]
     return rows.assign(experiment=arm.name)
 

@@ -37,9 +37,9 @@ def transfer_markdown(table: pd.DataFrame, summary: Mapping[str, Any]) -> str:
     Args:
         table: ``schemas.transfer``.
         summary: ``from`` (titles) and ``to``; ``protocols`` by title; ``synthetic``; the shared ``classes``;
-            of the map of ``labels`` its ``path`` and ``source``; ``counts`` (``transfer.corpora.label_counts``
-            as records); the ``modalities`` and why others are ``left_out``; ``cautions``; ``parameters`` of
-            training.
+            of the map of ``labels`` its ``path`` and ``source``; ``counts`` of
+            ``transfer.corpora.label_counts``; the ``modalities`` and why others are ``left_out``;
+            ``cautions``; ``parameters`` of training.
     """
     target, sources = summary["to"], " + ".join(summary["from"])
     lines = [f"# From {markdown(sources)} to {markdown(target)}", ""]
@@ -49,15 +49,17 @@ def transfer_markdown(table: pd.DataFrame, summary: Mapping[str, Any]) -> str:
     lines += [
         f"Scores × 100 on the labelled test utterances of {markdown(target)} whose label is shared "
         f"({_tested(summary)}), mean ± standard deviation over seeds; intervals by bootstrap over dialogues, "
-        "p by a paired permutation test over dialogues. Differences are in weighted F1; p to the target alone is "
-        "corrected for their number (Holm). No test utterance is trained on or selects an epoch, in any row.",
+        "p by a paired permutation test over dialogues. Differences are in weighted F1; p to the target alone "
+        "is corrected for their number (Holm). No test utterance is trained on or selects an epoch, in any row.",
         "",
         markdown_table(HEADER, (_cells(row) for row in table.to_dict("records")), _RIGHT),
     ]
     for caution in summary["cautions"]:
         lines += [f"**{markdown(caution)}**", ""]
     lines += ["## Labels", "", markdown(summary["labels"]["source"]), ""]
-    lines += [f"Map: {code(summary['labels']['path'])}. What has no shared label stays in its dialogue as context."]
+    lines += [
+        f"Map: {code(summary['labels']['path'])}. What has no shared label stays in its dialogue as context."
+    ]
     lines += [_left_out(summary), "", _counts(summary), "## Features", ""]
     lines += [f"The networks read {markdown(' and '.join(summary['modalities']))}."]
     lines += [markdown(sentence) for sentence in summary["left_out"]]
@@ -67,22 +69,25 @@ def transfer_markdown(table: pd.DataFrame, summary: Mapping[str, Any]) -> str:
 
 def verdict(table: pd.DataFrame, summary: Mapping[str, Any]) -> list[str]:
     """What the table says, in a sentence a question."""
-    rows = table.set_index("arm")
+    rows = table.set_index("arm").to_dict("index")
     target, sources = summary["to"], " + ".join(summary["from"])
-    own, most = rows.loc["target_alone"], rows.loc["target_majority"]
-    zero, joint = rows.loc["zero_shot"], rows.loc["joint"]
+    own, most, zero, joint = (
+        rows[name] for name in ("target_alone", "target_majority", "zero_shot", "joint")
+    )
     said = [
         f"Learned from {sources} alone (zero-shot), weighted F1 on {target} is {score(zero['weighted_f1'])} "
-        f"({_interval(zero, '')}); training on {target} itself gives {score(own['weighted_f1'])}, the most "
+        f"({cell('low', zero['low'], zero['high'])}); training on {target} itself gives {score(own['weighted_f1'])}, the most "
         f"frequent class {score(most['weighted_f1'])}: {_judged(zero, 'difference')} to training on it.",
         f"{sources} beside all of {target} (joint): {_judged(joint, 'difference')} to {target} alone.",
     ]
-    for name, row in rows[rows["gain"].notna()].iterrows():
-        said.append(
-            f"{row['dialogues']:.0f} dialogues of {target}: fine-tuned {score(row['weighted_f1'])}, alone "
-            f"{score(rows.loc[str(name).replace('fine_tuned', 'alone'), 'weighted_f1'])}; transfer: "
-            f"{_judged(row, 'gain')}."
-        )
+    for row in rows.values():
+        if not pd.isna(row["gain"]):
+            # What it gained is over the same dialogues alone.
+            alone = row["weighted_f1"] - row["gain"]
+            said.append(
+                f"{row['dialogues']:.0f} dialogues of {target}: fine-tuned {score(row['weighted_f1'])}, alone "
+                f"{score(alone)}; transfer: {_judged(row, 'gain')}."
+            )
     return said
 
 
@@ -93,10 +98,6 @@ def _judged(row: Mapping[Any, Any], column: str) -> str:
         return f"{change} (too few dialogues for an interval)"
     judged = "a gain" if low > 0 else "a loss" if high < 0 else "no difference is shown"
     return f"{change} ({cell('difference_low', low, high)}), {judged}"
-
-
-def _interval(row: Mapping[Any, Any], prefix: str) -> str:
-    return cell("low", row[f"{prefix}low"], row[f"{prefix}high"])
 
 
 def _cells(row: Mapping[Any, Any]) -> list[str]:
@@ -134,7 +135,9 @@ def _left_out(summary: Mapping[str, Any]) -> str:
         counts = [(sum(row[split] for split in SPLITS), row["shared"]) for row in rows]
         every = sum(count for count, _ in counts)
         left = sum(count for count, shared in counts if shared is None)
-        said.append(f"{left:,} of {every:,} labelled utterances of {corpus} ({100 * left / max(every, 1):.0f} %)")
+        said.append(
+            f"{left:,} of {every:,} labelled utterances of {corpus} ({100 * left / max(every, 1):.0f} %)"
+        )
     return f"Left out: {markdown('; '.join(said))}."
 
 
@@ -143,7 +146,9 @@ def _counts(summary: Mapping[str, Any]) -> str:
         [
             row["corpus"],
             NONE if row["label"] is None else row["label"],
-            ("unlabelled" if row["label"] is None else "left out") if row["shared"] is None else row["shared"],
+            ("unlabelled" if row["label"] is None else "left out")
+            if row["shared"] is None
+            else row["shared"],
             *(f"{row[split]:,}" for split in SPLITS),
         ]
         for row in summary["counts"]
@@ -154,9 +159,9 @@ def _counts(summary: Mapping[str, Any]) -> str:
 
 def _scaled(summary: Mapping[str, Any]) -> str:
     said = (
-        "Features are scaled by the statistics of the utterances that a network is trained on, and where it is "
-        "fine-tuned, by those that its first weights were trained on. A corpus's own statistics would suit it "
-        "better, but those of the target read its test utterances (without labels): no zero-shot."
+        "Features are scaled by the statistics of the utterances that a network is trained on, and where it "
+        "is fine-tuned, by those that its first weights were trained on. The target's own statistics may suit "
+        "it better, but they read its utterances (without labels), so that nothing would be zero-shot."
     )
     note = scaling_note(summary["parameters"])
     return f"{note} All else is scaled so: {said}" if note else said
