@@ -221,6 +221,8 @@ comparison = pa.DataFrameSchema(
         "effect": pa.Column("float64", nullable=True),
         "p": _share(),
         "p_corrected": _share(),
+        # What validation chose of the settings that every experiment was tried with.
+        "settings": _text(),
         "note": _text(),
     },
     strict=True,

@@ -195,5 +195,5 @@ def test_empty_corpora_are_refused(tmp_path: Path, raw: Path) -> None:
     write_iemocap(tmp_path / "unlabelled", {"Ses02F_impro09": [("F000", 1, 2, "xxx")]})
     with pytest.raises(CorpusError, match="no utterance with one of the labels"):
         iemocap.read(tmp_path / "unlabelled")
-    with pytest.raises(CorpusError, match="protocol is 'both'; write community or release"):
+    with pytest.raises(CorpusError, match="protocol is 'both'; write community, release or four"):
         iemocap.read(raw, "both")  # type: ignore[arg-type]

@@ -170,7 +170,7 @@ def comparison_table(
             test = test.sort_values(["seed", "utterance_id"])
             seeds = test["seed"].unique()
             counts[experiment] = dict(zip(seeds, dialogue_counts(test, dialogue_of), strict=True))
-        rows.append({**row, "note": ""})
+        rows.append({**row, "settings": "", "note": ""})
     same_as = same_as or {}
     for row in rows:
         name = str(row["experiment"])

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 
 from erc_kedro.config import ConfigError
 from erc_kedro.evaluation.metrics import class_columns
-from erc_kedro.models.batch import Network
+from erc_kedro.models.base import Network
 from erc_kedro.training.batches import Dialogues
 from erc_kedro.training.loop import load_network, predict
 

@@ -12,7 +12,7 @@ from erc_kedro import schemas
 from erc_kedro.errors import PlainError
 from erc_kedro.escaping import line
 from erc_kedro.models.architectures import build
-from erc_kedro.models.batch import Network
+from erc_kedro.models.base import Network
 from erc_kedro.parameters import TrainParameters, WorkerParameters
 from erc_kedro.processes import draws_alone
 from erc_kedro.schemas import MODALITIES

@@ -16,8 +16,8 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor
 
 from erc_kedro.models.architectures import build
-from erc_kedro.models.baselines.base import ClosedForm
-from erc_kedro.models.batch import Batch, Network
+from erc_kedro.models.base import ClosedForm, Network
+from erc_kedro.models.batch import Batch
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.processes import draws_alone
 from erc_kedro.training import checkpoint

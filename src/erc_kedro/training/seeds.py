@@ -10,11 +10,15 @@ from joblib import Parallel, delayed
 
 from erc_kedro import processes, surroundings
 from erc_kedro.folds import pooled_rows
-from erc_kedro.parameters import TrainParameters
+from erc_kedro.models.architectures import build
+from erc_kedro.parameters import ARCHITECTURES, TrainParameters
 from erc_kedro.progress import bar as progress_bar
 from erc_kedro.training import checkpoint
 from erc_kedro.training.batches import Dialogues
 from erc_kedro.training.loop import TrainedModel, train_model
+
+# What each fold's models read, and their parameters, by the fold's folder (``folds.View.folder``).
+Folds = Mapping[str, tuple[Dialogues, TrainParameters]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +52,8 @@ class TrainedSeed:
     models: dict[str, TrainedModel]
 
 
-def tasks_of(
-    folds: Mapping[str, tuple[Dialogues, TrainParameters]], seeds: int, folder: Path
-) -> list[TrainingTask]:
-    """A task a seed and fold, all folds of a seed before the next seed.
-
-    Args:
-        folds: by the fold's folder below ``folder`` (``folds.View.folder``).
-    """
+def tasks_of(folds: Folds, seeds: int, folder: Path) -> list[TrainingTask]:
+    """A task a seed and fold, all folds of a seed before the next seed, each in its own folder below."""
     return [
         TrainingTask(data, parameters, seed, folder / name / f"seed{seed}")
         for seed in range(seeds)
@@ -100,11 +98,15 @@ def train_all(tasks: Sequence[TrainingTask], shared: Path, title: str) -> Iterat
     """Trains every task, ``jobs`` at once, and yields the models in the order of the tasks.
 
     Of tasks that would train the same, the first one trains and the others reuse its model.
+
+    Raises:
+        ArchitectureError: one of the networks cannot be had; nothing was trained.
     """
     first: dict[str, int] = {}
     for at, task in enumerate(tasks):
         first.setdefault(checkpoint.weights_key(task.data, task.parameters, task.seed, task.start), at)
     leaders = [tasks[at] for at in first.values()]
+    _try_networks(leaders)
     with progress_bar(len(tasks), f"Training {title}", "model") as bar:
 
         def show(row: dict[str, float]) -> None:
@@ -133,6 +135,15 @@ def train_all(tasks: Sequence[TrainingTask], shared: Path, title: str) -> Iterat
             else:
                 yield train_model(*_arguments(task), show, shared, task.start)
             bar.update()
+
+
+@processes.draws_alone
+def _try_networks(tasks: Sequence[TrainingTask]) -> None:
+    """Builds each network that is none of ours once, before hours of training others."""
+    for task in tasks:
+        if task.seed == tasks[0].seed and task.parameters.model.architecture not in ARCHITECTURES:
+            model = checkpoint.effective(task.parameters, task.data).model
+            build(model, task.data.dimensions, len(task.data.classes))
 
 
 def _arguments(task: TrainingTask) -> tuple[Dialogues, TrainParameters, int, Path]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from erc_kedro.folds import View, pooled, views
 from erc_kedro.models.architectures import network_class
-from erc_kedro.models.baselines.base import ClosedForm
+from erc_kedro.models.base import ClosedForm
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.schemas import MODALITIES
 from erc_kedro.training.batches import Dialogues, assemble, training_statistics

@@ -19,13 +19,14 @@ from pydantic import ValidationError
 
 from erc_kedro.config import ConfigError
 from erc_kedro.extractors.base import fingerprint
+from erc_kedro.models.architectures import ArchitectureError, resolved
 from erc_kedro.parameters import NOT_LEARNED, TrainParameters, TuneParameters, value_of
 from erc_kedro.training import checkpoint
 from erc_kedro.training.batches import Dialogues, assemble, batch_of
 from erc_kedro.training.loop import load_network, train_model
 from erc_kedro.tuning import study as studies
 from erc_kedro.tuning.pruner import DEFAULT, SEEDS
-from erc_kedro.tuning.space import suggest, with_values
+from erc_kedro.tuning.space import check_settings, suggest, with_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +79,15 @@ def prepare(
         utterances: of training and validation; no others.
         folder: the corpus's own; the journal lies beside it.
     Raises:
-        ConfigError: the search would use training's seeds.
+        ConfigError: the search would use training's seeds, or set what its network has not.
     """
     if parameters.first_seed < base.seeds:
         raise ConfigError(
             f"tune.first_seed is {parameters.first_seed}, but the seeds 0 to {base.seeds - 1} are for "
             "training and must stay fresh; write 1000"
         )
+    base = base.model_copy(update={"model": resolved(base.model)})
+    check_settings(parameters.space, base)
     # A causal model's scaling knows the past alone, and only one architecture may be causal.
     decisive = ("model.causal", "model.architecture")
     scaled = [name for name in parameters.space if name.startswith("scaling.") or name in decisive]
@@ -155,7 +158,7 @@ def _judged(search: Search, trial: Trial) -> tuple[TrialState, float | list[floa
         raise
     except optuna.TrialPruned as pruned:
         state, why = TrialState.PRUNED, str(pruned)
-    except (ValidationError, FloatingPointError) as error:
+    except (ValidationError, ArchitectureError, FloatingPointError) as error:
         _refuse_default(trial, error)
         state = TrialState.PRUNED
         why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from erc_kedro.models.baselines.base import ClosedForm
+from erc_kedro.models.base import ClosedForm
 from erc_kedro.models.batch import Batch, Output
 from erc_kedro.parameters import ModelParameters
 

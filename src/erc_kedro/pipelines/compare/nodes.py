@@ -9,6 +9,7 @@ import pandas as pd
 
 from erc_kedro.parameters import CompareParameters
 from erc_kedro.pipelines import corpora
+from erc_kedro.report.labels import settings_chosen
 
 logger = logging.getLogger(__name__)
 
@@ -34,46 +35,53 @@ def train_experiments(
     from erc_kedro.audit.checks import check_before_training
     from erc_kedro.evaluation.comparison import digest
     from erc_kedro.pipelines.train.nodes import assembled, facts_of, tracked
+    from erc_kedro.training import candidates
     from erc_kedro.training.checkpoint import training_key
-    from erc_kedro.training.seeds import by_seed, tasks_of, train_all
+    from erc_kedro.training.seeds import Folds, by_seed, tasks_of, train_all
 
     tables = {"text": text, "audio": audio, "visual": visual}
     corpus = models.name
-    scaled: dict[str, Any] = {}
+    made: dict[tuple[str, str], Any] = {}
     checked: set[bool] = set()
     cautions: list[str] = []
-    tasks, possible = [], {}
+    possible: dict[str, Folds] = {}
     experiments: dict[str, dict[str, Any]] = {}
     for name, train in parameters.experiments.items():
         if train.model.causal not in checked:
             causal = train.model.causal
             cautions = check_before_training(name, audit, features_audit, tables, utterances, corpus, causal)
             checked.add(causal)
-        scaling = repr(sorted(train.scaling.items()))
-        if scaling not in scaled:
-            scaled[scaling] = assembled(utterances, tables, description["labels"], train)
-        folds = scaled[scaling]
-        everywhere = set.intersection(*({*data.modalities} for data in folds.values()))
+        folds = assembled(utterances, tables, description["labels"], train, made)
+        everywhere = set.intersection(*({*data.modalities} for data, _ in folds.values()))
         shown = [modality for modality in train.shown if modality in everywhere]
         experiments[name] = {"shown": shown, "key": None, "parameters": train.model_dump(mode="json")}
-        if not shown:
+        if shown:
+            possible[name] = folds
+        else:
             logger.warning("%s %s: no %s features, not trained", corpus, name, " or ".join(train.shown))
-            continue
-        possible[name] = (train, folds)
-        experiments[name]["key"] = " ".join(training_key(data, train, 0) for data in folds.values())
-        tasks += tasks_of({part: (data, train) for part, data in folds.items()}, train.seeds, models / name)
-    if not tasks:
+    if not possible:
         raise ValueError(f"{corpus}: none of {list(parameters.experiments)} has features to train on")
     for caution in cautions:
         logger.warning("%s: %s", corpus, caution)
     predictions = []
     # The train pipeline trains there, too.
     with files.held([models / name for name in possible]):
-        trained = train_all(tasks, models, f"{corpus}, {len(possible)} experiments")
-        for name, (train, folds) in possible.items():
-            facts = facts_of(folds.values(), train, features_audit)
+        title = f"{corpus}, {len(possible)} experiments"
+        if parameters.search:
+            possible, searched = candidates.searched(possible, parameters.search, models, title)
+            for name, choices in searched.items():
+                experiments[name]["searched"] = choices
+        tasks = []
+        for name, folds in possible.items():
+            seeds = parameters.experiments[name].seeds
+            tasks += tasks_of(folds, seeds, models / name)
+            experiments[name]["key"] = " ".join(training_key(data, own, 0) for data, own in folds.values())
+        trained = train_all(tasks, models, title)
+        for name, folds in possible.items():
+            train = parameters.experiments[name]
+            facts = facts_of(folds, train, features_audit)
             own = by_seed(islice(trained, train.seeds * len(folds)), list(folds))
-            every, _, _ = tracked(corpus, name, description, folds.values(), train, facts, own)
+            every, _, _ = tracked(corpus, name, description, folds, train, facts, own)
             rows = every[(every["head"] == "tav") & every["split"].isin(("val", "test"))]
             predictions.append(rows.assign(experiment=name))
     return pd.concat(predictions, ignore_index=True), {
@@ -82,6 +90,7 @@ def train_experiments(
         "protocol": description["protocol"],
         "labels": digest(utterances),
         "cautions": cautions,
+        "search": list(parameters.search),
         "experiments": experiments,
     }
 
@@ -114,6 +123,7 @@ def compare_experiments(
     for name, facts in summary["experiments"].items():
         row = table["experiment"] == name
         table.loc[row, "modalities"] = ", ".join(facts["shown"])
+        table.loc[row, "settings"] = settings_chosen(facts.get("searched"), summary.get("search") or [])
         if facts["key"] is None:
             table.loc[row, "note"] = "not trained: no training utterance has one of its modalities"
         elif name in same_as:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from erc_kedro.tracking import Run
     from erc_kedro.training.batches import Dialogues
-    from erc_kedro.training.seeds import TrainedSeed
+    from erc_kedro.training.seeds import Folds, TrainedSeed
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ def train_corpus(
     for caution in cautions:
         logger.warning("%s %s: %s", corpus, experiment, caution)
     folds = assembled(utterances, tables, description["labels"], parameters)
-    facts = facts_of(folds.values(), parameters, features_audit)
-    tasks = tasks_of({name: (data, parameters) for name, data in folds.items()}, parameters.seeds, models)
+    facts = facts_of(folds, parameters, features_audit)
+    tasks = tasks_of(folds, parameters.seeds, models)
     # The compare pipeline trains there, too.
     with files.held([models]):
         trained = by_seed(train_all(tasks, models.parent, f"{corpus} {experiment}"), list(folds))
@@ -69,7 +69,7 @@ def train_corpus(
                     *(corpus, experiment, corpus, corpus),
                 )
                 return
-            data = next(iter(folds.values()))
+            data, _ = next(iter(folds.values()))
             made_by = features_audit["provenance"]
             asked = (description, utterances, tables, data, parameters, made_by, predictions, facts)
             try:
@@ -89,7 +89,7 @@ def train_corpus(
             )
 
         predictions, metrics, history = tracked(
-            corpus, experiment, description, folds.values(), parameters, facts, trained, export
+            corpus, experiment, description, folds, parameters, facts, trained, export
         )
         keys = [
             " ".join(finished(task.folder) or "" for task in tasks if task.seed == seed)
@@ -111,28 +111,54 @@ def train_corpus(
 
 
 def assembled(
-    utterances: DataFrame, tables: dict[str, DataFrame], labels: list[str], parameters: TrainParameters
-) -> "dict[str, Dialogues]":
-    """The corpus as each fold's models read it, by the fold's folder; one where the splits are fixed."""
+    utterances: DataFrame,
+    tables: dict[str, DataFrame],
+    labels: list[str],
+    parameters: TrainParameters,
+    made: "dict[tuple[str, str], Dialogues] | None" = None,
+) -> "Folds":
+    """The corpus as each fold's models read it, and their parameters; one where the splits are fixed.
+
+    Args:
+        made: what earlier calls with these tables made, by fold and scaling; it gets what is made here.
+
+    Raises:
+        ConfigError: ``train.in_fold`` names a fold that is not there, or what does not fit together.
+    """
+    from pydantic import ValidationError
+
+    from erc_kedro.config import ConfigError
     from erc_kedro.folds import views
     from erc_kedro.training.batches import assemble
 
-    return {
-        view.folder: assemble(view.utterances, tables, labels, parameters.scaling)
-        for view in views(utterances)
-    }
+    made = {} if made is None else made
+    found = views(utterances)
+    names = [view.name for view in found]
+    unknown = [name for name in parameters.in_fold if name not in names]
+    if unknown:
+        there = f"the folds are {', '.join(names)}" if any(names) else "the corpus has no folds"
+        raise ConfigError(f"train.in_fold: there is no fold {unknown[0]!r}; {there}")
+    folds = {}
+    for view in found:
+        try:
+            own = parameters.of_fold(view.name)
+        except ValidationError as error:
+            raise ConfigError(f"train.in_fold.{view.name}: {error.errors()[0]['msg']}") from error
+        key = view.name, repr(sorted(own.scaling.items()))
+        if key not in made:
+            made[key] = assemble(view.utterances, tables, labels, own.scaling)
+        folds[view.folder] = made[key], own
+    return folds
 
 
-def facts_of(
-    folds: "Iterable[Dialogues]", parameters: TrainParameters, features_audit: dict[str, Any]
-) -> dict[str, Any]:
+def facts_of(folds: "Folds", parameters: TrainParameters, features_audit: dict[str, Any]) -> dict[str, Any]:
     """Where an experiment's figures come from: data, code and extractors."""
     import hashlib
 
     from erc_kedro import tracking
     from erc_kedro.training.checkpoint import code_version
 
-    prints = [data.fingerprint for data in folds]
+    prints = [data.fingerprint for data, _ in folds.values()]
     of_all = hashlib.sha256("\n".join(prints).encode()).hexdigest()
     return {
         "data_fingerprint": prints[0] if len(prints) == 1 else of_all,
@@ -146,7 +172,7 @@ def tracked(
     corpus: str,
     experiment: str,
     description: dict[str, Any],
-    folds: "Iterable[Dialogues]",
+    folds: "Folds",
     parameters: TrainParameters,
     facts: dict[str, Any],
     trained: "Iterable[TrainedSeed]",
@@ -177,7 +203,9 @@ def tracked(
     if fitted_by:
         tags["finetune_run"] = fitted_by
     # A head without any features is untrained; what it predicts must not be scored.
-    scored = heads_of({name for data in folds for name in data.modalities} & set(parameters.shown))
+    scored = heads_of(
+        {name for data, _ in folds.values() for name in data.modalities} & set(parameters.shown)
+    )
     predictions, metrics, history = [], [], []
     with tracking.child(f"{corpus} {experiment}", {**tags, "level": "corpus"}) as run:
         run.parameters({"train": parameters, **facts})

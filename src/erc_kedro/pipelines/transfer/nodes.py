@@ -88,7 +88,7 @@ def train_arms(
             f"{models.name}: the experiment reads {' and '.join(train.model.modalities)} alone. "
             f"{' '.join(left_out)}"
         )
-    train = _changed(train, {"modalities": used}, scaling=parameters.scaling)
+    train = _changed(train, {"modalities": used}, scaling=parameters.scaling, in_fold={})
     together = Together.of(target, sources, modalities, classes, train.scaling)
     cautions = [f"{one.title}: {said}" for one in shared.values() for said in one.cautions]
     cautions += repeated_in(target, sources)
@@ -127,13 +127,11 @@ def _trained(arm: Arm, together: Together, train: TrainParameters, models: Path)
     from erc_kedro.training.seeds import TrainingTask, by_seed, train_all
 
     if arm.majority:
-        train = _changed(train, {"architecture": "majority", "causal": False})
+        train = _changed(train, {"architecture": "majority", "causal": False, "settings": {}})
     views = together.views(arm)
-    data = {
-        (seed, view.folder): together.data(arm, view, seed if arm.dialogues else 0)
-        for seed in range(train.seeds if arm.dialogues else 1)
-        for view in views
-    }
+    # Without draws, every seed is given the same.
+    draws = range(train.seeds if arm.dialogues else 1)
+    data = {(seed, view.folder): together.data(arm, view, seed) for seed in draws for view in views}
     tasks = [
         TrainingTask(
             data[seed if arm.dialogues else 0, view.folder],
@@ -150,7 +148,7 @@ def _trained(arm: Arm, together: Together, train: TrainParameters, models: Path)
         "synthetic": any(one.description["synthetic"] for one in every),
         "protocol": together.target.description["protocol"],
     }
-    given = list(data.values())
+    given = {f"{fold} {seed}": (read, train) for (seed, fold), read in data.items()}
     facts = facts_of(given, train, {"provenance": together.target.records})
     # The models of other transfers too: a target alone is the same, whoever taught it beside.
     trained = train_all(tasks, models.parent, f"{models.name} {arm.name}")

@@ -27,9 +27,10 @@ HEADER = (
     "p",
     "p, corrected",
     "published weighted F1",
+    "settings",
     "note",
 )
-_RIGHT = [name not in ("experiment", "modalities", "note") for name in HEADER]
+_RIGHT = [name not in ("experiment", "modalities", "settings", "note") for name in HEADER]
 
 
 def comparison_markdown(
@@ -40,7 +41,7 @@ def comparison_markdown(
     Args:
         table: ``schemas.comparison`` with a column ``corpus``.
         summaries: by corpus: its ``title``, ``protocol``, whether it is ``synthetic``, its ``cautions``
-            (sentences), and its ``experiments``: by name their ``parameters``, the modalities that are
+            (sentences), the settings of its ``search``, and its ``experiments``: by name their ``parameters``, the modalities that are
             ``shown``, and their ``key``, None where none was trained.
         reference: the experiment that the others were tested against.
     """
@@ -60,6 +61,12 @@ def comparison_markdown(
             "",
             markdown_table(HEADER, (_cells(row, released) for row in rows.to_dict("records")), _RIGHT),
         ]
+        if settings := summary.get("search"):
+            lines += [
+                f"Every experiment had the same small search: {len(settings)} settings, trained once a fold "
+                "by a seed of its own, and the one that validation prefers is what its seeds have.",
+                "",
+            ]
         for caution in summary.get("cautions") or []:
             lines += [f"**{markdown(caution)}**", ""]
         lines += _scaling_notes(summary)
@@ -108,5 +115,6 @@ def _cells(row: Mapping[Any, Any], released: bool) -> list[str]:
         probability(row["p"]),
         probability(row["p_corrected"]),
         NONE if figure is None else f"{figure:.1f}",
+        row["settings"] or NONE,
         row["note"],
     ]
