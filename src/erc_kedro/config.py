@@ -111,7 +111,7 @@ def transfer_corpora() -> tuple[list[str], str | None]:
                 raise ConfigError(f"{key}: {line(name, 60)} is no corpus; globals.yml has {', '.join(known)}")
     if target in sources or len(set(sources)) < len(sources):
         raise ConfigError(
-            f"from, to: {', '.join(sources)} to {target}; name each corpus once, in `from` others than in `to`"
+            f"from, to: {', '.join(sources)} to {target}; name each corpus once, the one in `to` there alone"
         )
     return list(sources), target
 

@@ -76,7 +76,7 @@ def test_scores_are_scikit_learn_s_on_shared_labels_of_the_target_s_test(transfe
     assert len(truth) < len(tested)
     scores = []
     for seed in range(2):
-        p = predictions.query("experiment == 'zero_shot' and split == 'test' and seed == @seed")
+        p = predictions.query(f"experiment == 'zero_shot' and split == 'test' and seed == {seed}")
         assert {*p["utterance_id"]} == {*("iemocap/" + tested["utterance_id"])}
         p = p.set_index("utterance_id").loc[truth.index]
         columns = [column for column in p if column.startswith("p_")]

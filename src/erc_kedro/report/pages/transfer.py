@@ -49,8 +49,9 @@ def transfer_markdown(table: pd.DataFrame, summary: Mapping[str, Any]) -> str:
     lines += [
         f"Scores × 100 on the labelled test utterances of {markdown(target)} whose label is shared "
         f"({_tested(summary)}), mean ± standard deviation over seeds; intervals by bootstrap over dialogues, "
-        "p by a paired permutation test over dialogues. Differences are in weighted F1; p to the target alone "
-        "is corrected for their number (Holm). No test utterance is trained on or selects an epoch, in any row.",
+        "p by a paired permutation test over dialogues. Differences are in weighted F1; p to the target "
+        "alone is corrected for their number (Holm). No test utterance is trained on or selects an epoch, "
+        "in any row.",
         "",
         markdown_table(HEADER, (_cells(row) for row in table.to_dict("records")), _RIGHT),
     ]
@@ -74,18 +75,19 @@ def verdict(table: pd.DataFrame, summary: Mapping[str, Any]) -> list[str]:
     own, most, zero, joint = (
         rows[name] for name in ("target_alone", "target_majority", "zero_shot", "joint")
     )
+    f1 = "weighted_f1"
     said = [
-        f"Learned from {sources} alone (zero-shot), weighted F1 on {target} is {score(zero['weighted_f1'])} "
-        f"({cell('low', zero['low'], zero['high'])}); training on {target} itself gives {score(own['weighted_f1'])}, the most "
-        f"frequent class {score(most['weighted_f1'])}: {_judged(zero, 'difference')} to training on it.",
+        f"Learned from {sources} alone (zero-shot), weighted F1 on {target} is {score(zero[f1])} "
+        f"({cell('low', zero['low'], zero['high'])}); training on {target} itself gives {score(own[f1])}, "
+        f"the most frequent class {score(most[f1])}: {_judged(zero, 'difference')} to training on it.",
         f"{sources} beside all of {target} (joint): {_judged(joint, 'difference')} to {target} alone.",
     ]
     for row in rows.values():
         if not pd.isna(row["gain"]):
             # What it gained is over the same dialogues alone.
-            alone = row["weighted_f1"] - row["gain"]
+            alone = row[f1] - row["gain"]
             said.append(
-                f"{row['dialogues']:.0f} dialogues of {target}: fine-tuned {score(row['weighted_f1'])}, alone "
+                f"{row['dialogues']:.0f} dialogues of {target}: fine-tuned {score(row[f1])}, alone "
                 f"{score(alone)}; transfer: {_judged(row, 'gain')}."
             )
     return said
@@ -160,8 +162,8 @@ def _counts(summary: Mapping[str, Any]) -> str:
 def _scaled(summary: Mapping[str, Any]) -> str:
     said = (
         "Features are scaled by the statistics of the utterances that a network is trained on, and where it "
-        "is fine-tuned, by those that its first weights were trained on. The target's own statistics may suit "
-        "it better, but they read its utterances (without labels), so that nothing would be zero-shot."
+        "is fine-tuned, by those that its first weights were trained on. The target's own statistics may "
+        "suit it better, but they read its utterances (without labels): nothing would be zero-shot."
     )
     note = scaling_note(summary["parameters"])
     return f"{note} All else is scaled so: {said}" if note else said
