@@ -19,7 +19,7 @@ CONF = Path(__file__).resolve().parents[1] / "conf" / "base"
 APART: dict[str, dict[str, Any]] = {
     "train": {"jobs": 1},
     "tune": {"workers": 1, "space": None, "experiment": "full", "experiment_settings": {}},
-    "compare": {"experiments": {}, "refused": {}},
+    "compare": {"experiments": {}, "features": {}, "finetune": {}, "refused": {}},
 }
 
 Kind = TypeVar("Kind", bound=parameters.Parameters)

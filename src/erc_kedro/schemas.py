@@ -206,6 +206,8 @@ comparison = pa.DataFrameSchema(
         "experiment": _text(unique=True),
         # Those that predictions rest on, of those that the corpus has features of.
         "modalities": _text(),
+        # Of each of them what made its vectors, how training scales them, and a digest of the vectors.
+        "made_of": _text(),
         "seeds": pa.Column("int64"),
         # Means over seeds, and their standard deviation, on test.
         "(accuracy|weighted_f1|macro_f1|uar|ece)(_std)?": _share(regex=True),

@@ -152,7 +152,8 @@ def comparison_table(
     rows = []
     for experiment in experiments:
         own = predictions[predictions["experiment"] == experiment].drop(columns="experiment")
-        row: dict[str, object] = {"experiment": experiment, "modalities": "", "seeds": own["seed"].nunique()}
+        row: dict[str, object] = {"experiment": experiment, "modalities": "", "made_of": ""}
+        row["seeds"] = own["seed"].nunique()
         test = own[(own["split"] == "test") & own["label"].notna()]
         spread = summary(metrics_table(own)).set_index(["split", "metric"])
         for metric in SCORES:

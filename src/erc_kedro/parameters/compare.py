@@ -5,6 +5,8 @@ from typing import Any
 from pydantic import Field, ValidationError, model_validator
 
 from erc_kedro.parameters.base import Parameters
+from erc_kedro.parameters.features import FeatureParameters
+from erc_kedro.parameters.finetune import FinetuneParameters
 from erc_kedro.parameters.train import TrainParameters, with_settings
 
 
@@ -16,8 +18,11 @@ class CompareParameters(Parameters):
     draws: int = Field(ge=100)
     # Settings, nested as in `train`, of which validation chooses, for each experiment and fold.
     search: tuple[dict[str, Any], ...]
-    # What each experiment trains, filled in from experiments/*.yml; and why others cannot be compared.
+    # Filled in from experiments/*.yml: what each trains, on which features, and what makes their encoder; and
+    # why others cannot be compared.
     experiments: dict[str, TrainParameters]
+    features: dict[str, FeatureParameters]
+    finetune: dict[str, FinetuneParameters]
     refused: dict[str, str]
 
     @model_validator(mode="after")

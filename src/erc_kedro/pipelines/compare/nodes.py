@@ -9,6 +9,7 @@ import pandas as pd
 
 from erc_kedro.parameters import CompareParameters
 from erc_kedro.pipelines import corpora
+from erc_kedro.pipelines.compare.features import ExperimentTables
 from erc_kedro.report.labels import settings_chosen
 
 logger = logging.getLogger(__name__)
@@ -16,51 +17,59 @@ logger = logging.getLogger(__name__)
 
 def train_experiments(
     utterances: pd.DataFrame,
-    text: pd.DataFrame,
-    audio: pd.DataFrame,
-    visual: pd.DataFrame,
     description: dict[str, Any],
     audit: dict[str, Any],
-    features_audit: dict[str, Any],
+    made: dict[str, ExperimentTables],
     models: Path,
     parameters: CompareParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Fits every seed of every experiment, unless one of the same content is there.
 
+    Args:
+        made: by experiment, what it is trained on.
     Returns:
         The trimodal head's predictions of validation and test utterances, by experiment; and a summary of
         what each experiment trained on, or why it could not.
     """
     from erc_kedro import files
     from erc_kedro.audit.checks import check_before_training
+    from erc_kedro.audit.provenance import facts
     from erc_kedro.evaluation.comparison import digest
     from erc_kedro.pipelines.train.nodes import assembled, facts_of, tracked
     from erc_kedro.training import candidates
     from erc_kedro.training.checkpoint import training_key
     from erc_kedro.training.seeds import Folds, by_seed, tasks_of, train_all
 
-    tables = {"text": text, "audio": audio, "visual": visual}
     corpus = models.name
-    made: dict[tuple[str, str], Any] = {}
-    checked: set[bool] = set()
-    cautions: list[str] = []
+    assembled_of: dict[int, dict[tuple[str, str], Any]] = {}
+    checked: dict[tuple[int, bool], list[str]] = {}
     possible: dict[str, Folds] = {}
     experiments: dict[str, dict[str, Any]] = {}
     for name, train in parameters.experiments.items():
-        if train.model.causal not in checked:
-            causal = train.model.causal
-            cautions = check_before_training(name, audit, features_audit, tables, utterances, corpus, causal)
-            checked.add(causal)
-        folds = assembled(utterances, tables, description["labels"], train, made)
+        tables, features_audit = made[name]
+        causal = train.model.causal
+        # Experiments of equal features have one and the same tables.
+        if (id(tables), causal) not in checked:
+            checked[id(tables), causal] = check_before_training(
+                name, audit, features_audit, tables, utterances, corpus, causal
+            )
+        of_tables = assembled_of.setdefault(id(tables), {})
+        folds = assembled(utterances, tables, description["labels"], train, of_tables)
         everywhere = set.intersection(*({*data.modalities} for data, _ in folds.values()))
         shown = [modality for modality in train.shown if modality in everywhere]
-        experiments[name] = {"shown": shown, "key": None, "parameters": train.model_dump(mode="json")}
+        experiments[name] = {
+            "shown": shown,
+            "key": None,
+            "parameters": train.model_dump(mode="json"),
+            "features": {modality: facts(features_audit["provenance"][modality]) for modality in shown},
+        }
         if shown:
             possible[name] = folds
         else:
             logger.warning("%s %s: no %s features, not trained", corpus, name, " or ".join(train.shown))
     if not possible:
         raise ValueError(f"{corpus}: none of {list(parameters.experiments)} has features to train on")
+    cautions = [*dict.fromkeys(caution for found in checked.values() for caution in found)]
     for caution in cautions:
         logger.warning("%s: %s", corpus, caution)
     predictions = []
@@ -79,9 +88,9 @@ def train_experiments(
         trained = train_all(tasks, models, title)
         for name, folds in possible.items():
             train = parameters.experiments[name]
-            facts = facts_of(folds, train, features_audit)
+            of_run = facts_of(folds, train, made[name].audit)
             own = by_seed(islice(trained, train.seeds * len(folds)), list(folds))
-            every, _, _ = tracked(corpus, name, description, folds, train, facts, own)
+            every, _, _ = tracked(corpus, name, description, folds, train, of_run, own)
             rows = every[(every["head"] == "tav") & every["split"].isin(("val", "test"))]
             predictions.append(rows.assign(experiment=name))
     return pd.concat(predictions, ignore_index=True), {
@@ -102,7 +111,9 @@ def compare_experiments(
     parameters: CompareParameters,
 ) -> pd.DataFrame:
     """The corpus's table: scores of each experiment, and its test against the reference."""
+    from erc_kedro.audit.provenance import briefly
     from erc_kedro.evaluation.comparison import comparison_table
+    from erc_kedro.report.scaling import scaled_by
 
     first: dict[str, str] = {}
     same_as = {}
@@ -123,6 +134,11 @@ def compare_experiments(
     for name, facts in summary["experiments"].items():
         row = table["experiment"] == name
         table.loc[row, "modalities"] = ", ".join(facts["shown"])
+        scaled = scaled_by(facts["parameters"])
+        table.loc[row, "made_of"] = "; ".join(
+            f"{modality}: {briefly(made, scaled.get(modality, ''))}"
+            for modality, made in facts["features"].items()
+        )
         table.loc[row, "settings"] = settings_chosen(facts.get("searched"), summary.get("search") or [])
         if facts["key"] is None:
             table.loc[row, "note"] = "not trained: no training utterance has one of its modalities"

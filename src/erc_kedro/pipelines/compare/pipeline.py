@@ -6,6 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from erc_kedro.hooks import ACCEPTS_MISSING
 from erc_kedro.pipelines import CORPUS, CORPUS_CHECK, corpora, per_corpus
+from erc_kedro.pipelines.compare.features import experiment_tables
 from erc_kedro.pipelines.compare.nodes import compare_experiments, train_experiments, write_comparison
 
 
@@ -15,11 +16,27 @@ def create_pipeline() -> Pipeline:
         [
             CORPUS_CHECK,
             Node(
-                train_experiments,
+                experiment_tables,
                 {
                     **CORPUS,
+                    "clips": "clips",
                     "audit": "audit",
                     "features_audit": "features_audit",
+                    "cache": "features_cache",
+                    "encoders": "finetuned",
+                    "kept": "kept_features",
+                    "parameters": "params:compare",
+                },
+                "experiment_tables",
+                name="experiment_tables",
+            ),
+            Node(
+                train_experiments,
+                {
+                    "utterances": "utterances",
+                    "description": "description",
+                    "audit": "audit",
+                    "made": "experiment_tables",
                     "models": "all_models",
                     "parameters": "params:compare",
                 },

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ def text_features(
         if tuned.record.classes == description["labels"]:
             predictions = tuned.predictions(utterances, read)
             extractor["alone"] = _log_alone(corpus, tuned.name, description, predictions, facts["run"])
-    return table, predictions, provenance(table, utterances, extractor, facts)
+    record = provenance(table, utterances, extractor, facts)
+    return table, predictions, record | {"asked": asked_of("text", parameters, description, folder)}
 
 
 def clip_features(
@@ -74,12 +76,28 @@ def clip_features(
     Returns:
         audio features and their provenance, the same of visual ones, and what became of every clip.
     """
+    made, clips = of_clips(utterances, description, cache, parameters, ("audio", "visual"))
+    return *made["audio"], *made["visual"], clips
+
+
+def of_clips(
+    utterances: DataFrame,
+    description: dict[str, Any],
+    cache: Path,
+    parameters: FeatureParameters,
+    modalities: Sequence[str],
+) -> tuple[dict[str, tuple[DataFrame, dict[str, Any]]], DataFrame]:
+    """The same of one of the two, or of both, which are decoded together.
+
+    Returns:
+        by modality its features and their provenance; and what became of every clip.
+    """
     from erc_kedro import extractors
     from erc_kedro.audit.provenance import provenance
     from erc_kedro.extractors import runner
     from erc_kedro.extractors.cache import feature_table, matrix
 
-    asked: dict[str, Any] = {"audio": parameters.audio, "visual": parameters.visual}
+    asked: dict[str, Any] = {modality: getattr(parameters, modality) for modality in modalities}
     files = {
         modality: _published_path(Path(description["raw"]), asked[modality].path, modality)
         for modality in asked
@@ -104,16 +122,17 @@ def clip_features(
         parameters.runner,
     )
     found = runner.extract(utterances, settings, cache) if extracted else {}
-    for modality, (of_clips, results) in found.items():
-        vectors = matrix(results, of_clips.dimension)
+    for modality, (metadata, results) in found.items():
+        vectors = matrix(results, metadata.dimension)
         reasons = [result.reason for result in results]
         table = feature_table(utterances["utterance_id"], vectors, reasons)
-        described = _described(of_clips, asked[modality]) | {"longest_s": parameters.runner.longest_s}
+        described = _described(metadata, asked[modality]) | {"longest_s": parameters.runner.longest_s}
         made[modality] = table, provenance(table, utterances, described)
     for modality in asked:
         if modality not in made:
             made[modality] = _absent(utterances)
         table, record = made[modality]
+        record["asked"] = asked_of(modality, parameters, description)
         logger.info(
             "%s: %d of %d utterances have %s features (%s)",
             description["raw"],
@@ -122,7 +141,39 @@ def clip_features(
             modality,
             record["extractor"]["name"],
         )
-    return *made["audio"], *made["visual"], _clips(utterances, found)
+    return made, _clips(utterances, found)
+
+
+def asked_of(
+    modality: str, parameters: FeatureParameters, description: dict[str, Any], folder: Path | None = None
+) -> dict[str, Any]:
+    """What decides a modality's vectors: parameters, and what they stand for now; as JSON has it.
+
+    Args:
+        folder: where fine-tuning leaves this corpus's encoder; for text.
+    """
+    from erc_kedro import extractors
+    from erc_kedro.corpora import published
+    from erc_kedro.extractors import finetuned
+
+    own: Any = getattr(parameters, modality)
+    left_out = {"path", "field", "batch_size"}
+    if getattr(own, "path", None) is not None:
+        file = _published_path(Path(description["raw"]), own.path, modality)
+        if file is not None:
+            field = own.model_dump(mode="json")["field"]
+            return {"published": file.name, "version": published.fingerprint(file), "field": field}
+    if modality != "text":
+        settings = extractors.resolved(own).model_dump(mode="json", exclude=left_out)
+        return settings | {"longest_s": parameters.runner.longest_s}
+    tuned = None
+    if folder is not None and own.extractor == "transformers":
+        tuned = finetuned.find(own.encoder, folder)
+    if tuned is None:
+        return own.model_dump(mode="json", exclude=left_out)
+    shown = tuned.settings(own, tuned.folder).model_dump(mode="json", exclude={*left_out, "encoder"})
+    fitted = [one.record.identity for one in tuned.every]
+    return shown | {"finetune": tuned.learned, "fine_tuned": fitted}
 
 
 def audit_features(

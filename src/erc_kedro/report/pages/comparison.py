@@ -1,5 +1,6 @@
 """The comparison of experiments as a page of Markdown."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,8 +42,8 @@ def comparison_markdown(
     Args:
         table: ``schemas.comparison`` with a column ``corpus``.
         summaries: by corpus: its ``title``, ``protocol``, whether it is ``synthetic``, its ``cautions``
-            (sentences), the settings of its ``search``, and its ``experiments``: by name their ``parameters``, the modalities that are
-            ``shown``, and their ``key``, None where none was trained.
+            (sentences), the settings of its ``search``, and its ``experiments``: by name their
+            ``parameters``, the modalities that are ``shown``, and their ``key``, None where none was trained.
         reference: the experiment that the others were tested against.
     """
     lines = ["# Experiments compared", ""]
@@ -61,6 +62,7 @@ def comparison_markdown(
             "",
             markdown_table(HEADER, (_cells(row, released) for row in rows.to_dict("records")), _RIGHT),
         ]
+        lines += _made_of(rows)
         if settings := summary.get("search"):
             lines += [
                 f"Every experiment had the same small search: {len(settings)} settings, trained once a fold "
@@ -79,6 +81,25 @@ def comparison_markdown(
         ]
         lines.append("")
     return "\n".join(lines)
+
+
+def _made_of(rows: pd.DataFrame) -> list[str]:
+    """What the experiments' vectors are, each combination once, in the order of the table."""
+    known = rows[rows["made_of"] != ""]
+    if known.empty:
+        return []
+    cells = []
+    for made_of, names in known.groupby("made_of", sort=False)["experiment"]:
+        # A file may have any name, one with a semicolon, too.
+        _, *parts = re.split(rf"(?:^|; )({'|'.join(MODALITIES)}): ", str(made_of))
+        said = dict(zip(parts[::2], parts[1::2], strict=True))
+        cells.append([", ".join(names), *(said.get(modality, NONE) for modality in MODALITIES)])
+    return [
+        "What the vectors of each row were made by, and the first digits of their digest: equal digits are "
+        "equal vectors.",
+        "",
+        markdown_table(("experiments", *MODALITIES), cells),
+    ]
 
 
 def _scaling_notes(summary: Mapping[str, Any]) -> list[str]:
