@@ -231,9 +231,6 @@ comparison = pa.DataFrameSchema(
     name="comparison",
 )
 
-_tested = {
-    name: column for name, column in comparison.columns.items() if name not in ("experiment", "modalities")
-}
 transfer = pa.DataFrameSchema(
     {
         "arm": _text(unique=True),
@@ -242,11 +239,20 @@ transfer = pa.DataFrameSchema(
         "trained_on": _text(),
         "selected_on": _text(),
         # As in `comparison`, on the target's test; differences are to the arm that is trained on all of it.
-        **_tested,
+        "seeds": pa.Column("int64"),
+        "(accuracy|weighted_f1|macro_f1|uar|ece)(_std)?": _share(regex=True),
+        "low": _share(),
+        "high": _share(),
+        "val_weighted_f1": _share(),
+        "difference": pa.Column("float64", nullable=True),
+        "difference_(low|high)": pa.Column("float64", nullable=True, regex=True),
+        "p": _share(),
+        "p_corrected": _share(),
         # Of weighted F1 over an arm that is trained on the same dialogues from random weights.
         "gain": pa.Column("float64", nullable=True),
         "gain_(low|high)": pa.Column("float64", nullable=True, regex=True),
         "gain_p": _share(),
+        "note": _text(),
     },
     strict=True,
     name="transfer",

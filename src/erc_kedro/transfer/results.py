@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from erc_kedro.evaluation.comparison import comparison_table
+from erc_kedro.evaluation.metrics import SCORES
 from erc_kedro.transfer.arms import ALONE, Arm
 
 # Of an arm that is given k dialogues and starts from other weights, against one that is given them alone.
@@ -15,6 +16,22 @@ GAIN = {
     "difference_high": "gain_high",
     "p": "gain_p",
 }
+COLUMNS = [
+    *("arm", "dialogues", "trained_on", "selected_on", "seeds"),
+    *(f"{score}{end}" for score in SCORES for end in ("", "_std")),
+    *(
+        "low",
+        "high",
+        "val_weighted_f1",
+        "difference",
+        "difference_low",
+        "difference_high",
+        "p",
+        "p_corrected",
+    ),
+    *GAIN.values(),
+    "note",
+]
 
 
 def transfer_table(
@@ -39,10 +56,10 @@ def transfer_table(
     """
     names = [arm.name for arm in arms]
     table = comparison_table(predictions, dialogue_of, names, ALONE, draws)
-    table = table.rename(columns={"experiment": "arm"}).drop(columns="modalities")
-    said = [[arm.dialogues, arm.trained_on, arm.selected_on] for arm in arms]
-    table[["dialogues", "trained_on", "selected_on"]] = pd.DataFrame(said, index=table.index)
-    table["dialogues"] = table["dialogues"].astype("float64")
+    table = table.rename(columns={"experiment": "arm"})
+    table["dialogues"] = [np.nan if arm.dialogues is None else float(arm.dialogues) for arm in arms]
+    table["trained_on"] = [arm.trained_on for arm in arms]
+    table["selected_on"] = [arm.selected_on for arm in arms]
     table[list(GAIN.values())] = np.nan
     few = {arm.dialogues: arm.name for arm in arms if arm.dialogues is not None and arm.start is None}
     for arm in arms:
@@ -53,4 +70,4 @@ def transfer_table(
         table.loc[table["arm"] == arm.name, list(GAIN.values())] = compared[list(GAIN)].to_numpy(float)
     for name, note in notes.items():
         table.loc[table["arm"] == name, "note"] = note
-    return table
+    return table[COLUMNS]
