@@ -245,6 +245,33 @@ comparison = pa.DataFrameSchema(
     name="comparison",
 )
 
+transfer = pa.DataFrameSchema(
+    {
+        "arm": _text(unique=True),
+        # The target's training dialogues that it is given; null: none, or all.
+        "dialogues": pa.Column("float64", nullable=True),
+        "trained_on": _text(),
+        "selected_on": _text(),
+        # As in `comparison`, on the target's test; differences are to the arm that is trained on all of it.
+        "seeds": pa.Column("int64"),
+        "(accuracy|weighted_f1|macro_f1|uar|ece)(_std)?": _share(regex=True),
+        "low": _share(),
+        "high": _share(),
+        "val_weighted_f1": _share(),
+        "difference": pa.Column("float64", nullable=True),
+        "difference_(low|high)": pa.Column("float64", nullable=True, regex=True),
+        "p": _share(),
+        "p_corrected": _share(),
+        # Of weighted F1 over an arm that is trained on the same dialogues from random weights.
+        "gain": pa.Column("float64", nullable=True),
+        "gain_(low|high)": pa.Column("float64", nullable=True, regex=True),
+        "gain_p": _share(),
+        "note": _text(),
+    },
+    strict=True,
+    name="transfer",
+)
+
 # Who felt what when in a recording, an utterance a row, in order.
 timeline = pa.DataFrameSchema(
     {
