@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from erc_kedro.corpora import published
 from erc_kedro.corpora.tables import utterance_table
-from erc_kedro.models.architectures import ARCHITECTURES, build
-from erc_kedro.parameters import ModelParameters, TrainParameters
+from erc_kedro.models.architectures import build
+from erc_kedro.parameters import ARCHITECTURES, ModelParameters, TrainParameters
 from erc_kedro.pipelines.features.nodes import clip_features, text_features
 from erc_kedro.schemas import MODALITIES, heads_of
 from erc_kedro.training import checkpoint

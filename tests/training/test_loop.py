@@ -10,9 +10,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from erc_kedro import sources
-from erc_kedro.models.architectures import ARCHITECTURES
 from erc_kedro.models.baselines.classical import STRENGTHS
-from erc_kedro.schemas import HEADS
+from erc_kedro.parameters import ARCHITECTURES
+from erc_kedro.schemas import HEADS, MODALITIES
 from erc_kedro.training import checkpoint, loop
 from erc_kedro.training.batches import assemble
 from erc_kedro.training.loop import drop_modalities, load_network, predict, train_model, weights_of_classes
@@ -271,21 +271,23 @@ def test_the_simplest_baselines_are_what_scikit_learn_says(tmp_path):
     utterances, features = make_corpus(40)
     data = assemble(utterances, features, CLASSES)
     train = data.rows("train")
-    x, y = data.features[0].numpy(), data.label.numpy()
+    y = data.label.numpy()
 
-    def logits(architecture):
-        model = SMALL.model.model_copy(update={"architecture": architecture})
-        p = train_model(
-            data, SMALL.model_copy(update={"model": model}), 0, tmp_path / architecture
-        ).predictions
+    def logits(architecture, modalities=MODALITIES):
+        model = SMALL.model.model_copy(update={"architecture": architecture, "modalities": modalities})
+        folder = tmp_path / f"{architecture} {modalities}"
+        p = train_model(data, SMALL.model_copy(update={"model": model}), 0, folder).predictions
         return p[[f"p_{c}" for c in CLASSES]].to_numpy()
 
-    expected = [
-        LogisticRegression(C=c, max_iter=2000).fit(x[train], y[train]).predict_proba(x[:-1])
-        for c in STRENGTHS
-    ]
-    got = logits("logistic_regression")
-    assert min(np.abs(got - e).max() for e in expected) < 1e-4
+    for modalities in (("text",), MODALITIES):
+        seen = [x.numpy() for name, x in zip(MODALITIES, data.features, strict=True) if name in modalities]
+        x = np.hstack(seen)
+        expected = [
+            LogisticRegression(C=c, max_iter=2000).fit(x[train], y[train]).predict_proba(x[:-1])
+            for c in STRENGTHS
+        ]
+        got = logits("logistic_regression", modalities)
+        assert min(np.abs(got - e).max() for e in expected) < 1e-3
     majority = logits("majority")
     assert (majority.argmax(1) == np.bincount(y[train]).argmax()).all()
 

@@ -6,7 +6,10 @@ from typing import Literal
 
 from pydantic import Field, FiniteFloat, field_validator, model_validator
 
+from erc_kedro import dotted
 from erc_kedro.parameters.base import Parameters
+
+READERS = ("meld", "iemocap", "emorynlp", "dailydialog", "manifest")
 
 
 class ProtocolParameters(Parameters):
@@ -31,7 +34,8 @@ class ProtocolParameters(Parameters):
 class IngestionParameters(Parameters):
     """Where a corpus lies and how it is read."""
 
-    reader: Literal["meld", "iemocap", "emorynlp", "dailydialog", "manifest"]
+    # One of READERS, or one's own as package.module:function (docs/corpora.md).
+    reader: str
     raw: str
     # Or `community` in short for `{classes: community}`.
     protocol: ProtocolParameters
@@ -44,6 +48,16 @@ class IngestionParameters(Parameters):
     encoding: str | None
     # Manifests only: classes of labels that are ratings, by name: a number, or two ends of which null is open.
     bins: dict[str, FiniteFloat | tuple[FiniteFloat | None, FiniteFloat | None]] | None
+
+    @field_validator("reader")
+    @classmethod
+    def _known_reader(cls, name: str) -> str:
+        if name not in READERS and not dotted.is_dotted(name):
+            raise ValueError(
+                f"{name!r} is no reader; there are {', '.join(READERS)}, or your own as "
+                "package.module:function"
+            )
+        return name
 
     @field_validator("encoding")
     @classmethod

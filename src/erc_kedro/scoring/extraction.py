@@ -74,13 +74,7 @@ class Extraction:
     def _check_allowed(self, modality: str, made: ExtractorCard, allow: Collection[str]) -> None:
         named = made.settings.get("extractor")
         for name in [named] if isinstance(named, str) else (named or []):
-            if ":" in name and name not in allow:
-                raise BundleError(
-                    f"{self._folder}: its {modality} extractor is {name}, code from outside of "
-                    f"erc-kedro, which runs only with your consent: write score.allow: [{name}] in "
-                    "conf/local/parameters_score.yml, or "
-                    f'scoring.load(…, allow=["{name}"])'
-                )
+            bundle.check_allowed(self._folder, f"{modality} extractor", name, allow)
 
     def _parameters(self, modality: str, made: ExtractorCard) -> Any:
         kind = _PARAMETERS[modality]

@@ -54,6 +54,7 @@ def train_model(
     folder: Path,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
     shared: Path | None = None,
+    start: Path | None = None,
 ) -> TrainedModel:
     """Trains one seed, or reuses what an earlier call with the same data and parameters left.
 
@@ -64,8 +65,11 @@ def train_model(
         folder: where this seed's checkpoint and results live.
         on_epoch: called with each epoch's row of the history.
         shared: a folder below which another experiment's model of the same content is reused, too.
+        start: the folder of a finished model of the same classes and features, whose weights training starts
+            from; a model in closed form has no use for it.
     Raises:
         FloatingPointError: the loss became NaN or infinite.
+        FileNotFoundError: ``start`` holds no finished model.
         ValueError: the training or validation split has no labelled utterance.
     """
     for split in ("train", "val"):
@@ -74,9 +78,9 @@ def train_model(
                 f"the {split} split has no labelled utterance; training needs labels in train and "
                 "val; the corpus's audit in 08_reporting/audit counts them"
             )
-    parameters = checkpoint.effective(parameters, data)
+    parameters = checkpoint.effective(parameters, data, start)
     torch.set_num_threads(parameters.threads)
-    key = checkpoint.training_key(data, parameters, seed)
+    key = checkpoint.training_key(data, parameters, seed, start)
     done = checkpoint.load_result(folder, key)
     if done is not None:
         return TrainedModel(*done, folder, "done")
@@ -97,7 +101,7 @@ def train_model(
         (folder / checkpoint.CONFIG).unlink()
     if parameters.withhold:
         whole = parameters.model_copy(update={"withhold": ()})
-        trained = train_model(data, whole, seed, folder / "whole", on_epoch, shared)
+        trained = train_model(data, whole, seed, folder / "whole", on_epoch, shared, start)
         network = load_network(trained.folder)
         shown = data.only(parameters.shown)
         predictions = predict(network, shown, heads=heads_of(shown.modalities))
@@ -108,6 +112,8 @@ def train_model(
 
     torch.manual_seed(seed)
     network = build(parameters.model, data.dimensions, len(data.classes))
+    if start is not None:
+        network.load_state_dict(load_file(start / checkpoint.WEIGHTS))
     seen = data.only(parameters.model.modalities)
     if isinstance(network, ClosedForm):
         history, resumed = _solve(network, seen, seed), ""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
-from erc_kedro.parameters import FeatureParameters
+from erc_kedro.parameters import FeatureParameters, TextParameters
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,7 @@ def text_features(
     from erc_kedro.audit.encoders import encoder_errors
     from erc_kedro.audit.provenance import provenance
     from erc_kedro.extractors import finetuned, text
-    from erc_kedro.extractors.cache import feature_table
-    from erc_kedro.folds import views
+    from erc_kedro.folds import is_folded, views
 
     corpus, asked = folder.name, parameters.text
     raw = Path(description["raw"])
@@ -55,12 +54,21 @@ def text_features(
             for view in views(utterances)
             for error in encoder_errors(tuned.facts, view.utterances, corpus, dropped)
         ]
+        if errors and is_folded(utterances):
+            errors = [
+                f"Every dialogue of {corpus} is tested, and its text encoder was fine-tuned on one split, so "
+                f"that it knows what it would be tested on; take a frozen encoder, or fixed splits "
+                f"({corpus}.protocol)."
+            ]
         refuse({"name": f"features.text.encoder {tuned.folder}", "errors": errors})
         asked = tuned.surroundings(asked)
-    vectors, made_by, read, _ = text.extract(utterances, asked, cache, tuned)
-    said = utterances["text"].str.strip() != ""
-    table = feature_table(utterances["utterance_id"], vectors, said.map({True: "ok", False: "no_text"}))
-    extractor = _described(made_by, asked)
+    if asked.extractor == "transformers":
+        vectors, made_by, read, _ = text.extract(utterances, asked, cache, tuned)
+        table = _of_text(utterances, vectors)
+        extractor = _described(made_by, asked)
+    else:
+        table, extractor = _fitted(utterances, asked, cache)
+        read = None
     predictions = _no_predictions(description["labels"])
     facts = None if tuned is None else tuned.facts
     if tuned is not None and facts is not None and read is not None:
@@ -75,6 +83,34 @@ def text_features(
             extractor["alone"] = _log_alone(corpus, tuned.name, description, predictions, facts["run"])
     record = provenance(table, utterances, extractor, facts)
     return table, predictions, record | {"asked": asked_of("text", parameters, description, folder)}
+
+
+def _of_text(utterances: DataFrame, vectors: np.ndarray) -> DataFrame:
+    from erc_kedro.extractors.cache import feature_table
+
+    said = utterances["text"].str.strip() != ""
+    return feature_table(utterances["utterance_id"], vectors, said.map({True: "ok", False: "no_text"}))
+
+
+def _fitted(
+    utterances: DataFrame, parameters: TextParameters, cache: Path
+) -> tuple[DataFrame, dict[str, Any]]:
+    """Vectors of an extractor that may learn from training, each fold's from its own, and what made them.
+
+    Those of all folds stand below each other with the name of their fold, unless nothing was learned.
+    """
+    from erc_kedro.extractors import text
+    from erc_kedro.extractors.base import fingerprint
+    from erc_kedro.folds import views
+
+    made = {view.name: text.extract(view.utterances, parameters, cache) for view in views(utterances)}
+    first = next(iter(made.values()))
+    extractor = _described(first.metadata, parameters)
+    versions = [one.metadata.version for one in made.values()]
+    if len(set(versions)) == 1:
+        return _of_text(utterances, first.vectors), extractor
+    tables = [_of_text(utterances, one.vectors).assign(fold=name) for name, one in made.items()]
+    return pd.concat(tables, ignore_index=True), extractor | {"version": fingerprint(*versions)}
 
 
 def clip_features(

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, Any], DataFrame]:
     """Reads a release as it lies on disk: utterance table, description (facts and labels), irregularities."""
     from erc_kedro.audit import leaks
-    from erc_kedro.corpora import CorpusError, dailydialog, emorynlp, iemocap, manifest, meld
+    from erc_kedro.corpora import CorpusError, dailydialog, emorynlp, iemocap, manifest, meld, own
     from erc_kedro.corpora.folding import folded
 
     raw = Path(parameters.raw)
@@ -43,6 +43,8 @@ def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, A
             corpus = dailydialog.read(raw, parameters.encoding)
         case "manifest":
             corpus = manifest.read(raw, parameters.encoding, parameters.bins)
+        case own_reader:
+            corpus = own.read(own_reader, raw)
     corpus = folded(leaks.examined(corpus, parameters.drop_leaks), parameters.protocol)
     logger.info(
         "%s: %d utterances in %d dialogues, %d irregularities",

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from erc_kedro.escaping import code, line, markdown
+from erc_kedro.evaluation.metrics import SCORES
 from erc_kedro.report.labels import HEADLINE
 from erc_kedro.report.scaling import scaled_modalities
 from erc_kedro.report.section import CorpusSection
@@ -132,7 +133,7 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         if name in tables:
             lines.append(as_markdown(tables[name]))
     if "headline" not in tables:
-        lines += [f"No score: {', '.join(HEADLINE.values())} need labels.", ""]
+        lines += [f"No score: {', '.join(HEADLINE[name] for name in SCORES)} need labels.", ""]
     if "group" not in tables:
         lines += ["The corpus names no groups of speakers, so differences between groups are unknown.", ""]
     lines += [
