@@ -266,6 +266,9 @@ transfer = pa.DataFrameSchema(
         "gain": pa.Column("float64", nullable=True),
         "gain_(low|high)": pa.Column("float64", nullable=True, regex=True),
         "gain_p": _share(),
+        # As in `comparison`.
+        "unit": _text(),
+        "units": pa.Column("int64"),
         "note": _text(),
     },
     strict=True,
