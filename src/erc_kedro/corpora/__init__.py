@@ -42,6 +42,8 @@ class Corpus:
             ``notes`` (sentences), …
         recordings: utterance id to the recording on whose clock its times are, such as an episode of which
             several dialogues are; empty where a dialogue's times are its own, or its clip's.
+        groupings: what folds may be made by: a column's name to utterance id to value, such as ``session``;
+            utterances whose cell is empty are not in it.
     """
 
     utterances: pd.DataFrame
@@ -49,3 +51,4 @@ class Corpus:
     irregularities: pd.DataFrame
     facts: dict[str, Any] = field(default_factory=dict)
     recordings: dict[str, str] = field(default_factory=dict)
+    groupings: dict[str, dict[str, str]] = field(default_factory=dict)
