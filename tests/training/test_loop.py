@@ -211,9 +211,23 @@ def test_withholding_a_modality_uses_the_whole_models_weights(data, tmp_path):
         whole.folder / "model.safetensors"
     ).read_bytes()
     network = load_network(whole.folder)
-    expected = predict(network, data.only(["text", "visual"]))
+    left = [head for head in HEADS if head != "a"]
+    expected = predict(network, data.only(["text", "visual"]), heads=left)
     pd.testing.assert_frame_equal(part.predictions.drop(columns="seed"), expected)
-    assert not np.allclose(expected["p_calm"], whole.predictions["p_calm"])
+    same_heads = whole.predictions[whole.predictions["head"] != "a"]
+    assert not np.allclose(expected["p_calm"], same_heads["p_calm"])
+
+
+def test_what_rests_on_no_modality_of_training_is_not_predicted(tmp_path):
+    utterances, features = make_corpus(40)
+    features["audio"] = features["audio"].assign(present=False)
+    data = assemble(utterances, features, CLASSES)
+    made = train_model(data, SMALL.model_copy(update={"epochs": 2}), 0, tmp_path).predictions
+    assert list(made["head"].unique()) == ["t", "v", "ta", "tv", "av", "tav"]
+    alone = SMALL.model.model_copy(update={"modalities": ("text",)})
+    parameters = SMALL.model_copy(update={"epochs": 2, "model": alone})
+    made = train_model(data, parameters, 0, tmp_path / "text").predictions
+    assert list(made["head"].unique()) == ["t", "ta", "tv", "tav"]
 
 
 def test_the_key_follows_what_the_code_does_and_not_its_comments(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Parameters of the train stage: model, loss, optimisation and selection."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -101,13 +102,33 @@ class LossParameters(Parameters):
     label_smoothing: Probability
 
 
+def with_settings(base: "TrainParameters", settings: Mapping[str, Any]) -> "TrainParameters":
+    """The base with some parameters changed, nested as they are in YAML.
+
+    Raises:
+        pydantic.ValidationError: naming a parameter that is not there, or what does not fit together.
+    """
+    if not settings:
+        return base
+    return TrainParameters.model_validate(_merged(base.model_dump(), settings))
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in changes.items():
+        mapping = isinstance(value, Mapping) and isinstance(base.get(name), Mapping)
+        merged[name] = _merged(base[name], value) if mapping else value
+    return merged
+
+
 class TrainParameters(Parameters):
     """One experiment: model, loss, optimisation and selection."""
 
     seeds: int = Field(ge=1)
     epochs: int = Field(ge=1)
-    # Epochs without a better validation weighted F1 before training stops.
-    patience: int = Field(ge=1)
+    # Epochs without a better validation weighted F1 before training stops; None: validation chooses nothing,
+    # and the last epoch is kept.
+    patience: int | None = Field(ge=1)
     learning_rate: float = Field(gt=0)
     weight_decay: Weight
     warmup_epochs: int = Field(ge=0)
@@ -130,6 +151,17 @@ class TrainParameters(Parameters):
     jobs: int = Field(ge=1)
     model: ModelParameters
     loss: LossParameters
+    # What one fold's models have instead, by the fold's name: what a search chose on that fold's validation.
+    in_fold: dict[str, dict[str, Any]]
+
+    def of_fold(self, name: str) -> "TrainParameters":
+        """What one fold's models have.
+
+        Raises:
+            pydantic.ValidationError: ``in_fold`` has what does not fit together.
+        """
+        own = with_settings(self, self.in_fold.get(name, {}))
+        return own.model_copy(update={"in_fold": {}})
 
     @model_validator(mode="after")
     def _of_the_past(self) -> "TrainParameters":

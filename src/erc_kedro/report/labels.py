@@ -1,15 +1,18 @@
 """What scores, heads, parts of the test split and checks are called in print."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 NONE = "–"
 # How the headline prints each metric, in this order.
 HEADLINE = {
-    "accuracy": "Accuracy",
+    "accuracy": "Accuracy (WA)",
     "weighted_f1": "Weighted F1",
     "macro_f1": "Macro F1",
-    "uar": "Unweighted average recall (UAR)",
+    "uar": "Unweighted average recall (UAR, UA)",
+    "micro_f1_without_majority": "Micro F1 without the majority class",
+    "macro_f1_without_majority": "Macro F1 without the majority class",
     "ece": "Calibration error (ECE, lower is better)",
 }
 HEAD_NAMES = {
@@ -39,11 +42,14 @@ SLICES = {
 }
 # Columns of a table of scores whose heading is not their name with spaces.
 HEADINGS = {
+    "accuracy": "accuracy (WA)",
     "weighted_f1": "weighted F1",
     "macro_f1": "macro F1",
+    "micro_f1_without_majority": "micro F1 without the majority class",
+    "macro_f1_without_majority": "macro F1 without the majority class",
     "val_weighted_f1": "weighted F1, validation",
     "f1": "F1",
-    "uar": "UAR",
+    "uar": "UAR (UA)",
     "ece": "ECE",
     "ece_scaled": "ECE after temperature scaling",
     "nll": "NLL",
@@ -63,3 +69,30 @@ def head_label(head: str) -> str:
 def slice_title(name: str, groups: Mapping[str, Any]) -> str:
     """What the parts of ``slices.slicings`` are called; a corpus names its groups itself."""
     return f"By {groups.get('name', 'group')}" if name == "group" else SLICES[name]
+
+
+def settings_chosen(
+    searched: Mapping[str, Mapping[str, Any]] | None, settings: Sequence[Mapping[str, Any]]
+) -> str:
+    """Which of some settings an experiment was given, in how many folds.
+
+    Args:
+        searched: by fold, the place that was ``chosen``; None where there is nothing to set.
+        settings: as ``compare.search`` has them.
+    """
+    if not searched:
+        return ""
+    counts = Counter(of_fold["chosen"] for of_fold in searched.values())
+    named = [(_settings(settings[number]), count) for number, count in counts.most_common()]
+    if len(searched) == 1:
+        return named[0][0]
+    return "; ".join(f"{name} in {count} of {len(searched)} folds" for name, count in named)
+
+
+def _settings(changes: Mapping[str, Any], before: str = "") -> str:
+    if not changes:
+        return "its own"
+    return ", ".join(
+        _settings(value, f"{before}{name}.") if isinstance(value, Mapping) else f"{before}{name} {value}"
+        for name, value in changes.items()
+    )

@@ -79,7 +79,9 @@ class Extraction:
     def _parameters(self, modality: str, made: ExtractorCard) -> Any:
         kind = _PARAMETERS[modality]
         # Provenance tells more than the parameters: of what fine-tuning left, say.
-        settings = {name: value for name, value in made.settings.items() if name in kind.model_fields}
+        own_settings = {name: value for name, value in made.settings.items() if name in kind.model_fields}
+        # Text had no published vectors once, so that older bundles do not say that these are none.
+        settings = {"path": None, "field": None, **own_settings}
         own = self._folder / bundle.EXTRACTORS / modality
         if own.is_dir():
             settings["encoder" if modality == "text" else "model"] = str(own)
