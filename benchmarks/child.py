@@ -21,6 +21,7 @@ TASKS = {
     "bundle": "benchmarks.scoring:bundle",
     "recording": "benchmarks.scoring:recording",
     "score": "benchmarks.scoring:score",
+    "coverage": "benchmarks.coverage:coverage",
 }
 
 

@@ -12,6 +12,7 @@ TITLES = {
     "overhead": "Kedro and MLflow over a plain script",
     "extraction": "Clips to vectors",
     "scoring": "Recordings to results",
+    "coverage": "How often intervals hold the true value",
 }
 
 
@@ -259,6 +260,31 @@ def _scoring(figures: dict[str, Any]) -> str:
     )
 
 
+def _coverage(figures: dict[str, Any]) -> str:
+    methods = {"percentile": 0, "BCa": 0, "studentised": 1, "ours": 1}
+    found = {(r["population"], r["units"], r["what"], r["metric"], r["method"]): r for r in figures["rows"]}
+    rows = []
+    for population, units, what in dict.fromkeys(key[:3] for key in found):
+        cells = [population, units, what]
+        for method, with_length in methods.items():
+            row = found.get((population, units, what, "weighted_f1", method))
+            cells.append(f"{row['covers']:.3f}".lstrip("0") if row else "–")
+            if with_length:
+                cells.append(f"{100 * row['length']:.1f} / {100 * row['longest']:.0f}" if row else "–")
+        for metric in ("accuracy", "macro_f1"):
+            cells.append(f"{found[population, units, what, metric, 'ours']['covers']:.3f}".lstrip("0"))
+        rows.append(cells)
+    return (
+        f"Nominal .95; {figures['repeats']:,} test splits, of which {figures['bootstrapped']:,} bootstrapped "
+        f"with {figures['draws']:,} draws; lengths in points, median / longest.\n\n"
+        + _table(
+            "dialogues as in|units|of a|percentile|BCa|studentised|its length|ours|its length"
+            "|ours, accuracy|ours, macro F1",
+            rows,
+        )
+    )
+
+
 def _extraction_speed(runs: list[dict[str, Any]], seconds: float) -> str:
     rows = []
     for run in runs:
@@ -329,4 +355,5 @@ _BODIES: dict[str, Callable[[dict[str, Any]], str]] = {
     "overhead": _overhead,
     "extraction": _extraction,
     "scoring": _scoring,
+    "coverage": _coverage,
 }

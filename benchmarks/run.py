@@ -224,6 +224,21 @@ def scoring(quick: bool) -> dict[str, Any]:
     return figures
 
 
+def coverage(quick: bool) -> dict[str, Any]:
+    """How often intervals hold the true value, of few dialogues and of many."""
+    repeats, bootstrapped, draws = (100, 20, 200) if quick else (2000, 300, 1000)
+    figures: dict[str, Any] = {"repeats": repeats, "bootstrapped": bootstrapped, "draws": draws, "rows": []}
+    for population in ("iemocap", "meld"):
+        for units in (5, 15) if quick else (5, 8, 15, 31, 151, 280):
+            for metric in ("weighted_f1", "accuracy", "macro_f1"):
+                say(f"  {units} dialogues as in {population}, {metric}")
+                asked = {"population": population, "units": units, "metric": metric}
+                also = bootstrapped if metric == "weighted_f1" else 0
+                made = measure("coverage", **asked, repeats=repeats, bootstrapped=also, draws=draws)
+                figures["rows"] += [{**asked, **row} for row in made["rows"]]
+    return figures
+
+
 def _machine() -> dict[str, Any]:
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -245,6 +260,7 @@ PARTS: dict[str, Callable[[bool], dict[str, Any]]] = {
     "overhead": overheads,
     "extraction": extraction,
     "scoring": scoring,
+    "coverage": coverage,
 }
 
 if __name__ == "__main__":

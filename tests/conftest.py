@@ -72,6 +72,8 @@ SLOW = (
     "training/test_planted_signal.py",
     "training/test_properties.py",
     "training/test_seeds.py",
+    "training/test_start.py",
+    "transfer/test_arms.py",
     "tuning/test_planted_signal.py",
     "tuning/test_search.py",
     "tuning/test_storage.py",

@@ -307,6 +307,31 @@ def test_an_experiment_under_whose_name_nothing_would_be_kept_is_refused(configu
         configured("experiment: sdt")
 
 
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"local/experiments/mine.yml": "mine: [unclosed"}, r"local/experiments/mine.yml.* Correct the file"),
+        ({"local/experiments/mine.yml": "- a\n- b\n"}, r"mine.yml: not `name: value` lines at its beginning"),
+        (
+            {"local/experiments/mine.yml": "same: {}\n", "local/experiments/other.yml": "same: {}\n"},
+            r"Duplicate keys found in .*: same; leave each in one file",
+        ),
+        (
+            {"local/parameters_mine.yml": "meld:\n  train:\n    epochs: ${globals:nothing}\n"},
+            r"parameters: .*nothing.*; correct what stands there",
+        ),
+        ({"local/globals.yml": "corpora: [meld\n"}, r"local/globals.yml.* Correct the file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_in_a_sentence(configured, tmp_path, files, said):
+    for name, text in files.items():
+        path = tmp_path / "conf" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        configured(None)
+
+
 def test_an_archive_of_configuration_is_read_as_its_folder(configured, tmp_path):
     as_folder = configured("train: {seeds: 4}\n", experiment="sdt")
     with tarfile.open(tmp_path / "conf-erc_kedro.tar.gz", "w:gz") as archive:

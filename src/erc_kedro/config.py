@@ -13,7 +13,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kedro.config import MissingConfigException, OmegaConfigLoader
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from erc_kedro.errors import PlainError
 from erc_kedro.escaping import line
@@ -46,6 +49,10 @@ _NO_CORPUS = {
     "recordings",
     "recording",
     "model",
+    "transfer",
+    "from",
+    "to",
+    "labels",
 }
 # How files of one corpus end that lie beside those of others: `meld_features.json` is of `meld`.
 _ENDINGS = ("features", "with_features", "history", "importances", "parallel", "slices", "front")
@@ -84,6 +91,32 @@ def active_corpora() -> list[str]:
         conf = Path(__file__).resolve().parents[2] / "conf"
         loader = ErcConfigLoader(str(conf), env=os.environ.get("KEDRO_ENV"), **CONFIG_LOADER_ARGS)
     return loader.corpora
+
+
+def transfer_corpora() -> tuple[list[str], str | None]:
+    """The corpora that teach another one, and that one: ``from`` and ``to``; none where they are not chosen.
+
+    Raises:
+        ConfigError: one of them is no corpus, or both are the same.
+    """
+    loader = _in_session.get()
+    if loader is None:
+        return [], None
+    chosen = loader["parameters"]
+    named, target = chosen.get("from"), chosen.get("to")
+    if not named or not target:
+        return [], None
+    sources = [named] if isinstance(named, str) else named
+    known = loader.corpora
+    for key, names in (("from", sources), ("to", [target])):
+        for name in names if isinstance(names, list) else [names]:
+            if name not in known:
+                raise ConfigError(f"{key}: {line(name, 60)} is no corpus; globals.yml has {', '.join(known)}")
+    if target in sources or len(set(sources)) < len(sources):
+        raise ConfigError(
+            f"from, to: {', '.join(sources)} to {target}; name each corpus once, the one in `to` there alone"
+        )
+    return list(sources), target
 
 
 def check_name(name: Any, where: str, taken: Collection[str] = ()) -> str:
@@ -283,11 +316,11 @@ class ErcConfigLoader(OmegaConfigLoader):
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         if key != "parameters":
-            return super().__getitem__(key)
+            return self._read(key)
         corpora = self.corpora
         # OmegaConf would not say which key it cannot merge.
         _check_kinds(self.runtime_params, "parameters", corpora)
-        config = super().__getitem__(key)
+        config = self._read(key)
         _check_kinds(config, "parameters", corpora)
         typed = spelled_out(self.runtime_params or {}, corpora)
         # Read once: loading resolves every experiment's file.
@@ -316,6 +349,34 @@ class ErcConfigLoader(OmegaConfigLoader):
             }
         return expanded
 
+    def _read(self, key: str) -> dict[str, Any]:
+        """As Kedro reads it; what no file can mean is a ConfigError that names the file, or the key."""
+        try:
+            read: dict[str, Any] = super().__getitem__(key)
+        except YAMLError as error:
+            raise ConfigError(f"{line(error, 300)} Correct the file: each line is `key: value`") from error
+        except OmegaConfBaseException as error:
+            path = self._without_keys(key)
+            if path is not None:
+                raise ConfigError(f"{path}: not `name: value` lines at its beginning; write its keys there") from error
+            said = str(error).partition("\n")[0]
+            raise ConfigError(f"{self.conf_source}: {key}: {said}; correct what stands there") from error
+        except ValueError as error:
+            if not str(error).startswith("Duplicate keys"):
+                raise
+            raise ConfigError(f"{line(error, 500)}; leave each in one file") from error
+        return read
+
+    def _without_keys(self, key: str) -> Path | None:
+        """A file of this kind that holds a list, say, which OmegaConf does not name."""
+        source = Path(self.conf_source)
+        for folder in (source / self.base_env, source / self.chosen_env):
+            for pattern in self.config_patterns.get(key, []):
+                for path in sorted(folder.glob(pattern)):
+                    if path.suffix in (".yml", ".yaml") and isinstance(yaml.safe_load(path.read_bytes()), list):
+                        return path
+        return None
+
     def _one_experiment(self, config: Mapping[str, Any]) -> None:
         """Refuses an experiment whose results the catalog would keep under another one's name."""
         kept = (self.runtime_params or {}).get("experiment", self["globals"].get("experiment"))
@@ -327,7 +388,7 @@ class ErcConfigLoader(OmegaConfigLoader):
 
     def _experiments(self) -> Mapping[str, Any]:
         try:
-            return self["experiments"]
+            return self._read("experiments")
         except MissingConfigException:
             return {}
 

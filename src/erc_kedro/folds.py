@@ -55,6 +55,17 @@ def views(utterances: pd.DataFrame) -> list[View]:
     return found
 
 
+def of_view(table: pd.DataFrame, view: View) -> pd.DataFrame:
+    """The rows of a table of features that a fold's models read: all, where nothing was fitted by fold.
+
+    Args:
+        table: ``schemas.features``.
+    """
+    if "fold" not in table:
+        return table
+    return table[table["fold"] == view.name].drop(columns="fold").reset_index(drop=True)
+
+
 def pooled(utterances: pd.DataFrame) -> pd.DataFrame:
     """The table as pooled predictions see it: whatever has a fold is test."""
     if not is_folded(utterances):

@@ -88,13 +88,19 @@ recorded.name = "recorded"
 
 features = pa.DataFrameSchema(
     {
-        "utterance_id": _text(unique=True),
+        "utterance_id": _text(),
         # One row of a fixed-size list of float32.
         "vector": pa.Column(object),
         "present": pa.Column(bool),
         # "ok", or why the modality is absent: no_media, unreadable, silent, no_face, …
         "reason": _text(),
+        # Where the extractor was fitted on each fold's training: the fold whose models read the row.
+        "fold": _text(required=False),
     },
+    checks=pa.Check(
+        lambda table: ~table.duplicated([name for name in ("utterance_id", "fold") if name in table]),
+        error="an utterance has two rows, of one fold",
+    ),
     strict=True,
     name="features",
 )
@@ -211,13 +217,19 @@ comparison = pa.DataFrameSchema(
         "seeds": pa.Column("int64"),
         # Means over seeds, and their standard deviation, on test.
         "(accuracy|weighted_f1|macro_f1|uar|ece)(_std)?": _share(regex=True),
-        # 95 % bootstrap interval of weighted_f1 over dialogues.
+        # Only of a corpus whose papers leave its majority class out of F1.
+        "(micro|macro)_f1_without_majority(_std)?": pa.Column(
+            "float64", pa.Check.in_range(0, 1), nullable=True, regex=True, required=False
+        ),
+        # 95 % interval of weighted_f1 over units, what these are, and how many of them are in test.
         "low": _share(),
         "high": _share(),
+        "unit": _text(checks=pa.Check.isin(("dialogue", "speaker", "fold"))),
+        "units": pa.Column("int64", pa.Check.ge(0)),
         "val_weighted_f1": _share(),
-        # Against the reference: weighted F1, paired permutation test over dialogues, Holm's correction.
+        # Against the reference: weighted F1, paired permutation test over units, Holm's correction.
         "difference": pa.Column("float64", nullable=True),
-        # The difference's 95 % bootstrap interval over dialogues, and in pooled deviations over seeds
+        # The difference's 95 % interval over units, and in pooled deviations over seeds
         # (Cohen's d; null for fewer than three seeds).
         "difference_(low|high)": pa.Column("float64", nullable=True, regex=True),
         "effect": pa.Column("float64", nullable=True),
@@ -226,30 +238,38 @@ comparison = pa.DataFrameSchema(
         # What validation chose of the settings that every experiment was tried with.
         "settings": _text(),
         "note": _text(),
+        # What is and what is not shown, in a sentence.
+        "verdict": _text(),
     },
     strict=True,
     name="comparison",
 )
 
-# The reference of a comparison against its subsets of modalities (``evaluation.modalities``).
-compared_modalities = pa.DataFrameSchema(
+transfer = pa.DataFrameSchema(
     {
-        "split": _text(checks=pa.Check.isin(("val", "test"))),
-        "comparison": _text(checks=pa.Check.isin(("added", "shown", "alone", "subset"))),
-        # Empty for `subset`, which may lack several.
-        "modality": _text(checks=pa.Check.isin(("", *MODALITIES))),
-        "experiment": _text(),
-        # Weighted F1, means over the seeds that both have, and the reference's less the experiment's.
-        "(reference_)?score": _share(regex=True),
-        "difference": pa.Column("float64"),
+        "arm": _text(unique=True),
+        # The target's training dialogues that it is given; null: none, or all.
+        "dialogues": pa.Column("float64", nullable=True),
+        "trained_on": _text(),
+        "selected_on": _text(),
+        # As in `comparison`, on the target's test; differences are to the arm that is trained on all of it.
+        "seeds": pa.Column("int64"),
+        "(accuracy|weighted_f1|macro_f1|uar|ece)(_std)?": _share(regex=True),
+        "low": _share(),
+        "high": _share(),
+        "val_weighted_f1": _share(),
+        "difference": pa.Column("float64", nullable=True),
         "difference_(low|high)": pa.Column("float64", nullable=True, regex=True),
         "p": _share(),
         "p_corrected": _share(),
+        # Of weighted F1 over an arm that is trained on the same dialogues from random weights.
+        "gain": pa.Column("float64", nullable=True),
+        "gain_(low|high)": pa.Column("float64", nullable=True, regex=True),
+        "gain_p": _share(),
         "note": _text(),
     },
     strict=True,
-    unique=["split", "comparison", "modality", "experiment"],
-    name="compared_modalities",
+    name="transfer",
 )
 
 # Who felt what when in a recording, an utterance a row, in order.

@@ -23,3 +23,10 @@ def unused_name(name: str, taken: Iterable[Any]) -> str:
     while name in taken:
         name = f"({name})"
     return name
+
+
+def probability(p: float) -> str:
+    """A p-value: three decimals without the nought before them, ``<.001`` below; a dash for NaN."""
+    if p != p:
+        return "–"
+    return "<.001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 0.9995 else "1"

@@ -1,6 +1,7 @@
 """Kedro's session, for runs that start anywhere and end in a sentence."""
 
 import traceback
+from collections.abc import Iterable
 from contextlib import chdir
 from pkgutil import iter_modules
 from typing import Any
@@ -9,7 +10,7 @@ from kedro.framework import project
 from kedro.framework.session import KedroSession
 
 from erc_kedro import pipelines, processes, surroundings
-from erc_kedro.config import ConfigError
+from erc_kedro.config import ConfigError, active_corpora
 from erc_kedro.errors import PlainError
 from erc_kedro.hooks import LockHooks
 
@@ -22,7 +23,7 @@ class ProjectSession(KedroSession):
 
     def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """As Kedro's; what ends for want of disk, memory or rights, or by a wrong name, is a PlainError."""
-        _check_names(kwargs.get("pipeline_names") or [])
+        _check_names(kwargs.get("pipeline_names") or [], kwargs.get("namespaces") or [])
         # An earlier session of this process may have built them for other corpora.
         project.pipelines.configure(f"{pipelines.__package__.partition('.')[0]}.pipeline_registry")
         with chdir(self._project_path):
@@ -52,11 +53,17 @@ class ProjectSession(KedroSession):
         processes.restore_signals()
 
 
-def _check_names(names: list[str]) -> None:
+def _check_names(names: Iterable[str], namespaces: Iterable[str]) -> None:
     known = ["__default__", *(module.name for module in iter_modules(pipelines.__path__) if module.ispkg)]
     for name in names:
         if name not in known:
             raise ConfigError(f"--pipelines: none is called {name!r}; there are {', '.join(known)}")
+    for name in namespaces:
+        # Kedro takes a node's, too: meld.train.
+        if name.partition(".")[0] not in (corpora := active_corpora()):
+            raise ConfigError(
+                f"--namespaces: no corpus is called {name!r}; there are {', '.join(corpora)} (globals.yml: corpora)"
+            )
 
 
 def _refused(error: Exception) -> str | None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from erc_kedro.evaluation.intervals import bootstrap_interval, dialogue_counts, metric_from_counts
+from erc_kedro.evaluation.intervals import metric_from_counts, score_interval, unit_counts
 
 SCORES = {
     "accuracy": accuracy_score,
@@ -41,7 +41,7 @@ def by_seed(predictions):
 @pytest.mark.parametrize("metric", SCORES)
 def test_point_value_is_scikit_learns(metric):
     predictions, dialogue_of = case()
-    counts = dialogue_counts(predictions, dialogue_of).sum(axis=1)
+    counts = unit_counts(predictions, dialogue_of).sum(axis=1)
     expected = [SCORES[metric](truth, predicted) for truth, predicted, _ in by_seed(predictions)]
     assert metric_from_counts(counts, metric) == pytest.approx(expected)
 
@@ -49,7 +49,7 @@ def test_point_value_is_scikit_learns(metric):
 @pytest.mark.parametrize("metric", SCORES)
 def test_interval_is_that_of_a_plain_loop(metric):
     predictions, dialogue_of = case(dialogues=6)
-    low, high = bootstrap_interval(predictions, dialogue_of, metric, level=0.8, draws=60, seed=3)
+    low, high = score_interval(predictions, dialogue_of, metric, level=0.8, draws=60, seed=3)
     drawn = np.random.default_rng(3).multinomial(6, [1 / 6] * 6, size=60)
     names = dialogue_of[predictions.loc[predictions["label"].notna(), "utterance_id"]].unique()
     means = []
@@ -65,35 +65,35 @@ def test_interval_is_that_of_a_plain_loop(metric):
 
 def test_interval_holds_the_point_and_narrows_with_its_level():
     predictions, dialogue_of = case(dialogues=40)
-    wide = bootstrap_interval(predictions, dialogue_of)
-    narrow = bootstrap_interval(predictions, dialogue_of.to_dict(), level=0.5)
-    point = metric_from_counts(dialogue_counts(predictions, dialogue_of).sum(axis=1), "weighted_f1").mean()
+    wide = score_interval(predictions, dialogue_of)
+    narrow = score_interval(predictions, dialogue_of.to_dict(), level=0.5)
+    point = metric_from_counts(unit_counts(predictions, dialogue_of).sum(axis=1), "weighted_f1").mean()
     assert wide[0] < narrow[0] < point < narrow[1] < wide[1]
-    assert wide == bootstrap_interval(predictions, dialogue_of)
+    assert wide == score_interval(predictions, dialogue_of)
 
 
 def test_one_dialogue_has_no_interval():
     predictions, dialogue_of = case(dialogues=1, size=30)
-    assert np.isnan(bootstrap_interval(predictions, dialogue_of)).all()
-    assert np.isnan(bootstrap_interval(predictions.assign(label=None), dialogue_of)).all()
+    assert np.isnan(score_interval(predictions, dialogue_of)).all()
+    assert np.isnan(score_interval(predictions.assign(label=None), dialogue_of)).all()
 
 
 def test_what_would_mislead_is_refused():
     predictions, dialogue_of = case()
     with pytest.raises(ValueError, match="without a dialogue, the first 'u"):
-        bootstrap_interval(predictions, dialogue_of.iloc[3:])
+        score_interval(predictions, dialogue_of.iloc[3:])
     with pytest.raises(ValueError, match="one head at a time"):
-        bootstrap_interval(pd.concat([predictions, predictions.assign(head="t")]), dialogue_of)
+        score_interval(pd.concat([predictions, predictions.assign(head="t")]), dialogue_of)
     with pytest.raises(ValueError, match="different utterances"):
-        bootstrap_interval(predictions.iloc[:-5], dialogue_of)
+        score_interval(predictions.iloc[:-5], dialogue_of)
     with pytest.raises(ValueError, match="unknown metric"):
-        bootstrap_interval(predictions, dialogue_of, "mood")
+        score_interval(predictions, dialogue_of, "mood")
     with pytest.raises(ValueError, match="level"):
-        bootstrap_interval(predictions, dialogue_of, level=95)
+        score_interval(predictions, dialogue_of, level=95)
 
 
 def test_the_official_meld_test_takes_less_than_a_second_of_cpu():
     predictions, dialogue_of = case(seeds=5, dialogues=280, size=10, classes=7, true_classes=7)
     started = time.process_time()
-    bootstrap_interval(predictions, dialogue_of, draws=1000)
+    score_interval(predictions, dialogue_of, draws=1000)
     assert time.process_time() - started < 1

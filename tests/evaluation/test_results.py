@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from erc_kedro.evaluation.intervals import bootstrap_interval
+from erc_kedro.evaluation.intervals import score_interval
 from erc_kedro.evaluation.metrics import metrics_table
 from erc_kedro.evaluation.results import corpus_results, weights_by_emotion
 from tests.report.sections import CLASSES, section
@@ -54,7 +54,7 @@ def test_a_table_that_is_missing_takes_what_rests_on_it(tables, left_out, lost):
 def test_the_headline_s_interval_is_the_bootstrap_s_and_of_test_weighted_f1_alone(tables):
     rows = corpus_results(**tables)["headline"].set_index(["split", "metric"])
     test = tables["predictions"].query("split == 'test' and head == 'tav' and label.notna()")
-    expected = bootstrap_interval(test, tables["utterances"].set_index("utterance_id")["dialogue_id"])
+    expected = score_interval(test, tables["utterances"].set_index("utterance_id")["dialogue_id"])
     assert tuple(rows.loc[("test", "weighted_f1"), ["low", "high"]]) == expected
     assert rows["low"].notna().sum() == 1
     without = corpus_results(**{**tables, "utterances": None})["headline"]

@@ -8,6 +8,7 @@ from sklearn.metrics import f1_score
 
 from erc_kedro.evaluation.metrics import class_columns
 from erc_kedro.evaluation.runs import NO_PREDICTIONS, OTHER_DATA, UNKNOWN_DATA, runs_comparison
+from erc_kedro.evaluation.units import units_of
 from erc_kedro.schemas import TrackedRun
 from tests.report.sections import CLASSES, section
 
@@ -31,16 +32,16 @@ def known():
 
 
 @pytest.fixture(scope="module")
-def dialogues(known):
-    return {"meld": known.utterances.set_index("utterance_id")["dialogue_id"]}
+def units(known):
+    return {"meld": units_of(known.utterances)}
 
 
-def test_runs_of_one_corpus_are_scored_anew_and_tested_against_the_first(known, dialogues):
+def test_runs_of_one_corpus_are_scored_anew_and_tested_against_the_first(known, units):
     other = known.predictions.copy()
     columns = class_columns(other)
     other[columns] = other[columns].to_numpy()[:, ::-1]
     runs = [run("a", known.predictions), run("b", other), run("c", None)]
-    table = runs_comparison(runs, dialogues)
+    table = runs_comparison(runs, units)
     rows = known.predictions.query("head == 'tav' and split == 'test' and label.notna()")
     expected = [
         f1_score(g["label"], np.array(CLASSES)[g[columns].to_numpy().argmax(1)], average="weighted")
@@ -57,24 +58,22 @@ def test_runs_of_one_corpus_are_scored_anew_and_tested_against_the_first(known, 
     assert table.loc[2, "note"] == NO_PREDICTIONS
 
 
-def test_other_data_is_not_compared(known, dialogues):
+def test_other_data_is_not_compared(known, units):
     relabelled = known.predictions.copy()
     relabelled["label"] = relabelled["label"].where(relabelled["label"] != "joy", "anger")
     elsewhere = known.predictions.assign(utterance_id="x" + known.predictions["utterance_id"])
-    table = runs_comparison(
-        [run("a", known.predictions), run("b", relabelled), run("c", elsewhere)], dialogues
-    )
+    table = runs_comparison([run("a", known.predictions), run("b", relabelled), run("c", elsewhere)], units)
     assert table["note"].tolist() == ["", OTHER_DATA, UNKNOWN_DATA]
     assert table["p"].isna().all()
     table = runs_comparison([run("a", known.predictions)], {})
     assert table["note"].tolist() == [UNKNOWN_DATA]
 
 
-def test_runs_of_the_same_predictions_are_one_comparison(known, dialogues):
+def test_runs_of_the_same_predictions_are_one_comparison(known, units):
     other = known.predictions.copy()
     columns = class_columns(other)
     other[columns] = other[columns].to_numpy()[:, ::-1]
     runs = [run("a", known.predictions), run("b", other), run("c", other.sample(frac=1, random_state=0))]
-    table = runs_comparison(runs, dialogues)
+    table = runs_comparison(runs, units)
     assert table["note"].tolist() == ["", "", "the same predictions as bbbbbbbb"]
     assert table.loc[1, "p_corrected"] == table.loc[1, "p"] == table.loc[2, "p"]

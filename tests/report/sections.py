@@ -12,6 +12,7 @@ from erc_kedro.audit.features import audit_features
 from erc_kedro.audit.provenance import provenance
 from erc_kedro.evaluation.comparison import comparison_table
 from erc_kedro.evaluation.metrics import metrics_table
+from erc_kedro.evaluation.units import units_of
 from erc_kedro.pipelines.reporting.nodes import evaluate_results
 from erc_kedro.report.pages.report import render_report
 from erc_kedro.report.plots.drawn import figures_of
@@ -132,7 +133,7 @@ def _section(name, seeds, classes, description):
     compared.loc[flip, columns] = compared.loc[flip, columns].to_numpy()[:, ::-1]
     comparison = comparison_table(
         compared[compared["head"] == "tav"],
-        utterances.set_index("utterance_id")["dialogue_id"],
+        units_of(utterances),
         ["full", "other"],
         "full",
         draws=50,

@@ -12,6 +12,7 @@ from erc_kedro.audit.fitted import fitted_features
 from erc_kedro.audit.giveaways import THRESHOLD, label_agreement, row_numbers
 from erc_kedro.audit.irregularities import MOST_EXAMPLES
 from erc_kedro.audit.provenance import provenance_errors
+from erc_kedro.folds import of_view, views
 from erc_kedro.schemas import SPLITS
 from erc_kedro.sentences import few
 
@@ -64,7 +65,9 @@ def audit_features(
         "errors": [],
     }
     ids = pd.Index(utterances["utterance_id"])
-    for modality, table in features.items():
+    first = views(utterances)[0]
+    for modality, of_folds in features.items():
+        table = of_view(of_folds, first)
         if len(table) != len(ids) or set(table["utterance_id"]) != set(ids):
             raise ValueError(f"the {modality} features are not of this corpus's {len(ids)} utterances")
         ordered = table.set_index("utterance_id").reindex(ids)

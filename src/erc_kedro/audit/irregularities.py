@@ -26,7 +26,8 @@ MEANINGS = {
     "missing_value_as_text": "A text that programs write for a missing value; it was kept, as if said.",
     "names_alike": "Names that only case, white space, invisible characters or, of classes, quotes, full "
     "stops, hyphens and underscores tell apart; they count as two.",
-    "unused_column": "A column that is none of a manifest's; it was not read.",
+    "unused_column": "A column that is none of a manifest's; it was not read, but protocol may name it for folds.",
+    "outside_bins": "Ratings in none of the classes of ingestion.bins; their utterances have no label.",
     "hour_of_one_digit": "Times whose hour has one digit; they are read as they are meant.",
     "odd_time": "A time with missing digits; read as a decimal fraction.",
     "end_before_start": "An utterance that ends before it starts; its clip or span cannot be trusted.",
@@ -36,6 +37,8 @@ MEANINGS = {
     "repeated_across_splits": "An utterance of which another split holds the same recording: a leak.",
     "repeated_in_split": "Dialogues of one split that hold the same recording; folds keep them together.",
     "same_words_across_splits": "A dialogue whose words another split holds, too, said again: a script, say.",
+    "same_text_across_splits": "Utterances whose words an utterance of an earlier split has, too; of a conversation, "
+    "those of four words or more.",
     "overlapping_spans": "Dialogues whose spans of one recording overlap though the words differ: a time is "
     "wrong, or their clips hold the same sound.",
     "leak_dropped": "An utterance that was left out, since a later split holds the same recording.",
@@ -44,6 +47,10 @@ MEANINGS = {
     "hidden_file": "Hidden files, as archives from a Mac have them; they were left out.",
     "not_an_utterance": "A line of a transcript without an utterance id and times; it was left out.",
     "utterance_in_foreign_file": "An utterance that stands in another dialogue's file; its id is believed.",
+    "emotions_do_not_match": "A dialogue with more or fewer emotions than utterances; it has no labels.",
+    "no_label": "Utterances that nobody gave an emotion; they stay as context, without a label.",
+    "no_speaker": "Utterances without a speaker's name; they count as said by one unnamed speaker.",
+    "several_speakers": "Utterances that several say at once; together they count as one more speaker.",
     "evaluated_without_transcript": "An utterance with a label but no transcript; its text is empty.",
     "transcript_without_evaluation": "A transcribed turn that nobody evaluated; it was left out.",
     "time_mismatch": "Transcript and evaluation disagree about the times; the evaluation is used.",

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from erc_kedro.folds import is_folded
+
 Provenance = dict[str, Any]
 
 _READ = (
@@ -132,8 +134,9 @@ def _content(table: pd.DataFrame, utterances: pd.DataFrame) -> dict[str, str]:
     split = table["utterance_id"].map(utterances.set_index("utterance_id")["split"])
     digests = {}
     for name, rows in table.groupby(split.to_numpy()):
-        rows = rows.sort_values("utterance_id")
-        digest = _hashed(rows["utterance_id"], rows["reason"])
+        order = [name for name in ("utterance_id", "fold") if name in rows]
+        rows = rows.sort_values(order)
+        digest = _hashed(*(rows[name] for name in order), rows["reason"])
         digest.update(rows["present"].to_numpy(bool).tobytes())
         for vector in rows["vector"]:
             digest.update(np.asarray(vector, np.float32).tobytes())
@@ -148,7 +151,8 @@ def said(utterances: pd.DataFrame) -> str:
     """
     rows = utterances.sort_values("utterance_id")
     files = (rows[name].map(lambda path: Path(path).name, na_action="ignore") for name in ("clip", "wav"))
-    return _hashed(*(rows[name] for name in _READ), *files).hexdigest()
+    folds = [rows["fold"]] if is_folded(rows) else []
+    return _hashed(*(rows[name] for name in _READ), *files, *folds).hexdigest()
 
 
 def _hashed(*columns: Iterable[Any]) -> Any:

@@ -33,7 +33,14 @@ from typing import Any, Literal
 
 from erc_kedro.corpora import Corpus, CorpusError
 from erc_kedro.corpora.encodings import text_lines
-from erc_kedro.corpora.tables import irregularity_table, is_synthetic, list_lost, repair, utterance_table
+from erc_kedro.corpora.tables import (
+    Found,
+    irregularity_table,
+    is_synthetic,
+    list_lost,
+    repair,
+    utterance_table,
+)
 
 LABELS = ("hap", "sad", "neu", "ang", "exc", "fru")
 FOUR = ("hap", "sad", "neu", "ang")
@@ -44,8 +51,6 @@ _TURN = re.compile(rf"({_UTTERANCE})\s*\[\s*([\d.]+)\s*-\s*([\d.]+)\s*\]\s*:?(.*
 _RATING = re.compile(rf"\[\s*([\d.]+)\s*-\s*([\d.]+)\s*\]\s+({_UTTERANCE})\s+(\S+)")
 _SESSIONS = tuple(f"Session{number}" for number in range(1, 6))
 _SAME_TIME_S = 0.01
-
-Found = list[tuple[str, str, str]]
 
 
 @cache

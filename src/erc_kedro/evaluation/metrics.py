@@ -16,6 +16,8 @@ ECE_BINS = 15
 PREDICTION = "tav"
 # What a split is scored by, beside the F1 of each class.
 SCORES = ("accuracy", "weighted_f1", "macro_f1", "uar", "ece")
+# The same of all classes but one, for corpora whose papers leave a majority class out (DailyDialog).
+WITHOUT_MAJORITY = ("micro_f1_without_majority", "macro_f1_without_majority")
 TABLE_COLUMNS = ["seed", "split", "head", "metric", "value"]
 
 
@@ -71,7 +73,10 @@ def calibration_error(correct: np.ndarray, confidence: np.ndarray, bins: int = E
 
 
 def classification_metrics(
-    labels: Sequence[str] | pd.Series, probabilities: np.ndarray, classes: Sequence[str]
+    labels: Sequence[str] | pd.Series,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    majority: str | None = None,
 ) -> dict[str, float]:
     """Scores of one set of predictions, each between 0 and 1.
 
@@ -83,14 +88,17 @@ def classification_metrics(
         labels: true labels [N], each one of ``classes``.
         probabilities: [N, C], columns in the order of ``classes``.
         classes: the closed set of labels [C].
+        majority: the class that two further scores leave out, if any.
 
     Returns:
         ``accuracy``, ``weighted_f1`` (by the classes' true counts), ``macro_f1``, ``uar`` (unweighted
-        mean recall over the classes that occur in truth), ``ece`` (15 bins) and ``f1_<class>``.
+        mean recall over the classes that occur in truth), ``ece`` (15 bins) and ``f1_<class>``. With a
+        majority class also ``micro_f1_without_majority`` and ``macro_f1_without_majority``: scikit-learn's
+        ``f1_score`` with ``labels`` all other classes that occur; 0 where none does.
 
     Raises:
         ValueError: for no rows, shapes that disagree, probabilities that are not finite, or a label
-            outside ``classes``.
+            or majority class outside ``classes``.
     """
     probabilities = np.asarray(probabilities)
     if probabilities.shape != (len(labels), len(classes)) or not len(labels):
@@ -104,18 +112,34 @@ def classification_metrics(
     predicted = probabilities.argmax(axis=1)
     correct = truth == predicted
     _, recall, f1, support = _class_scores(truth, predicted, len(classes))
+    counts = confusion_counts(truth, predicted, len(classes))
+    without = {} if majority is None else _without(counts, f1, class_codes([majority], classes)[0])
     return {
         "accuracy": float(correct.mean()),
         "weighted_f1": float(np.average(np.nan_to_num(f1), weights=support)),
         "macro_f1": float(np.nanmean(f1)),
         "uar": float(recall[support > 0].mean()),
         "ece": calibration_error(correct, probabilities.max(axis=1)),
+        **without,
         **{f"f1_{name}": float(value) for name, value in zip(classes, f1, strict=True)},
     }
 
 
-def metrics_table(predictions: pd.DataFrame) -> pd.DataFrame:
+def _without(counts: np.ndarray, f1: np.ndarray, majority: int) -> dict[str, float]:
+    others = np.arange(len(f1)) != majority
+    # Over classes, TP + FN are the true ones and TP + FP the predicted ones.
+    either = (counts.sum(axis=0) + counts.sum(axis=1))[others].sum()
+    if not either:
+        return dict.fromkeys(WITHOUT_MAJORITY, 0.0)
+    micro = 2 * counts.diagonal()[others].sum() / either
+    return dict(zip(WITHOUT_MAJORITY, (float(micro), float(np.nanmean(f1[others]))), strict=True))
+
+
+def metrics_table(predictions: pd.DataFrame, majority: str | None = None) -> pd.DataFrame:
     """:func:`classification_metrics` for each seed, split and head.
+
+    Args:
+        majority: the class that two further scores leave out, if any (``description["majority_label"]``).
 
     Returns:
         A long table with columns seed, split, head, metric, value (``schemas.metrics``), in the order
@@ -126,7 +150,7 @@ def metrics_table(predictions: pd.DataFrame) -> pd.DataFrame:
         (*key, metric, value)
         for key, group in _labelled(predictions).groupby(["seed", "split", "head"], sort=False)
         for metric, value in classification_metrics(
-            group["label"], group[columns].to_numpy(), classes
+            group["label"], group[columns].to_numpy(), classes, majority
         ).items()
     ]
     return pd.DataFrame(rows, columns=TABLE_COLUMNS).astype({"seed": "int64", "value": "float64"})

@@ -5,8 +5,15 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from erc_kedro.evaluation.calibration import calibration_table, reliability, selective_table
-from erc_kedro.evaluation.intervals import bootstrap_interval
-from erc_kedro.evaluation.metrics import PREDICTION, SCORES, confusion, per_class, summary
+from erc_kedro.evaluation.intervals import score_interval
+from erc_kedro.evaluation.metrics import (
+    PREDICTION,
+    SCORES,
+    WITHOUT_MAJORITY,
+    confusion,
+    per_class,
+    summary,
+)
 from erc_kedro.evaluation.slices import (
     confident_errors,
     degradation_scores,
@@ -14,6 +21,7 @@ from erc_kedro.evaluation.slices import (
     slice_scores,
     slicings,
 )
+from erc_kedro.evaluation.units import units_of
 from erc_kedro.schemas import SPLITS
 from erc_kedro.sentences import unused_name
 
@@ -52,6 +60,7 @@ def corpus_results(
         - ``counts`` of utterances by label and split.
     """
     made: dict[str, pd.DataFrame] = {}
+    roles = None if utterances is None else _roles(utterances, predictions)
     if metrics is not None:
         made["summary"] = summary(metrics)
         made["headline"] = headline(made["summary"], predictions, utterances)
@@ -59,17 +68,17 @@ def corpus_results(
         made["probabilities"] = mean_probabilities(predictions)
         if _scored(predictions):
             made |= _of_predictions(predictions, utterances)
-            if utterances is not None:
-                parts = slicings(utterances, groups)
+            if roles is not None:
+                parts = slicings(roles, groups)
                 scores = {name: slice_scores(predictions, part_of) for name, part_of in parts.items()}
                 made |= {name: table for name, table in scores.items() if len(table)}
-    if contributions is not None and utterances is not None:
-        test = utterances.loc[utterances["split"] == "test", "utterance_id"]
+    if contributions is not None and roles is not None:
+        test = roles.loc[roles["split"] == "test", "utterance_id"]
         rows = contributions[contributions["utterance_id"].isin(test)]
         keys = ["kind", "part", "utterance_id"]
         made["weights"] = rows.groupby(keys, sort=False)["weight"].mean().reset_index()
         for kind, name in WEIGHTS.items():
-            table = weights_by_emotion(contributions, utterances, kind, labels)
+            table = weights_by_emotion(contributions, roles, kind, labels)
             if len(table):
                 made[name] = table
     if degraded is not None:
@@ -90,17 +99,21 @@ def headline(
         spread: ``metrics.summary`` of the corpus.
 
     Returns:
-        One row a split (val, test) and metric of ``SCORES``, with columns split, metric, mean, std (over
-        seeds; NaN for one), seeds, low, high (the 95 % bootstrap interval over dialogues of the test
-        weighted F1; NaN elsewhere and where predictions or utterances are missing).
+        One row a split (val, test) and metric of ``SCORES`` and, where there are any, ``WITHOUT_MAJORITY``,
+        with columns split, metric, mean, std (over seeds; NaN for one), seeds, low, high (the 95 % interval
+        of the test weighted F1; NaN elsewhere and where predictions or utterances are missing), unit, units
+        (what the interval is over, and how many of these were scored; 0 where the interval is NaN for want of
+        tables).
     """
-    wanted = (spread["head"] == PREDICTION) & spread["metric"].isin(SCORES)
-    rows = spread[wanted & spread["split"].isin(("val", "test"))]
-    rows = rows.drop(columns="head").assign(low=float("nan"), high=float("nan"))
+    wanted = (spread["head"] == PREDICTION) & spread["metric"].isin((*SCORES, *WITHOUT_MAJORITY))
+    rows = spread[wanted & spread["split"].isin(("val", "test"))].drop(columns="head")
+    rows = rows.assign(low=float("nan"), high=float("nan"), unit="dialogue", units=0)
     if predictions is not None and utterances is not None and _scored(predictions):
         tested = (rows["split"] == "test") & (rows["metric"] == "weighted_f1")
-        dialogue_of = utterances.set_index("utterance_id")["dialogue_id"]
-        rows.loc[tested, ["low", "high"]] = bootstrap_interval(_tested(predictions), dialogue_of)
+        units, scored = units_of(utterances), _tested(predictions)
+        rows.loc[tested, ["low", "high"]] = score_interval(scored, units.of)
+        rows["unit"] = units.kind
+        rows.loc[tested, "units"] = scored["utterance_id"].map(units.of).nunique()
     return rows
 
 
@@ -154,6 +167,14 @@ def label_counts(utterances: pd.DataFrame, labels: Sequence[str] = ()) -> pd.Dat
     table = table.assign(all=table.sum(axis=1)).rename_axis(None, axis=1)
     table.insert(0, "label", table.index.astype(object))
     return table.reset_index(drop=True)
+
+
+def _roles(utterances: pd.DataFrame, predictions: pd.DataFrame | None) -> pd.DataFrame:
+    """The utterances with what was predicted as test in ``test``: in a corpus of folds, all of them once."""
+    if predictions is None:
+        return utterances
+    tested = set(predictions.loc[predictions["split"] == "test", "utterance_id"])
+    return utterances.assign(split=utterances["split"].mask(utterances["utterance_id"].isin(tested), "test"))
 
 
 def _of_predictions(predictions: pd.DataFrame, utterances: pd.DataFrame | None) -> dict[str, pd.DataFrame]:

@@ -6,31 +6,34 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from erc_kedro.evaluation.comparison import comparison_table, digest_of_cells
+from erc_kedro.evaluation.comparison import TESTS, comparison_table, digest_of_cells
 from erc_kedro.evaluation.metrics import PREDICTION
+from erc_kedro.evaluation.units import Units
+from erc_kedro.evaluation.verdicts import verdict
 from erc_kedro.schemas import TrackedRun
 
 COLUMNS = (
     *("corpus", "synthetic", "run", "experiment", "started", "revision", "accuracy", "accuracy_std"),
-    *("weighted_f1", "weighted_f1_std", "low", "high", "macro_f1", "macro_f1_std", "val_weighted_f1"),
-    *("difference", "difference_low", "difference_high", "effect", "p", "p_corrected", "note"),
+    *("uar", "uar_std", "weighted_f1", "weighted_f1_std", "low", "high", "macro_f1", "macro_f1_std"),
+    *("val_weighted_f1", "difference", "difference_low", "difference_high", "effect", "p", "p_corrected"),
+    *("unit", "units", "note", "verdict"),
 )
-_TESTED = ("low", "high", "difference", "difference_low", "difference_high", "effect", "p", "p_corrected")
 NO_PREDICTIONS = "keeps no predictions: scores as logged, no test"
 OTHER_DATA = "of other test utterances than the first: no test"
 UNKNOWN_DATA = "of other utterances than those on disk: no interval, no test"
 
 
-def runs_comparison(runs: Sequence[TrackedRun], dialogue_of: Mapping[str, pd.Series]) -> pd.DataFrame:
+def runs_comparison(runs: Sequence[TrackedRun], units: Mapping[str, Units]) -> pd.DataFrame:
     """One row a run: its scores on test, and its paired test against the first run of its corpus.
 
     Args:
         runs: in the order of the rows.
-        dialogue_of: by corpus, utterance_id to dialogue_id.
+        units: by corpus, what intervals and tests are over.
 
     Returns:
-        ``COLUMNS``, of which synthetic is a bool; scores in 0 to 1, NaN where unknown.
-        Scores are computed anew where a run keeps its predictions, else as it logged them.
+        ``COLUMNS``, of which synthetic is a bool; scores in 0 to 1, NaN where unknown; no units where the run
+        was not scored anew. Scores are computed anew where a run keeps its predictions, else as it logged
+        them.
     """
     rows = [_logged(run) for run in runs]
     first: dict[str, str] = {}
@@ -42,7 +45,7 @@ def runs_comparison(runs: Sequence[TrackedRun], dialogue_of: Mapping[str, pd.Ser
             rows[index]["note"] = "; ".join(filter(None, (rows[index]["note"], NO_PREDICTIONS)))
             continue
         labelled = predictions[(predictions["split"] == "test") & predictions["label"].notna()]
-        if not set(labelled["utterance_id"]) <= set(dialogue_of.get(corpus, pd.Series(dtype=str)).index):
+        if corpus not in units or not set(labelled["utterance_id"]) <= set(units[corpus].of.index):
             rows[index]["note"] = UNKNOWN_DATA
             continue
         content = _content(labelled)
@@ -59,12 +62,19 @@ def runs_comparison(runs: Sequence[TrackedRun], dialogue_of: Mapping[str, pd.Ser
             if (first_alike := alike.setdefault(_predicted(predictions), name)) != name:
                 same_as[name] = first_alike
         every = pd.concat([table.assign(experiment=runs[index].id) for index, table in own])
-        compared = comparison_table(every, dialogue_of[corpus], names, names[0], 2000, same_as)
+        compared = comparison_table(every, units[corpus], names, names[0], 2000, same_as)
+        # A copy of another's test is no further one.
+        tests = int((compared["p"].notna() & ~compared["experiment"].isin(list(same_as))).sum())
+        printed = {runs[index].id: f"{rows[index]['experiment']} {runs[index].id[:8]}" for index, _ in own}
         for (index, _), scores in zip(own, compared.to_dict("records"), strict=True):
             # The comparison knows the runs by their ids; so does a note that names the first.
+            name = runs[index].id
             scores["note"] = scores["note"].replace(names[0], names[0][:8])
-            if runs[index].id in same_as:
-                scores["note"] = f"the same predictions as {same_as[runs[index].id][:8]}"
+            if name in same_as:
+                scores["note"] = f"the same predictions as {same_as[name][:8]}"
+            named = {**scores, "experiment": printed[name]}
+            same = printed.get(same_as.get(name, ""))
+            scores["verdict"] = verdict(named, printed[names[0]], tests, same)
             kept = {str(key): value for key, value in scores.items() if key in rows[index]}
             rows[index] |= kept | {"experiment": rows[index]["experiment"]}
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -76,7 +86,7 @@ def _logged(run: TrackedRun) -> dict[str, Any]:
 
     scores = {
         f"{name}{end}": metric(f"test.{name}{end.replace('_', '.')}")
-        for name in ("accuracy", "weighted_f1", "macro_f1")
+        for name in ("accuracy", "uar", "weighted_f1", "macro_f1")
         for end in ("", "_std")
     }
     return {
@@ -88,7 +98,10 @@ def _logged(run: TrackedRun) -> dict[str, Any]:
         "revision": run.parameters.get("git_revision", "")[:8],
         **scores,
         "val_weighted_f1": metric("val.weighted_f1"),
-        **dict.fromkeys(_TESTED, np.nan),
+        **dict.fromkeys(("low", "high", *TESTS), np.nan),
+        "unit": "",
+        "units": 0,
+        "verdict": "",
         "note": "" if run.status == "FINISHED" else run.status.lower(),
     }
 

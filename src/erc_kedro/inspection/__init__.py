@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from erc_kedro.config import ConfigError
 from erc_kedro.evaluation.metrics import class_columns
 from erc_kedro.models.base import Network
+from erc_kedro.schemas import heads_of
 from erc_kedro.training.batches import Dialogues
 from erc_kedro.training.loop import load_network, predict
 
@@ -36,7 +37,7 @@ def trained(
         )
         try:
             network = load_network(folder)
-            own = predict(network, data)
+            own = predict(network, data, heads=heads_of(data.modalities))
         except (OSError, KeyError, RuntimeError, ValueError, SafetensorError) as error:
             raise ConfigError(f"{folder}: no network that can be read ({error}); {fix}") from error
         known = predictions[predictions["seed"] == seed]

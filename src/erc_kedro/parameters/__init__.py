@@ -25,6 +25,7 @@ from erc_kedro.parameters.train import (
     TrainParameters,
     with_settings,
 )
+from erc_kedro.parameters.transfer import TransferParameters
 from erc_kedro.parameters.tune import NOT_LEARNED, OWN_SETTINGS, Dimension, TuneParameters, nested, value_of
 from erc_kedro.parameters.windows import WindowParameters
 
@@ -49,6 +50,7 @@ __all__ = [
     "ScoreParameters",
     "TextParameters",
     "TrainParameters",
+    "TransferParameters",
     "TuneParameters",
     "VisualParameters",
     "WindowParameters",

@@ -1,10 +1,15 @@
 """Parameters of the ingestion stage."""
 
+import math
+from itertools import combinations
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, FiniteFloat, field_validator, model_validator
 
+from erc_kedro import dotted
 from erc_kedro.parameters.base import Parameters
+
+READERS = ("meld", "iemocap", "emorynlp", "dailydialog", "manifest")
 
 
 class ProtocolParameters(Parameters):
@@ -19,6 +24,11 @@ class ProtocolParameters(Parameters):
     folds: int | None = Field(ge=3)
     by: str
 
+    @property
+    def makes_folds(self) -> bool:
+        """Whether dialogues are tested in turn, not by fixed splits."""
+        return bool(self.leave_one_out or self.folds)
+
     @model_validator(mode="after")
     def _one_way(self) -> "ProtocolParameters":
         if self.leave_one_out and self.folds:
@@ -29,7 +39,8 @@ class ProtocolParameters(Parameters):
 class IngestionParameters(Parameters):
     """Where a corpus lies and how it is read."""
 
-    reader: Literal["meld", "iemocap", "manifest"]
+    # One of READERS, or one's own as package.module:function (docs/corpora.md).
+    reader: str
     raw: str
     # Or `community` in short for `{classes: community}`.
     protocol: ProtocolParameters
@@ -40,6 +51,18 @@ class IngestionParameters(Parameters):
     drop_leaks: bool
     # Of text files that are neither UTF-8 nor have a byte-order mark; as Python calls it, such as gbk.
     encoding: str | None
+    # Manifests only: classes of labels that are ratings, by name: a number, or two ends of which null is open.
+    bins: dict[str, FiniteFloat | tuple[FiniteFloat | None, FiniteFloat | None]] | None
+
+    @field_validator("reader")
+    @classmethod
+    def _known_reader(cls, name: str) -> str:
+        if name not in READERS and not dotted.is_dotted(name):
+            raise ValueError(
+                f"{name!r} is no reader; there are {', '.join(READERS)}, or your own as "
+                "package.module:function"
+            )
+        return name
 
     @field_validator("encoding")
     @classmethod
@@ -51,3 +74,24 @@ class IngestionParameters(Parameters):
         except (LookupError, ValueError) as error:
             raise ValueError(f"{name!r} is no encoding of text that Python knows") from error
         return name
+
+    @model_validator(mode="after")
+    def _bins_apart(self) -> "IngestionParameters":
+        if self.bins is None:
+            return self
+        if self.reader != "manifest":
+            raise ValueError(f"bins is for manifests; reader: {self.reader} has classes of its own")
+        ranges = {
+            name: (-math.inf if ends[0] is None else ends[0], math.inf if ends[1] is None else ends[1])
+            for name, ends in self.bins.items()
+            if isinstance(ends, tuple)
+        }
+        for name, (low, high) in ranges.items():
+            if low >= high:
+                raise ValueError(f"bins: {name} ends where it begins or before; write [low, high]")
+        for (one, a), (other, b) in combinations(ranges.items(), 2):
+            if max(a[0], b[0]) < min(a[1], b[1]):
+                raise ValueError(f"bins: {one} and {other} overlap; let one begin where the other ends")
+        if not self.bins:
+            raise ValueError("bins names no class; write {negative: [-3, 0], positive: [0, 3]}, or null")
+        return self

@@ -7,10 +7,12 @@ from typing import Any
 NONE = "–"
 # How the headline prints each metric, in this order.
 HEADLINE = {
-    "accuracy": "Accuracy",
+    "accuracy": "Accuracy (WA)",
     "weighted_f1": "Weighted F1",
     "macro_f1": "Macro F1",
-    "uar": "Unweighted average recall (UAR)",
+    "uar": "Unweighted average recall (UAR, UA)",
+    "micro_f1_without_majority": "Micro F1 without the majority class",
+    "macro_f1_without_majority": "Macro F1 without the majority class",
     "ece": "Calibration error (ECE, lower is better)",
 }
 HEAD_NAMES = {
@@ -40,11 +42,14 @@ SLICES = {
 }
 # Columns of a table of scores whose heading is not their name with spaces.
 HEADINGS = {
+    "accuracy": "accuracy (WA)",
     "weighted_f1": "weighted F1",
     "macro_f1": "macro F1",
+    "micro_f1_without_majority": "micro F1 without the majority class",
+    "macro_f1_without_majority": "macro F1 without the majority class",
     "val_weighted_f1": "weighted F1, validation",
     "f1": "F1",
-    "uar": "UAR",
+    "uar": "UAR (UA)",
     "ece": "ECE",
     "ece_scaled": "ECE after temperature scaling",
     "nll": "NLL",

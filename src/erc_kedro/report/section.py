@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from erc_kedro.evaluation.units import counted, few_units
 from erc_kedro.report.scaling import scaling_note
 
 
@@ -23,7 +24,7 @@ class CorpusSection:
         history: seed, epoch, train_loss, val_weighted_f1, selected, optionally val_loss.
         audit: the audit of the utterances, ``erc_kedro.audit``.
         features_audit: the audit of the features, ``erc_kedro.audit``.
-        utterances: the utterance table (``schemas.utterances``); intervals need its dialogues.
+        utterances: the utterance table (``schemas.utterances``); intervals need its units.
         contributions, degraded, layout: of the trained networks, by their schemas.
         comparison: experiments compared on this corpus (``schemas.comparison``).
         training: how the networks were trained: ``parameters``, ``extractors``, ``git_revision``, …
@@ -52,6 +53,11 @@ class CorpusSection:
         """The modalities of which the networks were given no features at all."""
         made = self.training.get("extractors") or {}
         return [name for name, extractor in made.items() if (extractor or {}).get("name") == "none"]
+
+    @property
+    def in_conversation(self) -> bool:
+        """Whether any dialogue is known to have more than one utterance, or none is known at all."""
+        return self.utterances is None or bool((self.utterances["position"] > 0).any())
 
     @property
     def title(self) -> str:
@@ -83,6 +89,24 @@ class CorpusSection:
     def scored(self) -> bool:
         """Whether the trimodal head predicted labelled test utterances."""
         return "classes" in self.results
+
+    @property
+    def over(self) -> str:
+        """What the interval is over, such as ``31 dialogues``; ``dialogues`` where it is not known."""
+        count, kind = self._units()
+        return counted(count, kind) if count else "dialogues"
+
+    @property
+    def few(self) -> str:
+        """That test has too few units for its interval to be trusted; empty where it has enough."""
+        return few_units(*self._units())
+
+    def _units(self) -> tuple[int, str]:
+        headline = self.results.get("headline")
+        if headline is None or headline.empty:
+            return 0, "dialogue"
+        row = headline.sort_values("units").iloc[-1]
+        return int(row["units"]), str(row["unit"])
 
     @property
     def caution(self) -> str:

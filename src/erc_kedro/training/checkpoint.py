@@ -32,33 +32,40 @@ PREDICTIONS = "predictions.parquet"
 HISTORY = "history.parquet"
 
 
-def training_key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:
+def training_key(data: Dialogues, parameters: TrainParameters, seed: int, start: Path | None = None) -> str:
     """A SHA-256 over all that decides a trained model; the number of seeds does not.
 
     Nor does the name of the experiment, nor a modality that training has no features of.
+
+    Args:
+        start: the folder of the finished model whose weights training starts from, if not at random.
     """
-    parameters = effective(parameters, data)
+    parameters = effective(parameters, data, start)
     architecture = parameters.model.architecture
     settings = parameters.model_dump_json(exclude={"seeds", "jobs", "in_fold"})
     parts = [data.only(parameters.model.modalities).fingerprint, settings, str(seed)]
     parts += [torch.__version__, code_version(architecture)]
     if issubclass(network_class(architecture), ClosedForm):
         parts.append(sklearn.__version__)
+    if start is not None:
+        parts.append(str(_config(start)["key"]))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def effective(parameters: TrainParameters, data: Dialogues) -> TrainParameters:
+def effective(parameters: TrainParameters, data: Dialogues, start: Path | None = None) -> TrainParameters:
     """The parameters as a model of this data has them: what is not there is neither used nor withheld.
 
     Settings of somebody's own network are all there, those that are nowhere written as its class has them.
 
-    A network is built, saved and keyed by these, so that one key is one structure.
+    A network is built, saved and keyed by these, so that one key is one structure. One that starts from
+    another's weights has its structure, whatever its own training utterances lack.
 
     Raises:
         ArchitectureError: there is no such network, or it has no such setting.
         ValueError: training utterances have features of none of the modalities.
+        FileNotFoundError: ``start`` holds no finished model.
     """
-    there = data.modalities
+    there = data.modalities if start is None else _config(start)["parameters"]["model"]["modalities"]
     modalities = tuple(name for name in MODALITIES if name in parameters.model.modalities and name in there)
     withhold = tuple(name for name in modalities if name in parameters.withhold)
     if modalities == withhold:
@@ -70,9 +77,14 @@ def effective(parameters: TrainParameters, data: Dialogues) -> TrainParameters:
     return parameters.model_copy(update={"model": model, "withhold": withhold})
 
 
-def weights_key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:
+def weights_key(data: Dialogues, parameters: TrainParameters, seed: int, start: Path | None = None) -> str:
     """The key of the model whose weights a model with these parameters has."""
-    return training_key(data, parameters.model_copy(update={"withhold": ()}), seed)
+    return training_key(data, parameters.model_copy(update={"withhold": ()}), seed, start)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / CONFIG).read_text("utf-8"))
+    return found
 
 
 def code_version(architecture: str) -> str:

@@ -23,12 +23,18 @@ Folds = Mapping[str, tuple[Dialogues, TrainParameters]]
 
 @dataclass(frozen=True, eq=False)
 class TrainingTask:
-    """One seed of one experiment; ``folder`` is where its model lives."""
+    """One seed of one experiment.
+
+    Attributes:
+        folder: where its model lives.
+        start: the folder of the finished model whose weights training starts from; None: random ones.
+    """
 
     data: Dialogues
     parameters: TrainParameters
     seed: int
     folder: Path
+    start: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,7 @@ def train_all(tasks: Sequence[TrainingTask], shared: Path, title: str) -> Iterat
     """
     first: dict[str, int] = {}
     for at, task in enumerate(tasks):
-        first.setdefault(checkpoint.weights_key(task.data, task.parameters, task.seed), at)
+        first.setdefault(checkpoint.weights_key(task.data, task.parameters, task.seed, task.start), at)
     leaders = [tasks[at] for at in first.values()]
     _try_networks(leaders)
     with progress_bar(len(tasks), f"Training {title}", "model") as bar:
@@ -114,18 +120,20 @@ def train_all(tasks: Sequence[TrainingTask], shared: Path, title: str) -> Iterat
                 together = list(part)
                 jobs = min(surroundings.workers(jobs, "train.jobs"), len(together))
                 if jobs > 1:
-                    calls = (delayed(train_model)(*_arguments(t), shared=shared) for t in together)
+                    calls = (
+                        delayed(train_model)(*_arguments(t), shared=shared, start=t.start) for t in together
+                    )
                     options = {"return_as": "generator", "inner_max_num_threads": threads}
                     yield from Parallel(jobs, "loky", **options, **processes.pool_options())(calls)
                 else:
-                    yield from (train_model(*_arguments(t), show, shared) for t in together)
+                    yield from (train_model(*_arguments(t), show, shared, t.start) for t in together)
 
         trained = train()
         for at, task in enumerate(tasks):
             if at in first.values():
                 yield next(trained)
             else:
-                yield train_model(*_arguments(task), show, shared)
+                yield train_model(*_arguments(task), show, shared, task.start)
             bar.update()
 
 

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from erc_kedro.config import ConfigError
 from erc_kedro.evaluation.metrics import PREDICTION, class_columns, class_names, classification_metrics
 from erc_kedro.extractors.base import fingerprint
-from erc_kedro.folds import pooled_rows, views
+from erc_kedro.folds import of_view, pooled_rows, views
 from erc_kedro.models.architectures import ArchitectureError, resolved
 from erc_kedro.parameters import NOT_LEARNED, TrainParameters, TuneParameters, value_of
 from erc_kedro.training import checkpoint
@@ -103,7 +103,10 @@ def prepare(
             continue
         data[scaled_by(variant)] = {
             view.folder: assemble(
-                view.utterances[view.utterances["split"] != "test"], features, classes, variant.scaling
+                view.utterances[view.utterances["split"] != "test"],
+                {modality: of_view(table, view) for modality, table in features.items()},
+                classes,
+                variant.scaling,
             )
             for view in views(utterances)
         }

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_score
 
-from erc_kedro.evaluation.intervals import bootstrap_interval
+from erc_kedro.evaluation.intervals import score_interval
 from erc_kedro.evaluation.metrics import class_columns, metrics_table
 from erc_kedro.report.pages.model_card import model_card
 from erc_kedro.report.pages.report import headline_markdown, render_report
@@ -52,7 +52,7 @@ def test_headline_is_scikit_learns(whole, html):
     rows = [row for row in page.rows if row and row[0] == "Weighted F1" and len(row) == 3]
     assert rows[1][1] == printed(validation)
     test = whole.predictions.query("split == 'test' and head == 'tav'")
-    low, high = bootstrap_interval(test, whole.utterances.set_index("utterance_id")["dialogue_id"])
+    low, high = score_interval(test, whole.utterances.set_index("utterance_id")["dialogue_id"])
     assert page.row("95 % interval of weighted F1")[1] == f"{100 * low:.1f} to {100 * high:.1f}"
     assert page.row("Seeds")[1:3] == ["3", "3"]
 
@@ -302,7 +302,7 @@ def test_modalities_that_nobody_has_are_said_to_be_absent(whole):
 
 
 def test_few_test_dialogues_are_said_to_prove_little(whole):
-    assert "has only 6 test dialogues" in words([whole])
+    assert "Test has only 6 dialogues" in words([whole])
     assert "no paired test can find p below 0.0312" in words([whole])
 
 

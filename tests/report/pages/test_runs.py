@@ -3,6 +3,7 @@
 import pytest
 
 from erc_kedro.evaluation.runs import runs_comparison
+from erc_kedro.evaluation.units import units_of
 from erc_kedro.report.pages.runs import render_runs
 from erc_kedro.report.tables.files import files
 from erc_kedro.report.tables.runs import runs_table, tables_of_runs
@@ -16,21 +17,21 @@ def known():
 
 
 @pytest.fixture(scope="module")
-def dialogues(known):
-    return {"meld": known.utterances.set_index("utterance_id")["dialogue_id"]}
+def units(known):
+    return {"meld": units_of(known.utterances)}
 
 
-def compared(runs, dialogue_of):
-    return runs_table(runs, runs_comparison(runs, dialogue_of))
+def compared(runs, units):
+    return runs_table(runs, runs_comparison(runs, units))
 
 
-def test_the_page_shows_scores_and_what_differs(known, dialogues):
+def test_the_page_shows_scores_and_what_differs(known, units):
     runs = [
         run("a", known.predictions),
         run("b", None, **{"train.learning_rate": "0.2"}),
         run("d", None, corpus=EVIL),
     ]
-    table = compared(runs, dialogues)
+    table = compared(runs, units)
     html = render_runs(runs, table, named=True)
     page = Page(html)
     assert EVIL not in html
@@ -49,13 +50,13 @@ def test_no_runs_leave_a_sentence():
     assert table.empty
 
 
-def test_whether_a_run_is_synthetic_is_no_number(known, dialogues):
+def test_whether_a_run_is_synthetic_is_no_number(known, units):
     runs = [run("a", known.predictions)]
-    kept = files("runs", tables_of_runs(runs, compared(runs, dialogues))["runs"])
+    kept = files("runs", tables_of_runs(runs, compared(runs, units))["runs"])
     assert kept["runs.md"].splitlines()[-1].startswith("| meld | no | aaaaaaaa |")
 
 
-def test_what_scaling_reads_of_test_is_noted_beside_a_run_s_scores(known, dialogues):
+def test_what_scaling_reads_of_test_is_noted_beside_a_run_s_scores(known, units):
     runs = [
         run("a", known.predictions, **{"train.scaling.audio": "speaker"}),
         run("b", known.predictions, **{"train.scaling.audio": "speaker", "train.model.causal": "True"}),
@@ -64,7 +65,7 @@ def test_what_scaling_reads_of_test_is_noted_beside_a_run_s_scores(known, dialog
             "d", known.predictions, **{"train.scaling.audio": "speaker", "train.model.modalities": "['text']"}
         ),
     ]
-    notes = compared(runs, dialogues)["note"]
+    notes = compared(runs, units)["note"]
     assert "audio scaled by speaker over the split" in notes[0]
     assert "audio scaled by the speaker's past" in notes[1]
     assert "scaled" not in notes[2]
@@ -73,12 +74,12 @@ def test_what_scaling_reads_of_test_is_noted_beside_a_run_s_scores(known, dialog
     assert "scaled" not in compared([run("d", known.predictions, **only_text)], {})["note"].iloc[0]
 
 
-def test_a_name_from_the_store_is_no_path(known, dialogues):
+def test_a_name_from_the_store_is_no_path(known, units):
     runs = [
         run("a", None, corpus="../../out", epochs="1"),
         run("b", None, corpus="../../out", epochs="2"),
         run("c", None, epochs="3"),
         run("d", None, epochs="4"),
     ]
-    made = tables_of_runs(runs, compared(runs, dialogues))
+    made = tables_of_runs(runs, compared(runs, units))
     assert list(made) == ["runs", "parameters_0", "parameters_meld"]

@@ -98,6 +98,7 @@ def train_experiments(
         "synthetic": description["synthetic"],
         "protocol": description["protocol"],
         "labels": digest(utterances),
+        "majority_label": description.get("majority_label"),
         "cautions": cautions,
         "search": list(parameters.search),
         "experiments": experiments,
@@ -113,6 +114,7 @@ def compare_experiments(
     """The corpus's table: scores of each experiment, and its test against the reference."""
     from erc_kedro.audit.provenance import briefly
     from erc_kedro.evaluation.comparison import comparison_table
+    from erc_kedro.evaluation.units import few_units, units_of
     from erc_kedro.report.scaling import scaled_by
 
     first: dict[str, str] = {}
@@ -125,12 +127,15 @@ def compare_experiments(
             same_as[name] = first[facts["key"]]
     table = comparison_table(
         predictions,
-        utterances.set_index("utterance_id")["dialogue_id"],
+        units_of(utterances),
         list(summary["experiments"]),
         parameters.reference,
         parameters.draws,
         same_as,
+        summary["majority_label"],
     )
+    if caution := few_units(int(table["units"].max()), table["unit"].iloc[0]):
+        logger.warning("%s: %s", summary["title"], caution)
     for name, facts in summary["experiments"].items():
         row = table["experiment"] == name
         table.loc[row, "modalities"] = ", ".join(facts["shown"])

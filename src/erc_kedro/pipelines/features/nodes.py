@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
-from erc_kedro.parameters import FeatureParameters
+from erc_kedro.parameters import FeatureParameters, TextParameters
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def text_features(
     folder: Path,
     parameters: FeatureParameters,
 ) -> tuple[DataFrame, DataFrame, dict[str, Any]]:
-    """One vector an utterance of what was said; only new texts are encoded.
+    """One vector an utterance of what was said: published, or by an encoder, which reads only new texts.
 
     Args:
         folder: where fine-tuning leaves this corpus's encoder.
@@ -34,10 +34,18 @@ def text_features(
     from erc_kedro.audit.encoders import encoder_errors
     from erc_kedro.audit.provenance import provenance
     from erc_kedro.extractors import finetuned, text
-    from erc_kedro.extractors.cache import feature_table
-    from erc_kedro.folds import views
+    from erc_kedro.folds import is_folded, views
 
     corpus, asked = folder.name, parameters.text
+    raw = Path(description["raw"])
+    file = _published_path(raw, asked.path, "text")
+    if file is not None:
+        table, record = _published(file, utterances, description, "text", asked)
+        _log_present(corpus, "text", table, record)
+        record["asked"] = asked_of("text", parameters, description, folder)
+        return table, _no_predictions(description["labels"]), record
+    for lying in _published_files(raw, "text"):
+        logger.warning("%s: %s is not used; --params=features.text.path=auto does", corpus, lying)
     tuned = finetuned.find(asked.encoder, folder) if asked.extractor == "transformers" else None
     if tuned is not None:
         dropped = description.get("dropped", [])
@@ -46,12 +54,21 @@ def text_features(
             for view in views(utterances)
             for error in encoder_errors(tuned.facts, view.utterances, corpus, dropped)
         ]
+        if errors and is_folded(utterances):
+            errors = [
+                f"Every dialogue of {corpus} is tested, and its text encoder was fine-tuned on one split, so "
+                f"that it knows what it would be tested on; take a frozen encoder, or fixed splits "
+                f"({corpus}.protocol)."
+            ]
         refuse({"name": f"features.text.encoder {tuned.folder}", "errors": errors})
         asked = tuned.surroundings(asked)
-    vectors, made_by, read, _ = text.extract(utterances, asked, cache, tuned)
-    said = utterances["text"].str.strip() != ""
-    table = feature_table(utterances["utterance_id"], vectors, said.map({True: "ok", False: "no_text"}))
-    extractor = _described(made_by, asked)
+    if asked.extractor == "transformers":
+        vectors, made_by, read, _ = text.extract(utterances, asked, cache, tuned)
+        table = _of_text(utterances, vectors)
+        extractor = _described(made_by, asked)
+    else:
+        table, extractor = _fitted(utterances, asked, cache)
+        read = None
     predictions = _no_predictions(description["labels"])
     facts = None if tuned is None else tuned.facts
     if tuned is not None and facts is not None and read is not None:
@@ -66,6 +83,34 @@ def text_features(
             extractor["alone"] = _log_alone(corpus, tuned.name, description, predictions, facts["run"])
     record = provenance(table, utterances, extractor, facts)
     return table, predictions, record | {"asked": asked_of("text", parameters, description, folder)}
+
+
+def _of_text(utterances: DataFrame, vectors: np.ndarray) -> DataFrame:
+    from erc_kedro.extractors.cache import feature_table
+
+    said = utterances["text"].str.strip() != ""
+    return feature_table(utterances["utterance_id"], vectors, said.map({True: "ok", False: "no_text"}))
+
+
+def _fitted(
+    utterances: DataFrame, parameters: TextParameters, cache: Path
+) -> tuple[DataFrame, dict[str, Any]]:
+    """Vectors of an extractor that may learn from training, each fold's from its own, and what made them.
+
+    Those of all folds stand below each other with the name of their fold, unless nothing was learned.
+    """
+    from erc_kedro.extractors import text
+    from erc_kedro.extractors.base import fingerprint
+    from erc_kedro.folds import views
+
+    made = {view.name: text.extract(view.utterances, parameters, cache) for view in views(utterances)}
+    first = next(iter(made.values()))
+    extractor = _described(first.metadata, parameters)
+    versions = [one.metadata.version for one in made.values()]
+    if len(set(versions)) == 1:
+        return _of_text(utterances, first.vectors), extractor
+    tables = [_of_text(utterances, one.vectors).assign(fold=name) for name, one in made.items()]
+    return pd.concat(tables, ignore_index=True), extractor | {"version": fingerprint(*versions)}
 
 
 def clip_features(
@@ -131,16 +176,9 @@ def of_clips(
     for modality in asked:
         if modality not in made:
             made[modality] = _absent(utterances)
-        table, record = made[modality]
+        _, record = made[modality]
         record["asked"] = asked_of(modality, parameters, description)
-        logger.info(
-            "%s: %d of %d utterances have %s features (%s)",
-            description["raw"],
-            table["present"].sum(),
-            len(table),
-            modality,
-            record["extractor"]["name"],
-        )
+        _log_present(description["raw"], modality, *made[modality])
     return made, _clips(utterances, found)
 
 
@@ -198,8 +236,13 @@ def audit_features(
     for sentence in findings["errors"]:
         logger.error("%s: %s Training refuses it.", folder.name, sentence)
     for sentence in findings["warnings"]:
-        logger.warning("%s", sentence)
+        logger.warning("%s: %s", folder.name, sentence)
     return findings, audit_page(audit, findings)
+
+
+def _log_present(corpus: str, modality: str, table: DataFrame, record: dict[str, Any]) -> None:
+    there, name = table["present"].sum(), record["extractor"]["name"]
+    logger.info("%s: %d of %d utterances have %s features (%s)", corpus, there, len(table), modality, name)
 
 
 def _no_predictions(labels: list[str]) -> DataFrame:
@@ -312,12 +355,16 @@ def _published_path(raw: Path, wanted: str | None, modality: str) -> Path | None
                 f"features.{modality}.path: {wanted} does not exist; give an existing file, auto, or null"
             )
         return Path(wanted)
-    # A manifest is a file; interviews.csv has its features in interviews_published/.
-    folder = raw.parent / f"{raw.stem if raw.is_file() else raw.name}_published"
-    found = sorted(folder.glob(f"{modality}*"))
+    found = _published_files(raw, modality)
     if len(found) > 1:
         raise ExtractionError(
-            f"{folder} holds several {modality} files ({', '.join(p.name for p in found)}); "
+            f"{found[0].parent} holds several {modality} files ({', '.join(p.name for p in found)}); "
             f"name one in features.{modality}.path"
         )
     return found[0] if found else None
+
+
+def _published_files(raw: Path, modality: str) -> list[Path]:
+    # A manifest is a file; interviews.csv has its features in interviews_published/.
+    folder = raw.parent / f"{raw.stem if raw.is_file() else raw.name}_published"
+    return sorted(folder.glob(f"{modality}*"))

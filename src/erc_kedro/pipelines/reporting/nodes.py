@@ -210,6 +210,7 @@ def compare_runs(
     """A page over MLflow runs and its tables: the chosen ones, or the latest where none are named."""
     from erc_kedro import tracking
     from erc_kedro.evaluation.runs import runs_comparison
+    from erc_kedro.evaluation.units import units_of
     from erc_kedro.report.pages.runs import render_runs
     from erc_kedro.report.tables.files import files
     from erc_kedro.report.tables.runs import runs_table, tables_of_runs
@@ -218,12 +219,12 @@ def compare_runs(
     if not chosen:
         # The first of a corpus is what the others are tested against.
         runs.sort(key=lambda run: run.tags.get("experiment") != experiment)
-    dialogue_of = {
-        corpus: table.set_index("utterance_id")["dialogue_id"]
+    units = {
+        corpus: units_of(table)
         for corpus, table in zip(corpora(), utterances, strict=True)
         if table is not None
     }
-    table = runs_table(runs, runs_comparison(runs, dialogue_of))
+    table = runs_table(runs, runs_comparison(runs, units))
     page = render_runs(runs, table, named=bool(chosen))
     tracking.current().text(page, "runs.html")
     tables: dict[str, str] = {}

@@ -131,7 +131,7 @@ def assembled(
     from pydantic import ValidationError
 
     from erc_kedro.config import ConfigError
-    from erc_kedro.folds import views
+    from erc_kedro.folds import of_view, views
     from erc_kedro.training.batches import assemble
 
     made = {} if made is None else made
@@ -149,7 +149,8 @@ def assembled(
             raise ConfigError(f"train.in_fold.{view.name}: {error.errors()[0]['msg']}") from error
         key = view.name, repr(sorted(own.scaling.items()))
         if key not in made:
-            made[key] = assemble(view.utterances, tables, labels, own.scaling)
+            read = {modality: of_view(table, view) for modality, table in tables.items()}
+            made[key] = assemble(view.utterances, read, labels, own.scaling)
         folds[view.folder] = made[key], own
     return folds
 
@@ -214,7 +215,7 @@ def tracked(
         run.parameters({"train": parameters, **facts})
         for of_seed in trained:
             seed = int(of_seed.predictions["seed"].iloc[0])
-            table = metrics_table(of_seed.predictions)
+            table = metrics_table(of_seed.predictions, description.get("majority_label"))
             table = table[table["head"].isin(scored)].reset_index(drop=True)
             with tracking.child(f"{corpus} {experiment} seed {seed}", {**tags, "level": "seed"}) as seed_run:
                 seed_run.parameters({"seed": seed, "train": parameters, **facts})

@@ -7,39 +7,21 @@ from typing import Any
 import pandas as pd
 
 from erc_kedro.escaping import code, markdown, markdown_table
-from erc_kedro.report.labels import NONE
-from erc_kedro.report.pages.modalities import modalities_markdown
+from erc_kedro.evaluation.units import counted, few_units
+from erc_kedro.report.labels import HEADINGS, NONE
 from erc_kedro.report.published import PUBLISHED
 from erc_kedro.report.scaling import scaling_note
-from erc_kedro.report.tables.printed import cell, probability, score
+from erc_kedro.report.tables.printed import cell, score
 from erc_kedro.schemas import MODALITIES
+from erc_kedro.sentences import probability
 
-HEADER = (
-    "experiment",
-    "modalities",
-    "seeds",
-    "accuracy",
-    "weighted F1",
-    "95 % interval",
-    "macro F1",
-    "weighted F1, validation",
-    "difference",
-    "95 % interval of it",
-    "d",
-    "p",
-    "p, corrected",
-    "published weighted F1",
-    "settings",
-    "note",
-)
-_RIGHT = [name not in ("experiment", "modalities", "settings", "note") for name in HEADER]
+_TEXT = ("experiment", "modalities", "settings", "note")
+# Scores of corpora whose papers leave the majority class out.
+_WITHOUT = ("micro_f1_without_majority", "macro_f1_without_majority")
 
 
 def comparison_markdown(
-    table: pd.DataFrame,
-    summaries: Mapping[str, Mapping[str, Any]],
-    reference: str,
-    modalities: Mapping[str, pd.DataFrame] | None = None,
+    table: pd.DataFrame, summaries: Mapping[str, Mapping[str, Any]], reference: str
 ) -> str:
     """One section a corpus, one row an experiment.
 
@@ -49,7 +31,6 @@ def comparison_markdown(
             (sentences), the settings of its ``search``, and its ``experiments``: by name their
             ``parameters``, the modalities that are ``shown``, and their ``key``, None where none was trained.
         reference: the experiment that the others were tested against.
-        modalities: by corpus ``schemas.compared_modalities``.
     """
     lines = ["# Experiments compared", ""]
     for corpus, rows in table.groupby("corpus", sort=False):
@@ -58,15 +39,27 @@ def comparison_markdown(
         if summary["synthetic"]:
             lines += ["**SYNTHETIC DATA, not a result.**", ""]
         released = not summary["synthetic"] and summary["protocol"] != "manifest"
-        tests = int(rows["p"].notna().sum())
+        count, unit = int(rows["units"].max()), str(rows["unit"].iloc[0])
+        over = counted(count, unit)
+        without = [name for name in _WITHOUT if name in rows and rows[name].notna().any()]
+        cells = [_cells(row, over, without, released) for row in rows.to_dict("records")]
         lines += [
-            "Scores × 100 on test, mean ± standard deviation over seeds; interval by bootstrap over "
-            "dialogues; epochs chosen by validation weighted F1. Difference in weighted F1 to "
-            f"{code(reference)}, with its bootstrap interval, Cohen's d over seeds, the p-value of a paired "
-            f"permutation test over dialogues, and the same corrected for {tests} comparisons (Holm).",
+            "Scores × 100 on test, mean ± standard deviation over seeds; WA is accuracy, UA is the mean "
+            "recall of the classes; epochs chosen by validation weighted F1. Difference in weighted F1 to "
+            f"{code(reference)}, Cohen's d over seeds, the p-value of a paired permutation test, and the "
+            "same corrected for the number of comparisons (Holm). Intervals and the test are over the "
+            f"{over} of test.",
             "",
-            markdown_table(HEADER, (_cells(row, released) for row in rows.to_dict("records")), _RIGHT),
+            markdown_table(
+                list(cells[0]),
+                [list(row.values()) for row in cells],
+                [name not in _TEXT for name in cells[0]],
+            ),
+            *(f"- {markdown(verdict)}" for verdict in rows["verdict"]),
+            "",
         ]
+        if few := few_units(count, unit):
+            lines += [f"**{few}**", ""]
         lines += _made_of(rows)
         if settings := summary.get("search"):
             lines += [
@@ -77,8 +70,6 @@ def comparison_markdown(
         for caution in summary.get("cautions") or []:
             lines += [f"**{markdown(caution)}**", ""]
         lines += _scaling_notes(summary)
-        if modalities and str(corpus) in modalities:
-            lines += modalities_markdown(modalities[str(corpus)], reference)
     if table["experiment"].isin({name for name, *_ in PUBLISHED}).any():
         lines += ["Published figures and how they were selected:", ""]
         lines += [
@@ -124,25 +115,27 @@ def _scaling_notes(summary: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _cells(row: Mapping[Any, Any], released: bool) -> list[str]:
-    """A row as printed; only one of a release has a published figure."""
+def _cells(row: Mapping[Any, Any], over: str, without: list[str], released: bool) -> dict[str, str]:
+    """A row as printed, by heading; only one of a release has a published figure."""
     published = {name: {"iemocap": i, "meld": m} for name, _, i, m, _, _ in PUBLISHED} if released else {}
     figure = published.get(row["experiment"], {}).get(row["corpus"])
-    return [
-        row["experiment"],
-        row["modalities"] or NONE,
-        str(row["seeds"]),
-        score(row["accuracy"], row["accuracy_std"]),
-        score(row["weighted_f1"], row["weighted_f1_std"]),
-        cell("low", row["low"], row["high"]),
-        score(row["macro_f1"], row["macro_f1_std"]),
-        score(row["val_weighted_f1"]),
-        cell("difference", row["difference"]),
-        cell("difference_low", row["difference_low"], row["difference_high"]),
-        NONE if pd.isna(row["effect"]) else f"{row['effect']:+.1f}",
-        probability(row["p"]),
-        probability(row["p_corrected"]),
-        NONE if figure is None else f"{figure:.1f}",
-        row["settings"] or NONE,
-        row["note"],
-    ]
+    return {
+        "experiment": row["experiment"],
+        "modalities": row["modalities"] or NONE,
+        "seeds": str(row["seeds"]),
+        HEADINGS["accuracy"]: score(row["accuracy"], row["accuracy_std"]),
+        HEADINGS["uar"]: score(row["uar"], row["uar_std"]),
+        "weighted F1": score(row["weighted_f1"], row["weighted_f1_std"]),
+        f"95 % interval over {over}": cell("low", row["low"], row["high"]),
+        "macro F1": score(row["macro_f1"], row["macro_f1_std"]),
+        **{HEADINGS[name]: score(row[name], row[f"{name}_std"]) for name in without},
+        "weighted F1, validation": score(row["val_weighted_f1"]),
+        "difference": cell("difference", row["difference"]),
+        "95 % interval of it": cell("difference_low", row["difference_low"], row["difference_high"]),
+        "d": NONE if pd.isna(row["effect"]) else f"{row['effect']:+.1f}",
+        "p": probability(row["p"]),
+        "p, corrected": probability(row["p_corrected"]),
+        "published weighted F1": NONE if figure is None else f"{figure:.1f}",
+        "settings": row["settings"] or NONE,
+        "note": row["note"],
+    }

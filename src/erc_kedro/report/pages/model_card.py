@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from erc_kedro.escaping import code, line, markdown
+from erc_kedro.evaluation.metrics import SCORES
 from erc_kedro.report.labels import HEADLINE
 from erc_kedro.report.scaling import scaled_modalities
 from erc_kedro.report.section import CorpusSection
@@ -18,8 +19,8 @@ _INTENDED = {
     True: "Trying the software out, and nothing else.",
 }
 _PREDICTED = (
-    "The models predict, for each utterance of a whole conversation, which of {classes} its label would be, "
-    "from {modalities}{context}."
+    "The models predict, for each utterance{whole}, which of {classes} its label would be, from "
+    "{modalities}{context}."
 )
 # They look at no utterance but the one that they predict.
 _ALONE = ("majority", "logistic_regression", "concat_mlp", "late_fusion")
@@ -105,7 +106,8 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         + _PREDICTED.format(
             classes=labels,
             modalities=_listed(used),
-            context=_context(training, used),
+            whole=" of a whole conversation" if section.in_conversation else " by itself",
+            context=_context(training, used) if section.in_conversation else "",
         ),
         "",
         "## What they are not for",
@@ -131,7 +133,7 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         if name in tables:
             lines.append(as_markdown(tables[name]))
     if "headline" not in tables:
-        lines += [f"No score: {', '.join(HEADLINE.values())} need labels.", ""]
+        lines += [f"No score: {', '.join(HEADLINE[name] for name in SCORES)} need labels.", ""]
     if "group" not in tables:
         lines += ["The corpus names no groups of speakers, so differences between groups are unknown.", ""]
     lines += [

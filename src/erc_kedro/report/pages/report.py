@@ -15,6 +15,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from erc_kedro.escaping import LONGEST, line, markdown, markdown_table
+from erc_kedro.evaluation.metrics import SCORES
 from erc_kedro.report.labels import HEADLINE, NONE
 from erc_kedro.report.pages.conversations import conversations
 from erc_kedro.report.pages.page import embedded, inline, shown, template
@@ -33,11 +34,12 @@ FACTS = ("command", "experiment", "revision", "created", "versions", "parameters
 # What stands under each heading of the headline in Markdown.
 _COLUMNS = {
     "seeds": "seeds",
-    "accuracy": "accuracy",
+    "accuracy (WA)": "accuracy",
+    "UAR (UA)": "uar",
     "weighted F1": "weighted_f1",
     "95 % interval": "interval",
+    "interval over": "over",
     "macro F1": "macro_f1",
-    "UAR": "uar",
     "ECE": "ece",
     "weighted F1, validation": "val_weighted_f1",
 }
@@ -53,13 +55,14 @@ def headline_markdown(sections: Iterable[CorpusSection]) -> str:
         rows.append([section.title, protocol, *(scores[name] for name in _COLUMNS.values())])
     table = markdown_table(["corpus", "protocol", *_COLUMNS], rows, [False, False, *(True for _ in _COLUMNS)])
     caption = (
-        "Scores × 100 on test, mean ± standard deviation over seeds; interval by bootstrap over dialogues; "
-        "epochs chosen by validation weighted F1."
+        "Scores × 100 on test, mean ± standard deviation over seeds; epochs chosen by validation weighted F1."
     )
     made_up = [markdown(section.title) for section in sections if section.synthetic]
     if made_up:
         caption = f"**SYNTHETIC DATA, not a result: {', '.join(made_up)}.** " + caption
     for section in sections:
+        if section.few:
+            caption += f" **{markdown(section.title)}: {section.few}**"
         if section.scaling_note:
             caption += f" {markdown(section.title)}: {section.scaling_note}"
         if section.caution:
@@ -96,7 +99,11 @@ def render_report(
     return template("report.html.jinja").render(
         title=f"SYNTHETIC DATA · {title}" if synthetic else title,
         synthetic=synthetic,
-        headline_rows=HEADLINE,
+        headline_rows={
+            name: printed
+            for name, printed in HEADLINE.items()
+            if name in SCORES or any(name in set(table["metric"]) for table in tables)
+        },
         corpora=[
             _view(section, number, table, drawn)
             for number, (section, table, drawn) in enumerate(zip(sections, tables, figures, strict=True), 1)
@@ -124,7 +131,9 @@ def _view(
         "options": section.options,
         "absent": section.absent,
         "scaling_note": section.scaling_note,
-        "test_dialogues": _test_dialogues(section.utterances),
+        "over": section.over,
+        "few": section.few,
+        "verdicts": _verdicts(section.comparison),
         "caution": section.caution,
         "description": {
             **dict.fromkeys(("protocol", "notes", "fingerprint")),
@@ -162,14 +171,14 @@ def _view(
 
 def _headline(section: CorpusSection, table: pd.DataFrame) -> dict[str, str]:
     """The cells of one corpus's headline table as printed, a dash where there is nothing to print."""
-    cells = dict.fromkeys([*HEADLINE, "interval", "val_weighted_f1", "seeds"], NONE)
+    cells = dict.fromkeys([*HEADLINE, "interval", "over", "val_weighted_f1", "seeds"], NONE)
     rows: list[dict[Any, Any]] = table.to_dict("records")
     for row in rows:
         printed = score(row["mean"], row["std"])
         if row["split"] == "test":
             cells[row["metric"]] = printed
             if not isnan(row["low"]):
-                cells["interval"] = cell("low", row["low"], row["high"])
+                cells |= {"interval": cell("low", row["low"], row["high"]), "over": section.over}
         elif row["metric"] == "weighted_f1":
             cells["val_weighted_f1"] = printed
     if section.metrics is not None:
@@ -186,10 +195,9 @@ def _sizes(utterances: pd.DataFrame | None) -> dict[str, str]:
     return sizes
 
 
-def _test_dialogues(utterances: pd.DataFrame | None) -> int:
-    if utterances is None:
-        return 0
-    return utterances.loc[utterances["split"] == "test", "dialogue_id"].nunique()
+def _verdicts(comparison: pd.DataFrame | None) -> list[str]:
+    # A comparison of an earlier version has none.
+    return [] if comparison is None or "verdict" not in comparison else [*map(str, comparison["verdict"])]
 
 
 def _findings(audit: Mapping[str, Any] | None) -> dict[str, list[str]]:

@@ -6,10 +6,10 @@ import pandas as pd
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from erc_kedro.evaluation.units import few_units
 from erc_kedro.report.pages.page import embedded, shown, template
 from erc_kedro.report.plots.scores import experiments_figure
-from erc_kedro.report.section import Table
-from erc_kedro.report.tables.runs import TITLE, differences
+from erc_kedro.report.tables.runs import differences, table_of_scores
 from erc_kedro.schemas import TrackedRun
 
 
@@ -28,13 +28,16 @@ def render_runs(runs: Sequence[TrackedRun], table: pd.DataFrame, named: bool) ->
         scored = rows.assign(experiment=rows["experiment"] + " " + rows["run"])
         figure = experiments_figure(scored) if rows["weighted_f1"].notna().any() else None
         parameters = differences(own)
-        printed = rows.drop(columns=["corpus", "synthetic"]).reset_index(drop=True)
+        # Runs of other data than the first have no units.
+        most = rows.sort_values("units").iloc[-1]
         groups.append(
             {
                 "title": title,
                 "size": len(own),
                 "figure": figure and embedded(figure, f"runs-{number}"),
-                "table": shown(Table(TITLE, printed)),
+                "table": shown(table_of_scores(rows.drop(columns=["corpus", "synthetic"]))),
+                "verdicts": [sentence for sentence in rows["verdict"] if sentence],
+                "few": few_units(int(most["units"]), most["unit"]),
                 "parameters": shown(parameters) if len(parameters.frame) else None,
             }
         )

@@ -97,7 +97,7 @@ def heads_figure(spread: pd.DataFrame) -> go.Figure:
 
 
 def comparison_figure(headline: pd.DataFrame) -> go.Figure:
-    """Test weighted F1 (× 100) of each corpus with its interval over dialogues.
+    """Test weighted F1 (× 100) of each corpus with its interval.
 
     Args:
         headline: one row a corpus with columns corpus, mean, low, high in 0 to 1; low and high may be
@@ -183,7 +183,7 @@ def slices_figure(parts: Mapping[str, pd.DataFrame]) -> go.Figure:
 
 
 def experiments_figure(comparison: pd.DataFrame) -> go.Figure:
-    """Test weighted F1 (× 100) of each experiment with its interval over dialogues, the best first.
+    """Test weighted F1 (× 100) of each experiment with its interval, the best first.
 
     Args:
         comparison: ``schemas.comparison``. Filled markers differ from the reference at p < .05 after

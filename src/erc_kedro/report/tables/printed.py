@@ -9,6 +9,7 @@ import pandas as pd
 from erc_kedro.escaping import LONGEST, line
 from erc_kedro.report.labels import HEADINGS, NONE
 from erc_kedro.report.section import Table
+from erc_kedro.sentences import probability
 
 # Printed as they are, not × 100.
 _PLAIN = ("temperature", "nll", "nll_scaled", "effect", "amount", "epoch")
@@ -19,13 +20,6 @@ def score(mean: float, std: float = float("nan")) -> str:
     if isnan(mean):
         return NONE
     return f"{100 * mean:.1f}" if isnan(std) else f"{100 * mean:.1f} ± {100 * std:.1f}"
-
-
-def probability(p: float) -> str:
-    """A p-value as printed."""
-    if pd.isna(p):
-        return NONE
-    return "<.001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"
 
 
 def cell(column: str, value: Any, other: Any = None) -> str:

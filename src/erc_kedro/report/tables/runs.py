@@ -4,33 +4,47 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from erc_kedro.evaluation.units import counted
 from erc_kedro.parameters import nested
+from erc_kedro.report.labels import NONE
 from erc_kedro.report.scaling import scaled_briefly
 from erc_kedro.report.section import Table
 from erc_kedro.schemas import TrackedRun
 
 TITLE = (
     "Scores × 100 on test: means ± standard deviations over seeds; differences to the first run of the "
-    "corpus that keeps its predictions, with a paired permutation test over dialogues"
+    "corpus that keeps its predictions, with a paired permutation test; intervals and tests are over what "
+    "the column over names"
 )
 # Characters of a parameter that are shown, and of a corpus that a file is called after.
 LONGEST, LONGEST_NAME = 16, 100
 
 
 def runs_table(runs: Sequence[TrackedRun], compared: pd.DataFrame) -> pd.DataFrame:
-    """The runs' scores and tests, and beside them what the scaling of each reads.
+    """The runs' scores, tests and verdicts, and beside them what the scaling of each reads.
 
     Args:
         runs: in the order of the rows.
         compared: ``evaluation.runs.runs_comparison`` of them.
     """
     notes = zip(compared["note"], (_scaled(run.parameters) for run in runs), strict=True)
-    return compared.assign(note=["; ".join(filter(None, parts)) for parts in notes])
+    units = zip(compared["units"], compared["unit"], strict=True)
+    made = compared.assign(
+        note=["; ".join(filter(None, parts)) for parts in notes],
+        over=[counted(count, unit) if count else NONE for count, unit in units],
+    )
+    # The note stays the last of what is printed.
+    return made[[*made.columns.drop(["note", "verdict"]), "note", "verdict"]]
+
+
+def table_of_scores(rows: pd.DataFrame) -> Table:
+    """Of some rows of :func:`runs_table` as printed: sentences have no place in a table."""
+    return Table(TITLE, rows.drop(columns=["unit", "units", "verdict"]).reset_index(drop=True))
 
 
 def tables_of_runs(runs: Sequence[TrackedRun], table: pd.DataFrame) -> dict[str, Table]:
     """The page's tables by name: ``runs`` of all corpora, and ``parameters_<corpus>`` that differ."""
-    made = {"runs": Table(TITLE, table)}
+    made = {"runs": table_of_scores(table)}
     for number, (corpus, rows) in enumerate(table.groupby("corpus", sort=False)):
         differing = differences([runs[int(index)] for index in rows.index])
         if len(differing.frame):

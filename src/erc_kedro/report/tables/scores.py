@@ -10,11 +10,11 @@ from erc_kedro.report.section import CorpusSection, Table
 from erc_kedro.schemas import HEADS
 from erc_kedro.sentences import unused_name
 
-_HEADLINE_TITLE = "Scores × 100: means ± standard deviations over seeds; interval by bootstrap over dialogues"
+_HEADLINE_TITLE = "Scores × 100: means ± standard deviations over seeds; 95 % interval over"
 _COMPARED = (
-    *("experiment", "seeds", "accuracy", "accuracy_std", "weighted_f1", "weighted_f1_std", "low", "high"),
-    *("macro_f1", "macro_f1_std", "val_weighted_f1", "difference", "difference_low", "difference_high"),
-    *("effect", "p", "p_corrected", "modalities", "note"),
+    *("experiment", "seeds", "accuracy", "accuracy_std", "uar", "uar_std", "weighted_f1", "weighted_f1_std"),
+    *("low", "high", "macro_f1", "macro_f1_std", "val_weighted_f1", "difference", "difference_low"),
+    *("difference_high", "effect", "p", "p_corrected", "modalities", "note"),
 )
 
 
@@ -22,8 +22,8 @@ def headline_table(sections: Iterable[CorpusSection]) -> pd.DataFrame:
     """The trimodal head's headline scores of several corpora.
 
     Returns:
-        ``evaluation.results.headline`` of each corpus, which is named in a first column ``corpus``. A corpus
-        without metrics has no rows.
+        ``evaluation.results.headline`` of each corpus but for its units, the corpus named in a first column
+        ``corpus``. A corpus without metrics has no rows.
     """
     parts = []
     for section in sections:
@@ -31,7 +31,7 @@ def headline_table(sections: Iterable[CorpusSection]) -> pd.DataFrame:
             parts.append(section.results["headline"].copy())
             parts[-1].insert(0, "corpus", section.title)
     columns = ["corpus", "split", "metric", "mean", "std", "seeds", "low", "high"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
 def side_by_side(sections: Iterable[CorpusSection]) -> Table:
@@ -40,8 +40,17 @@ def side_by_side(sections: Iterable[CorpusSection]) -> Table:
     table = headline_table(sections)
     table = table.assign(metric=table["metric"].map(HEADLINE))
     table = table.rename(columns={"mean": "score", "std": "score_std"})
-    notes = [f"{section.title}: {section.scaling_note}" for section in sections if section.scaling_note]
-    return Table(" ".join([f"{_HEADLINE_TITLE}." if notes else _HEADLINE_TITLE, *notes]), table)
+    over = list(dict.fromkeys(section.over for section in sections))
+    if len(over) > 1:
+        over = [f"{section.over} ({section.title})" for section in sections]
+    title = f"{_HEADLINE_TITLE} {', '.join(over)}"
+    notes = [
+        f"{section.title}: {note}"
+        for section in sections
+        for note in (section.few, section.scaling_note)
+        if note
+    ]
+    return Table(" ".join([f"{title}." if notes else title, *notes]), table)
 
 
 def published() -> Table:
@@ -83,10 +92,12 @@ def _of_training(section: CorpusSection) -> dict[str, Table]:
                 ),
             )
     if section.comparison is not None:
+        columns = [*_COMPARED]
+        columns[-2:-2] = [name for name in map(str, section.comparison) if "without_majority" in name]
         made["comparison"] = Table(
-            "Experiments on test × 100; difference in weighted F1 to the reference, its bootstrap interval, "
-            "Cohen's d over seeds, and a paired permutation test over dialogues (p corrected by Holm)",
-            section.comparison.reindex(columns=list(_COMPARED)).fillna({"modalities": "", "note": ""}),
+            "Experiments on test × 100; difference in weighted F1 to the reference, Cohen's d over seeds; "
+            f"both 95 % intervals and a paired permutation test (corrected by Holm) are over {section.over}",
+            section.comparison.reindex(columns=columns).fillna({"modalities": "", "note": ""}),
         )
     return made
 
