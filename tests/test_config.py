@@ -329,7 +329,7 @@ def test_a_file_that_cannot_be_read_is_named_in_a_sentence(configured, tmp_path,
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     with pytest.raises(ConfigError, match=said):
-        configured(None)
+        configured("")
 
 
 def test_an_archive_of_configuration_is_read_as_its_folder(configured, tmp_path):

@@ -24,6 +24,11 @@ class ProtocolParameters(Parameters):
     folds: int | None = Field(ge=3)
     by: str
 
+    @property
+    def makes_folds(self) -> bool:
+        """Whether dialogues are tested in turn, not by fixed splits."""
+        return bool(self.leave_one_out or self.folds)
+
     @model_validator(mode="after")
     def _one_way(self) -> "ProtocolParameters":
         if self.leave_one_out and self.folds:

@@ -126,8 +126,9 @@ class TrainParameters(Parameters):
 
     seeds: int = Field(ge=1)
     epochs: int = Field(ge=1)
-    # Epochs without a better validation weighted F1 before training stops.
-    patience: int = Field(ge=1)
+    # Epochs without a better validation weighted F1 before training stops; None: validation chooses nothing,
+    # and the last epoch is kept.
+    patience: int | None = Field(ge=1)
     learning_rate: float = Field(gt=0)
     weight_decay: Weight
     warmup_epochs: int = Field(ge=0)
