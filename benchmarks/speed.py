@@ -17,7 +17,7 @@ from benchmarks import machine
 from benchmarks.corpora import feature_bytes, make
 from benchmarks.shapes import Shape
 from erc_kedro.models.architectures import build
-from erc_kedro.models.batch import Network
+from erc_kedro.models.base import Network
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.training import batches as batching
 from erc_kedro.training import checkpoint, loop

@@ -45,6 +45,7 @@ LONGEST = (
 )
 # Folders and files that `make test-fast` leaves out: they train, encode media or start processes.
 SLOW = (
+    "audit/test_fitted.py",
     "benchmarks",
     "corpora/test_real_annotations.py",
     "demo",
@@ -71,6 +72,8 @@ SLOW = (
     "training/test_planted_signal.py",
     "training/test_properties.py",
     "training/test_seeds.py",
+    "training/test_start.py",
+    "transfer/test_arms.py",
     "tuning/test_planted_signal.py",
     "tuning/test_search.py",
     "tuning/test_storage.py",

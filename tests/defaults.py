@@ -19,7 +19,7 @@ CONF = Path(__file__).resolve().parents[1] / "conf" / "base"
 APART: dict[str, dict[str, Any]] = {
     "train": {"jobs": 1},
     "tune": {"workers": 1, "space": None, "experiment": "full", "experiment_settings": {}},
-    "compare": {"experiments": {}, "refused": {}},
+    "compare": {"experiments": {}, "features": {}, "finetune": {}, "refused": {}},
 }
 
 Kind = TypeVar("Kind", bound=parameters.Parameters)
@@ -41,6 +41,7 @@ def _made(kind: type[Kind], where: str, /, **changes: Any) -> Kind:
 
 
 IngestionParameters = partial(_made, parameters.IngestionParameters, "ingestion")
+ProtocolParameters = partial(_made, parameters.ProtocolParameters, "ingestion.protocol")
 TextParameters = partial(_made, parameters.TextParameters, "features.text")
 AudioParameters = partial(_made, parameters.AudioParameters, "features.audio")
 VisualParameters = partial(_made, parameters.VisualParameters, "features.visual")
@@ -53,3 +54,4 @@ TrainParameters = partial(_made, parameters.TrainParameters, "train")
 CompareParameters = partial(_made, parameters.CompareParameters, "compare")
 ScoreParameters = partial(_made, parameters.ScoreParameters, "score")
 TuneParameters = partial(_made, parameters.TuneParameters, "tune")
+TransferParameters = partial(_made, parameters.TransferParameters, "transfer")

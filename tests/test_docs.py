@@ -149,4 +149,6 @@ def test_parameters_exist(page):
         for name in re.findall(r"(?:^|,)([\w.]+)=", re.sub(r"\[[^\]]*\]", "", typed)):
             # A corpus may have any parameter of its own.
             own = name.partition(".")[2]
+            # In short, a corpus's protocol.
+            own = f"ingestion.{own}" if own.startswith("protocol") else own
             assert is_parameter(known, name) or (own and is_parameter(known, own)), f"{typed}: {name}"

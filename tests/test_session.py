@@ -104,6 +104,16 @@ def test_a_pipeline_that_is_not_there_is_named_beside_those_that_are(run):
         run(None, pipeline_names=["ingestion", "trian"])
 
 
+def test_a_corpus_that_is_not_there_is_named_beside_those_that_are(run):
+    def loading(session, **asked):
+        session.load_context()
+
+    run(loading, namespaces=["meld"])
+    for names in (["xyz"], ["meld", "xyz.train"]):
+        with pytest.raises(ConfigError, match=r"--namespaces: no corpus is called 'xyz.*'; there are meld, iemocap"):
+            run(loading, namespaces=names)
+
+
 def test_a_name_that_kedro_refuses_is_a_sentence(run):
     def unknown(session, **asked):
         project.pipelines["train"].only_nodes("meld.trian")

@@ -13,7 +13,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kedro.config import MissingConfigException, OmegaConfigLoader
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from erc_kedro.errors import PlainError
 from erc_kedro.escaping import line
@@ -46,6 +49,10 @@ _NO_CORPUS = {
     "recordings",
     "recording",
     "model",
+    "transfer",
+    "from",
+    "to",
+    "labels",
 }
 # How files of one corpus end that lie beside those of others: `meld_features.json` is of `meld`.
 _ENDINGS = ("features", "with_features", "history", "importances", "parallel", "slices", "front")
@@ -84,6 +91,32 @@ def active_corpora() -> list[str]:
         conf = Path(__file__).resolve().parents[2] / "conf"
         loader = ErcConfigLoader(str(conf), env=os.environ.get("KEDRO_ENV"), **CONFIG_LOADER_ARGS)
     return loader.corpora
+
+
+def transfer_corpora() -> tuple[list[str], str | None]:
+    """The corpora that teach another one, and that one: ``from`` and ``to``; none where they are not chosen.
+
+    Raises:
+        ConfigError: one of them is no corpus, or both are the same.
+    """
+    loader = _in_session.get()
+    if loader is None:
+        return [], None
+    chosen = loader["parameters"]
+    named, target = chosen.get("from"), chosen.get("to")
+    if not named or not target:
+        return [], None
+    sources = [named] if isinstance(named, str) else named
+    known = loader.corpora
+    for key, names in (("from", sources), ("to", [target])):
+        for name in names if isinstance(names, list) else [names]:
+            if name not in known:
+                raise ConfigError(f"{key}: {line(name, 60)} is no corpus; globals.yml has {', '.join(known)}")
+    if target in sources or len(set(sources)) < len(sources):
+        raise ConfigError(
+            f"from, to: {', '.join(sources)} to {target}; name each corpus once, the one in `to` there alone"
+        )
+    return list(sources), target
 
 
 def check_name(name: Any, where: str, taken: Collection[str] = ()) -> str:
@@ -185,7 +218,11 @@ def compared_experiments(parameters: Mapping[str, Any]) -> list[str]:
 
 
 def _section(layer: Any, stage: str) -> Mapping[str, Any] | None:
-    return (layer or {}).get(stage)
+    section: Mapping[str, Any] | None = (layer or {}).get(stage)
+    # In short, a protocol is the name of its classes.
+    if stage == "ingestion" and section and isinstance(section.get("protocol"), str):
+        return {**section, "protocol": {"classes": section["protocol"]}}
+    return section
 
 
 def check_mapping(value: Any, key: str) -> None:
@@ -216,7 +253,7 @@ def _check_kinds(layer: Any, where: str, corpora: Sequence[str]) -> None:
             check_mapping(((layer or {}).get(corpus) or {}).get(stage), f"{prefix}{corpus}.{stage}")
 
 
-def _same_tables(
+def _same_corpus(
     config: Mapping[str, Any],
     corpus: str,
     name: str,
@@ -224,14 +261,14 @@ def _same_tables(
     typed: Mapping[str, Any],
     expanded: Mapping[str, Any],
 ) -> None:
-    """Refuses an experiment that asks for another corpus or other features than those on disk."""
-    for stage in ("ingestion", "features"):
-        asks = _section(experiment, stage) or _section(experiment.get(corpus), stage)
-        if asks and for_stage(config, corpus, stage, experiment, typed) != expanded[stage]:
-            raise ConfigError(
-                f"experiments: {name} differs in its {stage}, but all that are compared read the same "
-                f"tables; train it alone with --params=experiment={name}"
-            )
+    """Refuses an experiment that asks for another corpus than the one on disk."""
+    asks = _section(experiment, "ingestion") or _section(experiment.get(corpus), "ingestion")
+    if asks and for_stage(config, corpus, "ingestion", experiment, typed) != expanded["ingestion"]:
+        raise ConfigError(
+            f"experiments: {name} differs in its ingestion, but all that are compared are scored on the same "
+            f"utterances of {corpus}; give it a corpus of its own in globals.yml, or train it alone with "
+            f"--params=experiment={name}"
+        )
 
 
 class ErcConfigLoader(OmegaConfigLoader):
@@ -279,11 +316,11 @@ class ErcConfigLoader(OmegaConfigLoader):
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         if key != "parameters":
-            return super().__getitem__(key)
+            return self._read(key)
         corpora = self.corpora
         # OmegaConf would not say which key it cannot merge.
         _check_kinds(self.runtime_params, "parameters", corpora)
-        config = super().__getitem__(key)
+        config = self._read(key)
         _check_kinds(config, "parameters", corpora)
         typed = spelled_out(self.runtime_params or {}, corpora)
         # Read once: loading resolves every experiment's file.
@@ -292,22 +329,53 @@ class ErcConfigLoader(OmegaConfigLoader):
         chosen = self._experiment(known, config.get("experiment"), corpora)
         expanded = for_each_corpus(config, corpora, chosen, typed)
         for corpus in corpora:
-            trained, refused = {}, {}
+            filled: dict[str, dict[str, Any]] = {"train": {}, "features": {}, "finetune": {}}
+            refused = {}
             for name in compared_experiments(config):
                 try:
                     experiment = self._experiment(known, name, corpora)
-                    _same_tables(config, corpus, name, experiment, typed, expanded[corpus])
+                    _same_corpus(config, corpus, name, experiment, typed, expanded[corpus])
                 except ConfigError as error:
                     # Only the compare pipeline reads them; no other one is to stop for it.
                     refused[name] = str(error)
                 else:
-                    trained[name] = for_stage(config, corpus, "train", experiment, typed)
-            expanded[corpus]["compare"] |= {"experiments": trained, "refused": refused}
+                    for stage, of_each in filled.items():
+                        of_each[name] = for_stage(config, corpus, stage, experiment, typed)
+            filled["experiments"] = filled.pop("train")
+            expanded[corpus]["compare"] |= {**filled, "refused": refused}
             expanded[corpus]["tune"] |= {
                 "experiment": config.get("experiment"),
                 "experiment_settings": dict(chosen),
             }
         return expanded
+
+    def _read(self, key: str) -> dict[str, Any]:
+        """As Kedro reads it; what no file can mean is a ConfigError that names the file, or the key."""
+        try:
+            read: dict[str, Any] = super().__getitem__(key)
+        except YAMLError as error:
+            raise ConfigError(f"{line(error, 300)} Correct the file: each line is `key: value`") from error
+        except OmegaConfBaseException as error:
+            path = self._without_keys(key)
+            if path is not None:
+                raise ConfigError(f"{path}: not `name: value` lines at its beginning; write its keys there") from error
+            said = str(error).partition("\n")[0]
+            raise ConfigError(f"{self.conf_source}: {key}: {said}; correct what stands there") from error
+        except ValueError as error:
+            if not str(error).startswith("Duplicate keys"):
+                raise
+            raise ConfigError(f"{line(error, 500)}; leave each in one file") from error
+        return read
+
+    def _without_keys(self, key: str) -> Path | None:
+        """A file of this kind that holds a list, say, which OmegaConf does not name."""
+        source = Path(self.conf_source)
+        for folder in (source / self.base_env, source / self.chosen_env):
+            for pattern in self.config_patterns.get(key, []):
+                for path in sorted(folder.glob(pattern)):
+                    if path.suffix in (".yml", ".yaml") and isinstance(yaml.safe_load(path.read_bytes()), list):
+                        return path
+        return None
 
     def _one_experiment(self, config: Mapping[str, Any]) -> None:
         """Refuses an experiment whose results the catalog would keep under another one's name."""
@@ -320,7 +388,7 @@ class ErcConfigLoader(OmegaConfigLoader):
 
     def _experiments(self) -> Mapping[str, Any]:
         try:
-            return self["experiments"]
+            return self._read("experiments")
         except MissingConfigException:
             return {}
 

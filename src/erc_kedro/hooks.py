@@ -16,6 +16,7 @@ from kedro.pipeline import Node, Pipeline
 
 from erc_kedro import processes
 from erc_kedro.config import ConfigError, check_mapping
+from erc_kedro.dotted import is_dotted
 from erc_kedro.errors import PlainError
 from erc_kedro.escaping import Visible
 from erc_kedro.surroundings import unwritable
@@ -54,13 +55,30 @@ class RefusalHooks:
             )
         for name in sorted(pipeline.inputs()):
             if name.startswith("params:") and name.endswith(".compare"):
-                for why in catalog.load(name).refused.values():
+                compared = catalog.load(name)
+                for why in compared.refused.values():
                     raise ConfigError(why)
+                for experiment, train in compared.experiments.items():
+                    _refuse_network(train.model, f"experiment {experiment}: ")
+            elif name.startswith("params:") and name.endswith(".train"):
+                _refuse_network(catalog.load(name).model)
         nodes = pipeline.nodes
         if run_params.get("only_missing_outputs"):
             nodes = [node for node in nodes if not all(catalog.exists(name) for name in node.outputs)]
         _refuse_missing(nodes, run_params, pipeline, catalog)
         _refuse_unwritable(nodes, catalog)
+
+
+def _refuse_network(model: Any, where: str = "") -> None:
+    """Refuses a class that cannot be imported, and settings that a network has not."""
+    if model.settings or is_dotted(model.architecture):
+        # It imports torch.
+        from erc_kedro.models.architectures import ArchitectureError, resolved
+
+        try:
+            resolved(model)
+        except ArchitectureError as error:
+            raise ConfigError(f"{where}{error}") from error
 
 
 def _refuse_missing(nodes: list[Node], run_params: dict[str, Any], pipeline: Pipeline, catalog: Any) -> None:

@@ -62,6 +62,8 @@ utterances = pa.DataFrameSchema(
         "wav": _text(nullable=True),
         # The half of the clip's frame in which the speaker is seen.
         "frame_side": _text(nullable=True, checks=pa.Check.isin(("left", "right"))),
+        # The fold in which the utterance is test (``folds.views``); `split` is then that of the first fold.
+        "fold": _text(nullable=True, required=False),
     },
     checks=[
         pa.Check(_positions_count_from_zero, error="positions count 0, 1, 2, … in each dialogue"),
@@ -86,13 +88,19 @@ recorded.name = "recorded"
 
 features = pa.DataFrameSchema(
     {
-        "utterance_id": _text(unique=True),
+        "utterance_id": _text(),
         # One row of a fixed-size list of float32.
         "vector": pa.Column(object),
         "present": pa.Column(bool),
         # "ok", or why the modality is absent: no_media, unreadable, silent, no_face, …
         "reason": _text(),
+        # Where the extractor was fitted on each fold's training: the fold whose models read the row.
+        "fold": _text(required=False),
     },
+    checks=pa.Check(
+        lambda table: ~table.duplicated([name for name in ("utterance_id", "fold") if name in table]),
+        error="an utterance has two rows, of one fold",
+    ),
     strict=True,
     name="features",
 )
@@ -143,7 +151,8 @@ predictions = pa.DataFrameSchema(
         "p_.+": pa.Column("float32", pa.Check.in_range(0, 1), regex=True, required=False),
     },
     strict=True,
-    unique=["seed", "utterance_id", "head"],
+    # With folds, an utterance is validation in one and test in another.
+    unique=["seed", "utterance_id", "head", "split"],
     name="predictions",
 )
 
@@ -203,6 +212,8 @@ comparison = pa.DataFrameSchema(
         "experiment": _text(unique=True),
         # Those that predictions rest on, of those that the corpus has features of.
         "modalities": _text(),
+        # Of each of them what made its vectors, how training scales them, and a digest of the vectors.
+        "made_of": _text(),
         "seeds": pa.Column("int64"),
         # Means over seeds, and their standard deviation, on test.
         "(accuracy|weighted_f1|macro_f1|uar|ece)(_std)?": _share(regex=True),
@@ -224,12 +235,65 @@ comparison = pa.DataFrameSchema(
         "effect": pa.Column("float64", nullable=True),
         "p": _share(),
         "p_corrected": _share(),
+        # What validation chose of the settings that every experiment was tried with.
+        "settings": _text(),
         "note": _text(),
         # What is and what is not shown, in a sentence.
         "verdict": _text(),
     },
     strict=True,
     name="comparison",
+)
+
+transfer = pa.DataFrameSchema(
+    {
+        "arm": _text(unique=True),
+        # The target's training dialogues that it is given; null: none, or all.
+        "dialogues": pa.Column("float64", nullable=True),
+        "trained_on": _text(),
+        "selected_on": _text(),
+        # As in `comparison`, on the target's test; differences are to the arm that is trained on all of it.
+        "seeds": pa.Column("int64"),
+        "(accuracy|weighted_f1|macro_f1|uar|ece)(_std)?": _share(regex=True),
+        "low": _share(),
+        "high": _share(),
+        "val_weighted_f1": _share(),
+        "difference": pa.Column("float64", nullable=True),
+        "difference_(low|high)": pa.Column("float64", nullable=True, regex=True),
+        "p": _share(),
+        "p_corrected": _share(),
+        # Of weighted F1 over an arm that is trained on the same dialogues from random weights.
+        "gain": pa.Column("float64", nullable=True),
+        "gain_(low|high)": pa.Column("float64", nullable=True, regex=True),
+        "gain_p": _share(),
+        # As in `comparison`.
+        "unit": _text(),
+        "units": pa.Column("int64"),
+        "note": _text(),
+    },
+    strict=True,
+    name="transfer",
+)
+
+# The reference of a comparison against its subsets of modalities (``evaluation.modalities``).
+compared_modalities = pa.DataFrameSchema(
+    {
+        "split": _text(checks=pa.Check.isin(("val", "test"))),
+        "comparison": _text(checks=pa.Check.isin(("added", "shown", "alone", "subset"))),
+        # Empty for `subset`, which may lack several.
+        "modality": _text(checks=pa.Check.isin(("", *MODALITIES))),
+        "experiment": _text(),
+        # Weighted F1, means over the seeds that both have, and the reference's less the experiment's.
+        "(reference_)?score": _share(regex=True),
+        "difference": pa.Column("float64"),
+        "difference_(low|high)": pa.Column("float64", nullable=True, regex=True),
+        "p": _share(),
+        "p_corrected": _share(),
+        "note": _text(),
+    },
+    strict=True,
+    unique=["split", "comparison", "modality", "experiment"],
+    name="compared_modalities",
 )
 
 # Who felt what when in a recording, an utterance a row, in order.

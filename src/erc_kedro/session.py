@@ -6,10 +6,11 @@ from pkgutil import iter_modules
 from typing import Any
 
 from kedro.framework import project
+from kedro.framework.context import KedroContext
 from kedro.framework.session import KedroSession
 
 from erc_kedro import pipelines, processes, surroundings
-from erc_kedro.config import ConfigError
+from erc_kedro.config import ConfigError, active_corpora
 from erc_kedro.errors import PlainError
 from erc_kedro.hooks import LockHooks
 
@@ -23,6 +24,7 @@ class ProjectSession(KedroSession):
     def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """As Kedro's; what ends for want of disk, memory or rights, or by a wrong name, is a PlainError."""
         _check_names(kwargs.get("pipeline_names") or [])
+        self._namespaces = kwargs.get("namespaces") or []
         # An earlier session of this process may have built them for other corpora.
         project.pipelines.configure(f"{pipelines.__package__.partition('.')[0]}.pipeline_registry")
         with chdir(self._project_path):
@@ -43,6 +45,18 @@ class ProjectSession(KedroSession):
                 raise
             finally:
                 self._let_go()
+
+    def load_context(self) -> KedroContext:
+        """As Kedro's; a namespace that is no corpus of the session's configuration is a ConfigError."""
+        context = super().load_context()
+        for name in getattr(self, "_namespaces", []):
+            # Kedro takes a node's, too: meld.train.
+            if name.partition(".")[0] not in (corpora := active_corpora()):
+                raise ConfigError(
+                    f"--namespaces: no corpus is called {name!r}; there are {', '.join(corpora)} (globals.yml: "
+                    "corpora)"
+                )
+        return context
 
     def _let_go(self) -> None:
         # Kedro tells hooks neither of an interruption nor of what another hook refused.

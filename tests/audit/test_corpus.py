@@ -68,7 +68,11 @@ def test_what_a_user_may_do_is_only_warned_of(changes: dict[str, dict[int, Any]]
     ("changes", "sentence"),
     [
         ({"split": {1: "test"}}, "Dialogues in two splits: d0."),
-        ({"split": dict.fromkeys(range(4, 8), "test")}, "The val split is empty."),
+        (
+            {"split": dict.fromkeys(range(4, 8), "test")},
+            "The val split is empty. Epochs are chosen on it: write val for some dialogues of train, leave a "
+            "manifest's column split out, or ask for folds (ingestion.protocol).",
+        ),
         ({"label": dict.fromkeys(range(4, 8))}, "No utterance of the val split has a label."),
         ({"clip": {0: "a.mp4", 11: "a.mp4"}}, "Clips, or spans of clips, in two splits: a.mp4."),
         ({"wav": {0: "a.wav", 11: "a.wav"}}, "Sound files in two splits: a.wav."),
@@ -78,7 +82,7 @@ def test_what_a_user_may_do_is_only_warned_of(changes: dict[str, dict[int, Any]]
 def test_what_makes_results_wrong_is_refused(changes: dict[str, dict[int, Any]], sentence: str) -> None:
     findings = audit_corpus(corpus(**changes), DESCRIPTION, NOTHING)
     assert findings["errors"] == [sentence]
-    with pytest.raises(AuditError, match="Talk: " + sentence):
+    with pytest.raises(AuditError, match=re.escape("Talk: " + sentence)):
         refuse(findings)
 
 
@@ -210,6 +214,21 @@ def test_classes_may_be_numbers_and_may_be_many(labels: Any, warnings: int) -> N
     findings = audit_corpus(long_corpus(list(labels)), DESCRIPTION, NOTHING)
     assert findings["errors"] == []
     assert len(findings["warnings"]) == warnings
+
+
+@pytest.mark.parametrize("labels", [["-2.4", "0.0", "1.2", "3"], ["3.3333", "2,6667", "1", "0.3333"]])
+def test_a_few_ratings_are_no_classes_and_the_mend_is_named(labels: list[str]) -> None:
+    [error] = audit_corpus(long_corpus(labels * 30), DESCRIPTION, NOTHING)["errors"]
+    assert "Regression is not offered" in error and "ingestion.bins" in error
+
+
+def test_speakers_of_test_that_training_hears_are_counted_where_a_hash_made_the_splits() -> None:
+    said = "speakers of test are in train, too"
+    by_hash = {**DESCRIPTION, "split_by": "dialogue"}
+    [warning] = [w for w in audit_corpus(corpus(), by_hash, NOTHING)["warnings"] if said in w]
+    assert "1 of 3 speakers" in warning and "leave_one_out" in warning
+    for description in (DESCRIPTION, {**DESCRIPTION, "split_by": "speaker"}):
+        assert not any(said in w for w in audit_corpus(corpus(), description, NOTHING)["warnings"])
 
 
 def test_labels_that_many_splits_lack_are_one_warning() -> None:

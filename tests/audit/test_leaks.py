@@ -9,7 +9,7 @@ import pytest
 from erc_kedro import schemas
 from erc_kedro.audit.corpus import audit_corpus
 from erc_kedro.corpora import Corpus, iemocap, manifest, meld
-from erc_kedro.pipelines.features.nodes import clip_features
+from erc_kedro.pipelines.features.nodes import clip_features, text_features
 from erc_kedro.pipelines.ingestion.nodes import read_corpus
 from tests.audit.test_overlaps import STORY
 from tests.corpora.releases import found, meld_row, write_iemocap, write_meld
@@ -218,3 +218,38 @@ def test_published_vectors_keep_to_their_utterances_where_leaks_were_dropped(
     number = dict(zip(whole["utterance_id"], range(len(whole)), strict=True))
     assert audio["utterance_id"].tolist() == corpus.utterances["utterance_id"].tolist()
     assert [vector[0] for vector in audio["vector"]] == [number[name] for name in audio["utterance_id"]]
+
+
+def test_equal_texts_of_two_splits_are_listed_and_told_where_they_are_many(tmp_path: Path) -> None:
+    path = write_manifest(
+        tmp_path,
+        ("a", "train", ["We are all so happy.", "Yes, I know.", "Something that nobody else says."]),
+        ("b", "val", ["Nobody says this at all.", "Yes, I know."]),
+        ("c", "test", ["we are all so HAPPY!", "Yes, I know.", "And this is quite new."]),
+    )
+    corpus = ingested("manifest", path)
+    assert found(corpus, "same_text_across_splits") == ["train and test"]
+    assert corpus.facts["twice"] == {"same_text": {"test": {"train": 1}}}
+    findings = audit_corpus(corpus.utterances, corpus.facts, corpus.irregularities)
+    assert any("1 of 3 utterances of test have the same words" in said for said in findings["warnings"])
+    # The words of an acted sentence are all that a single utterance is.
+    rows = ["speaker,text,label,split", "a,It will happen.,glad,train", "b,Yes.,glad,val", "c,It will happen.,calm,test"]
+    path.write_text("\n".join(rows) + "\n", "utf-8")
+    assert found(ingested("manifest", path), "same_text_across_splits") == ["train and test"]
+
+
+def test_published_text_vectors_are_joined_where_they_are_named(own: Path, tmp_path: Path, caplog) -> None:
+    corpus = ingested("manifest", own)
+    folder = tmp_path / "own_published"
+    folder.mkdir()
+    vectors = corpus.utterances[["utterance_id"]].assign(x=np.arange(len(corpus.utterances), dtype=float), y=1.0)
+    vectors.to_parquet(folder / "text.parquet")
+    asked = FeatureParameters(text={"path": "auto", "field": ["x"]})
+    table, alone, record = text_features(corpus.utterances, corpus.facts, tmp_path, tmp_path / "own", asked)
+    assert [vector.tolist() for vector in table["vector"]] == [[float(n)] for n in range(len(table))]
+    assert record["extractor"]["name"] == "published:text.parquet" and record["source"]["columns"] == ["x"]
+    assert alone.empty and list(alone)[-1] == f"p_{corpus.labels[-1]}"
+    ignoring = FeatureParameters(text={"extractor": "tfidf"})
+    _, _, record = text_features(corpus.utterances, corpus.facts, tmp_path, tmp_path / "own", ignoring)
+    assert record["extractor"]["name"] != "published:text.parquet"
+    assert any("text.parquet is not used" in said for said in caplog.messages)

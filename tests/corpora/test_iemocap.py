@@ -55,7 +55,7 @@ def test_other_labels_are_dropped_or_kept_as_context(raw: Path) -> None:
         rows_of(kept)["Ses05M_script01_1b_M001"]["label"] != rows_of(kept)["Ses05M_script01_1b_M001"]["label"]
     )
     assert len(kept.utterances) == len(dropped.utterances) + 2
-    assert found(dropped, "label_outside_six") == ["sur", "xxx"]
+    assert found(dropped, "label_outside_classes") == ["sur", "xxx"]
 
 
 def test_community_relabels_its_list_and_release_does_not(tmp_path: Path) -> None:
@@ -195,5 +195,5 @@ def test_empty_corpora_are_refused(tmp_path: Path, raw: Path) -> None:
     write_iemocap(tmp_path / "unlabelled", {"Ses02F_impro09": [("F000", 1, 2, "xxx")]})
     with pytest.raises(CorpusError, match="no utterance with one of the labels"):
         iemocap.read(tmp_path / "unlabelled")
-    with pytest.raises(CorpusError, match="protocol is 'both'; write community or release"):
+    with pytest.raises(CorpusError, match="protocol is 'both'; write community, release or four"):
         iemocap.read(raw, "both")  # type: ignore[arg-type]

@@ -72,6 +72,82 @@ def test_positions_are_recounted_and_named(tmp_path: Path) -> None:
     assert corpus.irregularities["kind"].tolist() == ["positions_recounted"]
 
 
+def test_positions_of_many_dialogues_are_one_line(tmp_path: Path) -> None:
+    rows = [f"d{number},{turn},a,x,,l,train" for number in range(30) for turn in (1, 2)]
+    [row] = manifest.read(write(tmp_path, *rows)).irregularities.to_dict("records")
+    assert row["where"] == "own.csv"
+    assert row["detail"].startswith("in 30 of 30 dialogues: d0 (2 from 1 to 2), ")
+
+
+def test_rows_without_dialogues_are_dialogues_of_their_own(tmp_path: Path) -> None:
+    rows = ['ann,"Well, then.",glad,train', "bob,No.,calm,val", "ann,Yes.,glad,test"]
+    corpus = manifest.read(write(tmp_path, *rows, header="speaker,text,label,split"))
+    table = schemas.utterances.validate(corpus.utterances)
+    assert table["utterance_id"].tolist() == table["dialogue_id"].tolist() == ["row2", "row3", "row4"]
+    assert table["position"].tolist() == [0, 0, 0]
+    assert corpus.irregularities.empty
+    [note] = corpus.facts["notes"]
+    assert "each row is a dialogue of its own" in note
+    for half in ("dialogue_id", "position"):
+        with pytest.raises(CorpusError, match=rf"is missing; name it, or leave out {half}, too"):
+            manifest.read(write(tmp_path, "1,ann,x", header=f"{half},speaker,text"))
+
+
+def test_a_quote_that_swallows_rows_is_found_without_positions_too(tmp_path: Path) -> None:
+    rows = ['ann,"Well,glad,train', "bob,No.,calm,val", 'ann,Yes.",glad,test']
+    with pytest.raises(CorpusError, match=r"row 2: a double quote opens a cell here"):
+        manifest.read(write(tmp_path, *rows, header="speaker,text,label,split"))
+
+
+def test_single_utterances_keep_a_speaker_in_one_split(tmp_path: Path) -> None:
+    rows = [f"s{number % 10},text {number},{'glad' if number % 3 else 'calm'}" for number in range(200)]
+    corpus = manifest.read(write(tmp_path, *rows, header="speaker,text,label"))
+    table = corpus.utterances
+    assert (table.groupby("speaker")["split"].nunique() == 1).all()
+    assert table["split"].value_counts().to_dict() == {"train": 120, "val": 40, "test": 40}
+    assert corpus.facts["split_by"] == "speaker"
+    # Two speakers cannot be in three splits.
+    two = manifest.read(write(tmp_path, *[f"s{n % 2},text {n},glad" for n in range(99)], header="speaker,text,label"))
+    assert two.facts["split_by"] == "row" and set(two.utterances["split"]) == {"train", "val", "test"}
+
+
+def test_other_columns_are_offered_for_folds(tmp_path: Path) -> None:
+    header = "dialogue_id,position,speaker,text,group,Site,empty"
+    corpus = manifest.read(write(tmp_path, "d,0,a,x,old,north,", "d,1,b,y,,NA,", header=header))
+    assert corpus.groupings == {"group": {"d_0": "old"}, "site": {"d_0": "north"}, "empty": {}}
+    details = corpus.irregularities.set_index("where")["detail"]
+    assert details["site"] == "not read, but folds may be made by it; 1 of 2 cells say something"
+
+
+BINS = {"negative": (-3.0, 0.0), "neutral": 0.0, "positive": (0.0, 3.0)}
+
+
+def test_ratings_become_the_classes_that_bins_name(tmp_path: Path) -> None:
+    ratings = ["-3", "-0.2", "0", "0.0", "3.0", "1.3333", "", "7"]
+    rows = [f"a,x,{rating},train" for rating in ratings]
+    corpus = manifest.read(write(tmp_path, *rows, header="speaker,text,label,split"), None, BINS)
+    labels = corpus.utterances["label"].fillna("none").tolist()
+    assert labels == ["negative"] * 2 + ["neutral"] * 2 + ["positive"] * 2 + ["none"] * 2
+    assert corpus.labels == ("negative", "neutral", "positive")
+    outside = corpus.irregularities.set_index("kind").loc["outside_bins"]
+    assert outside["detail"] == "1: 7 (row9)"
+    with pytest.raises(CorpusError, match=r"row 2, column label: 'glad' is not a number, but ingestion.bins"):
+        manifest.read(write(tmp_path, "a,x,glad,train", header="speaker,text,label,split"), None, BINS)
+
+
+def test_an_end_that_two_classes_share_is_of_the_one_that_begins_with_it(tmp_path: Path) -> None:
+    bins = {"negative": (None, 0.0), "other": (0.0, None)}
+    rows = [f"a,x,{rating},train" for rating in ("-0.2", "0", "99")]
+    corpus = manifest.read(write(tmp_path, *rows, header="speaker,text,label,split"), None, bins)
+    assert corpus.utterances["label"].tolist() == ["negative", "other", "other"]
+
+
+def test_codes_of_classes_stay_classes(tmp_path: Path) -> None:
+    rows = [f"a,x,{code},train" for code in (0, 1, 2, -1)]
+    corpus = manifest.read(write(tmp_path, *rows, header="speaker,text,label,split"))
+    assert corpus.labels == ("-1", "0", "1", "2")
+
+
 def test_spans_of_a_shared_clip(tmp_path: Path) -> None:
     touch(tmp_path / "talk.mp4")
     touch(tmp_path / "alone.mp4")

@@ -269,7 +269,7 @@ def test_irregularities_of_the_releases_are_there(folder: Path) -> None:
     assert {
         "not_an_utterance",
         "transcript_without_evaluation",
-        "label_outside_six",
+        "label_outside_classes",
         "overlapping_turns",
         "missing_wav",
     } <= set(corpus_of(folder, "iemocap").irregularities["kind"])

@@ -172,3 +172,10 @@ def test_degradation_scores_are_scikit_learn_s():
     assert found["weighted_f1"][1] == pytest.approx(np.mean(f1s))
     assert found["weighted_f1_std"][1] == pytest.approx(np.std(f1s, ddof=1))
     assert degradation_scores(table.assign(label=None)).empty
+
+
+def test_single_utterances_have_no_place_and_no_shift(predictions):
+    table = utterances_of(predictions)
+    assert {"shift", "position"} <= set(slicings(table))
+    alone = table.assign(dialogue_id=table["utterance_id"], position=0)
+    assert list(slicings(alone)) == ["length", "speaker"]

@@ -49,3 +49,25 @@ def test_a_long_dialogue_attends_in_parts_as_it_would_whole(monkeypatch):
     monkeypatch.setattr(layers, "QUERIES", 4)
     assert torch.allclose(layers.attend(q, k, v, allowed, 2), whole, atol=1e-6)
     assert (whole[0, 0, 4] == 0).all()
+
+
+def test_a_group_that_may_attend_to_nothing_costs_nothing_and_changes_no_other(monkeypatch):
+    draw = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(3, 2, 7, 8, generator=draw, requires_grad=True) for _ in range(3))
+    allowed = torch.rand(3, 2, 7, 7, generator=draw) < 0.5
+    allowed[1] = False
+    attended = []
+    one = layers._attend
+    monkeypatch.setattr(layers, "_attend", lambda *asked: attended.append(len(asked[0])) or one(*asked))
+    made = layers.attend(q, k, v, allowed, 2)
+    made.square().sum().backward()
+    assert attended == [2]
+    whole = one(q, k, v, allowed, 2)
+    torch.testing.assert_close(made, whole, atol=0, rtol=0)
+    gradients = [x.grad.clone() for x in (q, k, v)]
+    for x in (q, k, v):
+        x.grad = None
+    whole.square().sum().backward()
+    assert (made[1] == 0).all()
+    for x, gradient in zip((q, k, v), gradients, strict=True):
+        torch.testing.assert_close(gradient, x.grad, atol=0, rtol=0)

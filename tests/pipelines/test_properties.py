@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from erc_kedro.corpora import published
 from erc_kedro.corpora.tables import utterance_table
-from erc_kedro.models.architectures import ARCHITECTURES, build
-from erc_kedro.parameters import ModelParameters, TrainParameters
+from erc_kedro.models.architectures import build
+from erc_kedro.parameters import ARCHITECTURES, ModelParameters, TrainParameters
 from erc_kedro.pipelines.features.nodes import clip_features, text_features
-from erc_kedro.schemas import MODALITIES
+from erc_kedro.schemas import MODALITIES, heads_of
 from erc_kedro.training import checkpoint
 from erc_kedro.training.batches import assemble
 from erc_kedro.training.loop import load_network, predict, train_model
@@ -295,5 +295,6 @@ def test_equal_keys_are_equal_predictions_of_exchangeable_weights(seed, architec
         )
         pd.testing.assert_frame_equal(one.predictions, two.predictions)
         # What the one left is what the other is used with.
-        again = predict(load_network(one.folder), data.only(pair[1].shown))
+        shown = data.only(pair[1].shown)
+        again = predict(load_network(one.folder), shown, heads=heads_of(shown.modalities))
         np.testing.assert_allclose(probabilities(again), probabilities(two.predictions), atol=1e-6)

@@ -10,9 +10,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from erc_kedro import sources
-from erc_kedro.models.architectures import ARCHITECTURES
 from erc_kedro.models.baselines.classical import STRENGTHS
-from erc_kedro.schemas import HEADS
+from erc_kedro.parameters import ARCHITECTURES
+from erc_kedro.schemas import HEADS, MODALITIES
 from erc_kedro.training import checkpoint, loop
 from erc_kedro.training.batches import assemble
 from erc_kedro.training.loop import drop_modalities, load_network, predict, train_model, weights_of_classes
@@ -211,9 +211,23 @@ def test_withholding_a_modality_uses_the_whole_models_weights(data, tmp_path):
         whole.folder / "model.safetensors"
     ).read_bytes()
     network = load_network(whole.folder)
-    expected = predict(network, data.only(["text", "visual"]))
+    left = [head for head in HEADS if head != "a"]
+    expected = predict(network, data.only(["text", "visual"]), heads=left)
     pd.testing.assert_frame_equal(part.predictions.drop(columns="seed"), expected)
-    assert not np.allclose(expected["p_calm"], whole.predictions["p_calm"])
+    same_heads = whole.predictions[whole.predictions["head"] != "a"]
+    assert not np.allclose(expected["p_calm"], same_heads["p_calm"])
+
+
+def test_what_rests_on_no_modality_of_training_is_not_predicted(tmp_path):
+    utterances, features = make_corpus(40)
+    features["audio"] = features["audio"].assign(present=False)
+    data = assemble(utterances, features, CLASSES)
+    made = train_model(data, SMALL.model_copy(update={"epochs": 2}), 0, tmp_path).predictions
+    assert list(made["head"].unique()) == ["t", "v", "ta", "tv", "av", "tav"]
+    alone = SMALL.model.model_copy(update={"modalities": ("text",)})
+    parameters = SMALL.model_copy(update={"epochs": 2, "model": alone})
+    made = train_model(data, parameters, 0, tmp_path / "text").predictions
+    assert list(made["head"].unique()) == ["t", "ta", "tv", "tav"]
 
 
 def test_the_key_follows_what_the_code_does_and_not_its_comments(tmp_path, monkeypatch):
@@ -257,21 +271,23 @@ def test_the_simplest_baselines_are_what_scikit_learn_says(tmp_path):
     utterances, features = make_corpus(40)
     data = assemble(utterances, features, CLASSES)
     train = data.rows("train")
-    x, y = data.features[0].numpy(), data.label.numpy()
+    y = data.label.numpy()
 
-    def logits(architecture):
-        model = SMALL.model.model_copy(update={"architecture": architecture})
-        p = train_model(
-            data, SMALL.model_copy(update={"model": model}), 0, tmp_path / architecture
-        ).predictions
+    def logits(architecture, modalities=MODALITIES):
+        model = SMALL.model.model_copy(update={"architecture": architecture, "modalities": modalities})
+        folder = tmp_path / f"{architecture} {modalities}"
+        p = train_model(data, SMALL.model_copy(update={"model": model}), 0, folder).predictions
         return p[[f"p_{c}" for c in CLASSES]].to_numpy()
 
-    expected = [
-        LogisticRegression(C=c, max_iter=2000).fit(x[train], y[train]).predict_proba(x[:-1])
-        for c in STRENGTHS
-    ]
-    got = logits("logistic_regression")
-    assert min(np.abs(got - e).max() for e in expected) < 1e-4
+    for modalities in (("text",), MODALITIES):
+        seen = [x.numpy() for name, x in zip(MODALITIES, data.features, strict=True) if name in modalities]
+        x = np.hstack(seen)
+        expected = [
+            LogisticRegression(C=c, max_iter=2000).fit(x[train], y[train]).predict_proba(x[:-1])
+            for c in STRENGTHS
+        ]
+        got = logits("logistic_regression", modalities)
+        assert min(np.abs(got - e).max() for e in expected) < 1e-3
     majority = logits("majority")
     assert (majority.argmax(1) == np.bincount(y[train]).argmax()).all()
 

@@ -20,8 +20,7 @@ def given(folder, base=BASE, corpus=None, **parameters):
     table, features = corpus or make_corpus(12)
     options = {"trials": 4, "seeds": 1, "workers": 1, "sampler_seed": 0, "space": SPACE, "experiment": "full"}
     tune = TuneParameters(**options | parameters)
-    known = table[table["split"] != "test"]
-    return trials.prepare("meld", known, features, CLASSES, base, tune, folder / "meld")
+    return trials.prepare("meld", table, features, CLASSES, base, tune, folder / "meld")
 
 
 def states(study):

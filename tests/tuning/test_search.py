@@ -40,7 +40,7 @@ def test_a_score_is_the_mean_over_seeds_that_training_does_not_use(tmp_path):
     study = search(chosen)
     scores = []
     for seed in (1000, 1001):
-        made = loop.train_model(next(iter(chosen.data.values())), BASE, seed, tmp_path / f"own{seed}")
+        made = loop.train_model(next(iter(chosen.data.values()))["."], BASE, seed, tmp_path / f"own{seed}")
         scores.append(made.history["val_weighted_f1"].max())
     assert study.trials[0].values[0] == pytest.approx(np.mean(scores))
     assert study.trials[0].user_attrs["scores"] == pytest.approx(scores)

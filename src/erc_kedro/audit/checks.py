@@ -1,6 +1,6 @@
 """Whether training may go on: what audits and records forbid, raised as one error."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -8,6 +8,8 @@ import pandas as pd
 from erc_kedro.audit.encoders import text_errors
 from erc_kedro.audit.provenance import is_complete, provenance_errors
 from erc_kedro.errors import PlainError
+from erc_kedro.folds import views
+from erc_kedro.schemas import MODALITIES
 
 
 class AuditError(PlainError, ValueError):
@@ -34,6 +36,7 @@ def check_before_training(
     utterances: pd.DataFrame,
     corpus: str,
     causal: bool,
+    modalities: Iterable[str] = MODALITIES,
 ) -> list[str]:
     """Raise AuditError unless a model of this name may be trained.
 
@@ -42,15 +45,19 @@ def check_before_training(
 
     Args:
         features: by modality, the tables that are trained on.
+        modalities: that the model reads.
 
     Returns:
-        what must be said beside the model's scores (sentences).
+        what must be said beside the model's scores (sentences): features that changed after they were made,
+        and those that seem to know the labels of training.
     """
     refuse_training(audit)
     refuse_training(features_audit)
     records = features_audit.get("provenance") or {}
     errors, cautions = provenance_errors(records, features, utterances)
     if is_complete(records.get("text")):
-        errors += text_errors(records["text"], utterances, corpus, causal)
+        found = (text_errors(records["text"], view.utterances, corpus, causal) for view in views(utterances))
+        errors += dict.fromkeys(error for of_fold in found for error in of_fold)
     refuse({"name": f"{corpus} {name}", "errors": errors})
-    return cautions
+    fitted = (features_audit.get("fitted") or {}).get("warnings") or {}
+    return cautions + [fitted[modality] for modality in modalities if modality in fitted]

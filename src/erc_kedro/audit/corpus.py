@@ -6,6 +6,8 @@ from typing import Any
 import pandas as pd
 
 from erc_kedro.audit.irregularities import grouped
+from erc_kedro.corpora.tables import are_ratings
+from erc_kedro.folds import is_folded
 from erc_kedro.schemas import SPLITS
 from erc_kedro.sentences import few
 
@@ -14,6 +16,17 @@ _MOST_SENTENCES = 5
 # Classes of a corpus may be numbers, but not so many different fractions (half points from 1 to 5 are 9), nor
 # more than this of any kind that mostly occur once or twice.
 _MOST_FRACTIONS, _MANY = 10, 20
+_EMPTY = {
+    "train": "There is nothing to learn from.",
+    "val": "Epochs are chosen on it: write val for some dialogues of train, leave a manifest's column split out, or "
+    "ask for folds (ingestion.protocol).",
+}
+# Of a split's utterances, with the words of another's.
+_WORTH_SAYING = 0.01
+_BINS = (
+    "Regression is not offered; ingestion.bins puts ratings of a manifest into classes, such as "
+    "{negative: [-3, 0], neutral: 0, positive: [0, 3]}."
+)
 
 
 def audit_corpus(
@@ -48,6 +61,14 @@ def audit_corpus(
         if unlabelled:
             warnings.append(f"{unlabelled} of {counts['utterances']} utterances of {split} have no label.")
     warnings += _held_twice(description.get("twice", {}), splits)
+    shared = _shared_speakers(utterances)
+    hashed = description.get("split_by") in ("dialogue", "row") and not is_folded(utterances)
+    if hashed and shared["train and test"]:
+        warnings.append(
+            f"No split column, and {shared['train and test']} of {splits['test']['speakers']} speakers of test are "
+            "in train, too: scores do not say how somebody new would be judged. Write a column split, or name "
+            "speaker in ingestion.protocol.leave_one_out."
+        )
     return {
         "name": description.get("name"),
         "protocol": description.get("protocol"),
@@ -56,7 +77,7 @@ def audit_corpus(
         "tables": {str(name): dict(counts) for name, counts in description.get("tables", {}).items()},
         "splits": splits,
         "labels": labels,
-        "shared_speakers": _shared_speakers(utterances),
+        "shared_speakers": shared,
         "irregularities": grouped(irregularities),
         "warnings": warnings,
         "not_learnable": _not_learnable(labels),
@@ -71,6 +92,8 @@ def _held_twice(twice: Mapping[str, Any], splits: Mapping[str, Any]) -> list[str
         "ingestion.drop_leaks leaves those of {0} out",
         "same_words": "have the words of utterances of {0}, said again, as in a script: their text is known "
         "from there, not their voice or face",
+        "same_text": "have the same words as an utterance of {0} (of a conversation, those of four words or more): "
+        "a model may know their text from there",
         "same_span": "overlap in time with utterances of {0} that say something else: a time is wrong, or "
         "both clips hold the same sound",
     }
@@ -79,6 +102,8 @@ def _held_twice(twice: Mapping[str, Any], splits: Mapping[str, Any]) -> list[str
         for kind, ending in endings.items()
         for later, counts in twice.get(kind, {}).items()
         for earlier, count in counts.items()
+        # In conversation a few sentences of any kind are said twice; they are listed.
+        if kind != "same_text" or count >= _WORTH_SAYING * splits[later]["utterances"]
     ]
 
 
@@ -100,10 +125,12 @@ def _label_warnings(labels: Mapping[str, Mapping[str, int]]) -> list[str]:
     untrained = [label for label, counts in labels.items() if not counts["train"]]
     if untrained:
         warnings.append(f"Labels that do not occur in train, and cannot be learned: {few(untrained)}.")
+    # Of a split without any label, that is said.
+    scored = [split for split in ("val", "test") if any(counts[split] for counts in labels.values())]
     lacking = {
-        label: [split for split in ("val", "test") if not counts[split]]
+        label: [split for split in scored if not counts[split]]
         for label, counts in labels.items()
-        if counts["train"] and not (counts["val"] and counts["test"])
+        if counts["train"] and not all(counts[split] for split in scored)
     }
     if len(lacking) > _MOST_SENTENCES:
         warnings.append(f"{len(lacking)} labels do not occur in val, or in test: {few(lacking)}.")
@@ -134,13 +161,14 @@ def _no_classes(labels: pd.Series) -> tuple[list[str], list[str]]:
         "Write a few classes (of numbers, ranges such as low, middle, high) into the column label, or name "
         "the column that holds them so."
     )
-    if numeric and ((fractions and len(counts) > _MOST_FRACTIONS) or (rare and len(counts) > _MANY)):
-        return [f"The labels are {len(counts)} numbers, such as {few(names, 3)}: no classes. {fix}"], []
+    many = (fractions and len(counts) > _MOST_FRACTIONS) or (rare and len(counts) > _MANY)
+    if are_ratings(names) or (numeric and many):
+        return [f"The labels are {len(counts)} numbers, such as {few(names, 3)}: no classes. {fix} {_BINS}"], []
     if len(counts) > _MANY and rare:
         said = f"Most of the {len(counts)} labels occur once or twice, such as {few(names[::-1], 3)}"
         return [f"{said}: no classes. {fix}"], []
     if numeric and len(counts) > _MANY:
-        return [], [f"The labels are {len(counts)} whole numbers; if they measure something: {fix}"]
+        return [], [f"The labels are {len(counts)} whole numbers; if they measure something: {fix} {_BINS}"]
     return [], []
 
 
@@ -170,7 +198,7 @@ def _errors(utterances: pd.DataFrame) -> list[str]:
     # A corpus may come without a test split, or with an unlabelled one that is only predicted.
     for split in ("train", "val"):
         if not (utterances["split"] == split).any():
-            errors.append(f"The {split} split is empty.")
+            errors.append(f"The {split} split is empty. {_EMPTY[split]}")
         elif labelled.any() and not labelled[utterances["split"] == split].any():
             errors.append(f"No utterance of the {split} split has a label.")
     mixed = utterances.groupby("dialogue_id")["split"].nunique()
@@ -179,12 +207,13 @@ def _errors(utterances: pd.DataFrame) -> list[str]:
     twice = utterances["utterance_id"].duplicated()
     if twice.any():
         errors.append(f"Utterances there twice: {few(utterances.loc[twice, 'utterance_id'].unique())}.")
+    part = "fold" if is_folded(utterances) else "split"
     span = ["clip", "clip_start_s", "clip_end_s"]
-    in_splits = utterances[utterances["clip"].notna()].groupby(span, dropna=False)["split"].nunique()
-    if (in_splits > 1).any():
-        clips = in_splits.index.get_level_values("clip")[in_splits > 1]
-        errors.append(f"Clips, or spans of clips, in two splits: {few(clips.unique())}.")
-    wavs = utterances[utterances["wav"].notna()].groupby("wav")["split"].nunique()
-    if (wavs > 1).any():
-        errors.append(f"Sound files in two splits: {few(wavs.index[wavs > 1])}.")
+    of_clips = utterances[utterances["clip"].notna()].groupby(span, dropna=False)[part].nunique()
+    if (of_clips > 1).any():
+        clips = of_clips.index.get_level_values("clip")[of_clips > 1]
+        errors.append(f"Clips, or spans of clips, in two {part}s: {few(clips.unique())}.")
+    of_wavs = utterances[utterances["wav"].notna()].groupby("wav")[part].nunique()
+    if (of_wavs > 1).any():
+        errors.append(f"Sound files in two {part}s: {few(of_wavs.index[of_wavs > 1])}.")
     return errors

@@ -8,9 +8,11 @@ import pandas as pd
 
 from erc_kedro.audit.clips import audit_clips, clip_warnings
 from erc_kedro.audit.encoders import text_errors
+from erc_kedro.audit.fitted import fitted_features
 from erc_kedro.audit.giveaways import THRESHOLD, label_agreement, row_numbers
 from erc_kedro.audit.irregularities import MOST_EXAMPLES
 from erc_kedro.audit.provenance import provenance_errors
+from erc_kedro.folds import of_view, views
 from erc_kedro.schemas import SPLITS
 from erc_kedro.sentences import few
 
@@ -47,6 +49,7 @@ def audit_features(
         from a file to the file's ``name`` and ``version``, the ``part`` that was taken, and its ``columns``
         and those ``left_out``.
         ``encoder`` (a fine-tuned text encoder's corpus, origin, folds and numbers of dialogues; else None).
+        ``fitted`` (``fitted.fitted_features``: whether they know the labels of training).
         ``clips`` (what ``clips.audit_clips`` counts; empty where nothing was extracted from clips).
         ``provenance`` (the records). ``warnings`` and ``errors`` (sentences).
 
@@ -62,7 +65,9 @@ def audit_features(
         "errors": [],
     }
     ids = pd.Index(utterances["utterance_id"])
-    for modality, table in features.items():
+    first = views(utterances)[0]
+    for modality, of_folds in features.items():
+        table = of_view(of_folds, first)
         if len(table) != len(ids) or set(table["utterance_id"]) != set(ids):
             raise ValueError(f"the {modality} features are not of this corpus's {len(ids)} utterances")
         ordered = table.set_index("utterance_id").reindex(ids)
@@ -78,6 +83,9 @@ def audit_features(
         _warn(modality, facts, audit)
         extracted = modality in records and not source
         _warn_of_giveaways(modality, facts, audit, bool(source.get("columns")), extracted)
+    audit["fitted"] = fitted_features(features, utterances, records)
+    for kind in ("warnings", "hints"):
+        audit["warnings"] += audit["fitted"][kind].values()
     audit["provenance"] = dict(records)
     audit["errors"] += provenance_errors(records, features, utterances)[0]
     if "text" in records:

@@ -1,19 +1,21 @@
 """What a corpus holds twice, said in its irregularities and facts, and left out where that is wanted."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from erc_kedro.audit.overlaps import find
+from erc_kedro.audit.overlaps import find, words
 from erc_kedro.corpora import Corpus
 from erc_kedro.corpora.tables import irregularity_table
 from erc_kedro.schemas import SPLITS
 from erc_kedro.sentences import few
 
 _KEYS = ["dialogue_id", "position", "utterance_id"]
+# Words of an utterance that is worth telling where it is said twice, unless it is all of its dialogue.
+_FEWEST_WORDS = 4
 
 
 def examined(corpus: Corpus, drop_leaks: bool = False) -> Corpus:
@@ -25,7 +27,8 @@ def examined(corpus: Corpus, drop_leaks: bool = False) -> Corpus:
 
     Returns:
         the corpus with the findings among its irregularities and, in its facts, ``twice``: kind, later split
-        and earlier split to the number of the later one's utterances. Where utterances were left out,
+        and earlier split to the number of the later one's utterances (``same_text``: those that are equal, word
+        by word, and no finding yet). Where utterances were left out,
         positions are recounted, ``notes`` and ``protocol`` say so, and ``dropped`` has the ``dialogue_id``,
         the ``position`` in the release and the ``utterance_id`` of each. Otherwise the table is as it was.
     """
@@ -51,10 +54,35 @@ def examined(corpus: Corpus, drop_leaks: bool = False) -> Corpus:
     for kind, later, earlier in once[["kind", "second_split", "first_split"]].to_numpy().tolist():
         counts = twice.setdefault(kind, {}).setdefault(later, {})
         counts[earlier] = counts.get(earlier, 0) + 1
+    equal = _equal_texts(table, {*once["second"]})
+    for (later, earlier), names in equal.items():
+        twice.setdefault("same_text", {}).setdefault(later, {})[earlier] = len(names)
+        found.append(("same_text_across_splits", f"{earlier} and {later}", f"{len(names)}: {few(names)}"))
     facts["twice"] = twice
     found += _findings(pairs, table["dialogue_id"].value_counts().to_dict())
     irregularities = pd.concat([corpus.irregularities, irregularity_table(found)], ignore_index=True)
     return replace(corpus, utterances=table, irregularities=irregularities, facts=facts)
+
+
+def _equal_texts(table: pd.DataFrame, known: Collection[str]) -> dict[tuple[str, str], list[str]]:
+    """(Later split, earlier split) to the later one's utterances whose words an utterance of the earlier has.
+
+    Case and punctuation aside; of utterances in conversation, those of four words or more, since everybody says
+    "Yes, I know." A name is in one pair at most, with the split that comes first.
+    """
+    said = table["text"].map(words)
+    alone = table.groupby("dialogue_id")["position"].transform("size") == 1
+    worth = (said.str.len() >= _FEWEST_WORDS) | (alone & (said.str.len() > 0))
+    found: dict[tuple[str, str], list[str]] = {}
+    earlier: dict[tuple[str, ...], str] = {}
+    for split in SPLITS:
+        here = worth & (table["split"] == split)
+        own = dict.fromkeys(said[here], split)
+        for name, text in zip(table.loc[here, "utterance_id"], said[here], strict=True):
+            if text in earlier and name not in known:
+                found.setdefault((split, earlier[text]), []).append(str(name))
+        earlier = own | earlier
+    return found
 
 
 def _findings(pairs: pd.DataFrame, sizes: Mapping[Any, int]) -> list[tuple[str, str, str]]:

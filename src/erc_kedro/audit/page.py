@@ -17,6 +17,15 @@ LINES = {
     "blank": "without content",
 }
 
+_PROBED = (
+    "right on training",
+    "on validation",
+    "agree with those of, on training and test",
+    "surer of training",
+    "test told apart",
+    "parts of training told apart",
+)
+
 
 def audit_page(audit: Mapping[str, Any], features_audit: Mapping[str, Any] | None) -> str:
     """An audit, and that of the features where there is one, as a Markdown page."""
@@ -120,7 +129,41 @@ def _features_section(audit: Mapping[str, Any]) -> list[str]:
     for modality, facts in modalities.items():
         if facts["examples"]:
             lines += [markdown(f"Identical {modality} vectors: {few(facts['examples'], 10)}."), ""]
+    lines += _probes_section(audit["fitted"]) if audit.get("fitted") else []
     return lines + (_clips_section(audit["clips"]) if audit["clips"] else [])
+
+
+def _probes_section(fitted: Mapping[str, Any]) -> list[str]:
+    """What linear probes of each modality make of training, validation and test."""
+    lines = ["### Do features know the labels of training?", ""]
+    if fitted["probes"]:
+        lines += [
+            f"Linear probes, each fitted without some {fitted['compared']} of training, are asked about "
+            "these and about what is not training. Surer: of a training and a test utterance, how often a "
+            "probe is surer of the first. Told apart: area under a quadratic discriminant's ROC curve, .5 "
+            "being chance.",
+            "",
+            markdown_table(
+                ["modality", *_PROBED],
+                ([modality, *_probe_cells(facts)] for modality, facts in fitted["probes"].items()),
+            ),
+        ]
+    for reason in dict.fromkeys(fitted["skipped"].values()):
+        named = few(modality for modality, why in fitted["skipped"].items() if why == reason)
+        lines += [markdown(f"Not probed: {named}; {reason}."), ""]
+    return lines
+
+
+def _probe_cells(facts: Mapping[str, Any]) -> list[str]:
+    names = ("training", "validation", "surer", "apart")
+    right, validation, surer, apart = ("–" if facts[name] is None else f"{facts[name]:.2f}" for name in names)
+    among = facts["apart_in_training"]
+    agreement = [
+        f"{other} {shares['training']:.2f}, {shares['test']:.2f}"
+        for other, shares in facts["agreement"].items()
+    ]
+    parts = "–" if among is None else f"{among[0]:.2f} to {among[1]:.2f}"
+    return [right, validation, "; ".join(agreement) or "–", surer, apart, parts]
 
 
 def _source_sentence(modality: str, source: Mapping[str, Any]) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from erc_kedro.folds import is_folded
+
 Provenance = dict[str, Any]
 
 _READ = (
@@ -40,7 +42,7 @@ def provenance(
         "encoder": None if encoder is None else dict(encoder),
         "source": None if source is None else dict(source),
         "content": _content(table, utterances),
-        "utterances": _said(utterances),
+        "utterances": said(utterances),
     }
 
 
@@ -52,7 +54,7 @@ def provenance_errors(
     Forbidden are tables without a record, or whose record is of other utterances, splits or training vectors.
     Vectors of validation or test alone may have been changed, as in an experiment on what they decide.
     """
-    said = _said(utterances)
+    now_said = said(utterances)
     again = "`kedro run --pipeline=features` makes both anew"
     errors, cautions = [], []
     for modality, table in tables.items():
@@ -62,7 +64,7 @@ def provenance_errors(
                 f"What made the {modality} features, and what it learned from, is not recorded; {again}."
             )
             continue
-        if record["utterances"] != said:
+        if record["utterances"] != now_said:
             errors.append(
                 f"The {modality} features were made from other utterances, splits or clips than the corpus "
                 f"has now; {again}."
@@ -78,6 +80,40 @@ def provenance_errors(
                 "they are is not known."
             )
     return errors, cautions
+
+
+def facts(record: Provenance) -> dict[str, Any]:
+    """What a comparison says of a table: ``digest``, ``extractor``, ``encoder`` and ``source``.
+
+    The digest is of the vectors, so that equal ones have the same; an encoder is named without its dialogues.
+    """
+    encoder = record["encoder"]
+    dialogues = {"trained_on", "selected_on"}
+    return {
+        "digest": _hashed(*sorted(record["content"].items())).hexdigest()[:8],
+        "extractor": record["extractor"],
+        "encoder": encoder and {key: value for key, value in encoder.items() if key not in dialogues},
+        "source": record.get("source"),
+    }
+
+
+def briefly(made: Mapping[str, Any], scaled: str = "") -> str:
+    """``facts`` in a few words: the extractor, what it pools and is shown, and the digest.
+
+    Args:
+        scaled: how training scales these vectors, where that is to be said.
+    """
+    extractor = made["extractor"]
+    settings = extractor.get("settings") or {}
+    name = str(extractor["name"])
+    # A folder's name says enough, and is the same on another machine.
+    words = [Path(name).name if Path(name).is_absolute() else name]
+    if settings.get("extractor") == "transformers" and "pooling" in settings:
+        poolings = settings["pooling"]
+        words.append(" + ".join([poolings] if isinstance(poolings, str) else poolings).replace("_", " "))
+        words += [f"{settings[key]} {key}" for key in ("context", "following") if settings.get(key)]
+    words += [scaled] if scaled else []
+    return f"{', '.join(words)} ({made['digest']})"
 
 
 def is_complete(record: Any) -> bool:
@@ -98,8 +134,9 @@ def _content(table: pd.DataFrame, utterances: pd.DataFrame) -> dict[str, str]:
     split = table["utterance_id"].map(utterances.set_index("utterance_id")["split"])
     digests = {}
     for name, rows in table.groupby(split.to_numpy()):
-        rows = rows.sort_values("utterance_id")
-        digest = _hashed(rows["utterance_id"], rows["reason"])
+        order = [name for name in ("utterance_id", "fold") if name in rows]
+        rows = rows.sort_values(order)
+        digest = _hashed(*(rows[name] for name in order), rows["reason"])
         digest.update(rows["present"].to_numpy(bool).tobytes())
         for vector in rows["vector"]:
             digest.update(np.asarray(vector, np.float32).tobytes())
@@ -107,14 +144,15 @@ def _content(table: pd.DataFrame, utterances: pd.DataFrame) -> dict[str, str]:
     return digests
 
 
-def _said(utterances: pd.DataFrame) -> str:
+def said(utterances: pd.DataFrame) -> str:
     """SHA-256 of what was said, by whom, in which split and in which part of which file.
 
     That is all that an extractor reads or may be fitted on; folders are left out, since data may be moved.
     """
     rows = utterances.sort_values("utterance_id")
     files = (rows[name].map(lambda path: Path(path).name, na_action="ignore") for name in ("clip", "wav"))
-    return _hashed(*(rows[name] for name in _READ), *files).hexdigest()
+    folds = [rows["fold"]] if is_folded(rows) else []
+    return _hashed(*(rows[name] for name in _READ), *files, *folds).hexdigest()
 
 
 def _hashed(*columns: Iterable[Any]) -> Any:

@@ -81,7 +81,7 @@ class _Layout:
         skipped: lines before the header, ``blank`` ones and that which names the delimiter.
         header: the columns in lower case, without empty ones at the end.
         width: cells of the header, with these.
-        numbered: the column that holds whole numbers.
+        numbered: the column that holds whole numbers, if there is one.
         backslash: whether a backslash may mark a quote.
     """
 
@@ -90,7 +90,7 @@ class _Layout:
     delimiter: str
     header: list[str]
     width: int
-    numbered: str
+    numbered: str | None
     backslash: bool
 
     @property
@@ -114,7 +114,8 @@ def csv_rows(
     Args:
         path: the file.
         required: names of columns that must be there, in lower case.
-        numbered: the one of them that always holds whole numbers; it shows rows that a quote swallowed.
+        numbered: a column that always holds whole numbers; it shows rows that a quote swallowed. Where the table
+            has none of that name, a line with as many cells as the header counts as a row.
         encoding: see ``text_lines``, as for ``stray_cp1252``.
 
     Raises:
@@ -173,7 +174,8 @@ def _layout(lines: list[str], required: Sequence[str], numbered: str, backslash:
         if name in names[:at]:
             both = f"columns {names.index(name) + 1} and {at + 1} are both called {name}"
             raise _Fault(skipped + 1, f": {both}; rename or remove one")
-    return _Layout(skipped, blank, delimiter, names, len(cells), numbered, backslash)
+    there = numbered if numbered in names else None
+    return _Layout(skipped, blank, delimiter, names, len(cells), there, backslash)
 
 
 def _parse(lines: list[str], layout: _Layout) -> tuple[RawTable, bool]:
@@ -320,7 +322,10 @@ def _looks_like_row(line: str, layout: _Layout, width: int | None) -> bool:
         cells = next(csv.reader([flat], delimiter=layout.delimiter, skipinitialspace=True, strict=True))
     except csv.Error:
         return False
-    at, least = layout.header.index(layout.numbered), len(layout.header)
+    least = len(layout.header)
+    if layout.numbered is None:
+        return len(cells) in (least, layout.width, width) if width is not None else len(cells) >= least
+    at = layout.header.index(layout.numbered)
     if width is not None:
         return len(cells) in (least, layout.width, width) and bool(_WHOLE.fullmatch(cells[at].strip()))
     places = (at, at - layout.width, at - least)

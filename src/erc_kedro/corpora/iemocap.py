@@ -3,11 +3,13 @@
 Read are ``Session{1..5}/dialog/transcriptions/*.txt`` and ``dialog/EmoEvaluation/*.txt``; named, where they
 exist, are ``sentences/wav/{dialogue}/{utterance}.wav`` and ``dialog/avi/DivX/{dialogue}.avi``.
 
-**Protocols** (six classes, Session 5 is the test split, both with the community's 12 validation dialogues).
+**Protocols** (Session 5 is the test split, with the community's 12 validation dialogues, unless folds are
+made). Of six classes there are two.
 ``release`` takes the release's majority labels: 7380 utterances. ``community`` adds 53 utterances as ``hap``
 where the release says xxx: the 7433 that the DialogueRNN features (github.com/declare-lab/conv-emotion) and
 all that followed them use. No rule over the raters' votes gives exactly these 53; ``iemocap_community.json``
 lists them, the validation dialogues, and the order of utterances in the community's feature files.
+``four`` is that of speech papers: the release's ang, hap with exc, neu and sad, 5531 utterances.
 
 **Side of the frame.** Both actors stand in one frame. The letter in a dialogue's name (``Ses01F_…``) is that
 of the actor who wears the markers, and this actor stands in the left half. Sources:
@@ -31,9 +33,17 @@ from typing import Any, Literal
 
 from erc_kedro.corpora import Corpus, CorpusError
 from erc_kedro.corpora.encodings import text_lines
-from erc_kedro.corpora.tables import irregularity_table, is_synthetic, list_lost, repair, utterance_table
+from erc_kedro.corpora.tables import (
+    Found,
+    irregularity_table,
+    is_synthetic,
+    list_lost,
+    repair,
+    utterance_table,
+)
 
 LABELS = ("hap", "sad", "neu", "ang", "exc", "fru")
+FOUR = ("hap", "sad", "neu", "ang")
 
 _OTHER_CODES = ("fea", "sur", "dis", "oth", "xxx")
 _UTTERANCE = r"Ses\d\d[FM]_\w+_[FM]\w+"
@@ -41,8 +51,6 @@ _TURN = re.compile(rf"({_UTTERANCE})\s*\[\s*([\d.]+)\s*-\s*([\d.]+)\s*\]\s*:?(.*
 _RATING = re.compile(rf"\[\s*([\d.]+)\s*-\s*([\d.]+)\s*\]\s+({_UTTERANCE})\s+(\S+)")
 _SESSIONS = tuple(f"Session{number}" for number in range(1, 6))
 _SAME_TIME_S = 0.01
-
-Found = list[tuple[str, str, str]]
 
 
 @cache
@@ -60,7 +68,7 @@ def community() -> dict[str, Any]:
 
 def read(
     raw: Path,
-    protocol: Literal["community", "release"] = "community",
+    protocol: Literal["community", "release", "four"] = "community",
     keep_unlabelled: bool = False,
     encoding: str | None = None,
 ) -> Corpus:
@@ -68,24 +76,25 @@ def read(
 
     Args:
         raw: the folder that holds Session1 to Session5, or the one above it.
-        protocol: whose six-way labels, see the module.
-        keep_unlabelled: keep the utterances outside the six classes with a null label, instead of leaving
-            them out.
+        protocol: whose labels, see the module.
+        keep_unlabelled: keep the utterances outside the classes with a null label, instead of leaving them
+            out.
         encoding: of text files that somebody saved anew. Without it they are UTF-8, and single other bytes
             cp1252, as the release was typed on Windows; each line with such is listed.
 
     Returns:
-        7433 or 7380 utterances for the full release, 10,039 with the unlabelled ones. Positions follow the
-        start time, then the end time, then the id. ``start_s`` and ``end_s`` are seconds in the dialogue's
-        recording; ``clip`` is the dialogue's video and the utterance a span of it. Turns that were not
-        evaluated are left out.
+        7433, 7380 or 5531 utterances for the full release, 10,039 with the unlabelled ones. Positions
+        follow the start time, then the end time, then the id. ``start_s`` and ``end_s`` are seconds in the
+        dialogue's recording; ``clip`` is the dialogue's video and the utterance a span of it. Turns that were
+        not evaluated are left out.
 
     Raises:
         CorpusError: there is no session, a session lacks its folders, a line cannot be read, an emotion code
             is unknown, an utterance is there twice, or nothing is left.
     """
-    if protocol not in ("community", "release"):
-        raise CorpusError(f"iemocap.protocol is {protocol!r}; write community or release")
+    if protocol not in ("community", "release", "four"):
+        raise CorpusError(f"iemocap.protocol is {protocol!r}; write community, release or four")
+    labels = FOUR if protocol == "four" else LABELS
     root = _root(raw)
     found: Found = []
     sessions = [root / name for name in _SESSIONS if (root / name).is_dir()]
@@ -105,26 +114,32 @@ def read(
     # A generated corpus borrows dialogue names, not the utterances that the community's list is about.
     if protocol == "community" and not synthetic:
         _relabel(rows, {path.name for path in sessions}, found)
-    rows = _keep(rows, keep_unlabelled, found)
+    if protocol == "four":
+        for row in rows:
+            row["label"] = "hap" if row["label"] == "exc" else row["label"]
+    rows = _keep(rows, labels, keep_unlabelled, found)
     if not rows:
         raise CorpusError(
-            f"{root}: no utterance with one of the labels {', '.join(LABELS)}; is it the full release?"
+            f"{root}: no utterance with one of the labels {', '.join(labels)}; is it the full release?"
         )
     rows.sort(key=lambda row: (row["dialogue_id"], row["start_s"], row["end_s"], row["utterance_id"]))
     _number_positions(rows, found)
     _attach_media(rows, root, sessions, found)
     notes = [
-        f"Six-way labels by the {protocol} protocol; Session 5 is the test split, 12 listed dialogues are "
-        "validation.",
+        "Four-way labels of the release, excitement counted as happiness."
+        if protocol == "four"
+        else f"Six-way labels by the {protocol} protocol.",
+        "As the corpus comes, Session 5 is the test split and 12 listed dialogues are validation.",
         "The half of the frame in which a speaker stands rests on third parties' crop scripts, not on the "
         "release's "
         "documentation: look at one F and one M dialogue of each session.",
     ]
     if keep_unlabelled:
-        notes.append("Utterances outside the six classes stay as unlabelled context.")
+        notes.append("Utterances outside the classes stay as unlabelled context.")
     return Corpus(
         utterances=utterance_table(rows),
-        labels=LABELS,
+        labels=labels,
+        groupings={"session": {row["utterance_id"]: row["utterance_id"][:5] for row in rows}},
         irregularities=irregularity_table(found),
         facts={
             "name": "IEMOCAP",
@@ -306,14 +321,16 @@ def _relabel(rows: list[dict[str, Any]], sessions: set[str], found: Found) -> No
             )
 
 
-def _keep(rows: list[dict[str, Any]], keep_unlabelled: bool, found: Found) -> list[dict[str, Any]]:
-    outside = Counter(row["label"] for row in rows if row["label"] not in LABELS)
+def _keep(
+    rows: list[dict[str, Any]], labels: tuple[str, ...], keep_unlabelled: bool, found: Found
+) -> list[dict[str, Any]]:
+    outside = Counter(row["label"] for row in rows if row["label"] not in labels)
     fate = "kept as unlabelled context" if keep_unlabelled else "left out"
     for code, count in sorted(outside.items()):
-        found.append(("label_outside_six", code, f"{count} utterances, {fate}"))
+        found.append(("label_outside_classes", code, f"{count} utterances, {fate}"))
     if keep_unlabelled:
-        return [{**row, "label": row["label"] if row["label"] in LABELS else None} for row in rows]
-    return [row for row in rows if row["label"] in LABELS]
+        return [{**row, "label": row["label"] if row["label"] in labels else None} for row in rows]
+    return [row for row in rows if row["label"] in labels]
 
 
 def _number_positions(rows: list[dict[str, Any]], found: Found) -> None:

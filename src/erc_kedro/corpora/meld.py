@@ -23,10 +23,12 @@ from erc_kedro.corpora.delimited import csv_rows
 from erc_kedro.corpora.tables import (
     MISSING,
     SAID,
+    Found,
     irregularity_table,
     is_synthetic,
     list_lost,
     repair,
+    seconds,
     utterance_table,
 )
 
@@ -46,7 +48,6 @@ _COLUMNS = (
     "endtime",
 )
 _CLIP = re.compile(r"(?P<prefix>final_videos_test)?dia(?P<dialogue>\d+)_utt(?P<utterance>\d+)\.mp4", re.I)
-_TIME = re.compile(r"(\d+):(\d{1,2}):(\d{1,2})[,.](\d{1,3})")
 _CSV_DEPTH = 3
 _LONGEST_S = 60.0
 
@@ -55,7 +56,6 @@ _NOTE_1038 = (
     "is why some papers count 1039 (https://github.com/declare-lab/MELD/issues/25)."
 )
 
-Found = list[tuple[str, str, str]]
 ClipKey = tuple[str, int, int]
 
 
@@ -115,6 +115,14 @@ def read(raw: Path, encoding: str | None = None) -> Corpus:
             row["utterance_id"]: "season {}, episode {}".format(*row["span"])
             for row in rows
             if row["end_s"] - row["start_s"] <= _LONGEST_S
+        },
+        groupings={
+            "season": {row["utterance_id"]: row["span"][0] for row in rows if row["span"][0]},
+            "episode": {
+                row["utterance_id"]: "season {}, episode {}".format(*row["span"])
+                for row in rows
+                if all(row["span"][:2])
+            },
         },
     )
 
@@ -210,16 +218,6 @@ def _integer(cell: str, path: Path, line: int, column: str) -> int:
         ) from error
 
 
-def _seconds(cell: str, path: Path, line: int, column: str) -> float:
-    match = _TIME.fullmatch(cell.strip())
-    if not match:
-        raise CorpusError(
-            f"{path}, row {line}, column {column}: {cell!r} is not a time; write it as 00:13:42,477"
-        )
-    hours, minutes, seconds, fraction = match.groups()
-    return int(hours) * 3600 + int(minutes) * 60 + float(f"{seconds}.{fraction}")
-
-
 def _read_csv(
     raw: Path,
     path: Path,
@@ -269,8 +267,8 @@ def _read_csv(
             )
         dialogue = _integer(cells["dialogue_id"], path, line, "Dialogue_ID")
         utterance = _integer(cells["utterance_id"], path, line, "Utterance_ID")
-        start = _seconds(cells["starttime"], path, line, "StartTime")
-        end = _seconds(cells["endtime"], path, line, "EndTime")
+        start = seconds(cells["starttime"], f"{path}, row {line}, column StartTime")
+        end = seconds(cells["endtime"], f"{path}, row {line}, column EndTime")
         times = (cells["starttime"].strip(), cells["endtime"].strip())
         counts["hour_of_one_digit"] += any(time[1:2] == ":" for time in times)
         if any(not re.fullmatch(r"\d+:\d\d:\d\d,\d{3}", time) for time in times):

@@ -1,17 +1,19 @@
 """What every reader needs: tolerant text, words for what is missing, names that look alike, and the tables of
 a ``Corpus``."""
 
+import hashlib
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from erc_kedro.corpora import UTTERANCE_COLUMNS
+from erc_kedro.corpora import UTTERANCE_COLUMNS, CorpusError
 from erc_kedro.escaping import visible
+from erc_kedro.sentences import few
 
 _FLOATS = ("start_s", "end_s", "clip_start_s", "clip_end_s")
 _IRREGULARITY_COLUMNS = ["kind", "where", "detail"]
@@ -31,6 +33,10 @@ MISSING = frozenset(
 )
 # Those that somebody may have said.
 SAID = frozenset(("None", "null"))
+_TIME = re.compile(r"(\d+):(\d{1,2}):(\d{1,2})[,.](\d{1,3})", re.ASCII)
+
+# (kind, where, detail) triples.
+Found = list[tuple[str, str, str]]
 
 
 def _undo_mojibake(match: re.Match[str]) -> str:
@@ -104,10 +110,70 @@ def alike(
     return [group for group in groups.values() if len(group) > 1]
 
 
-def list_lost(text: str, where: str, found: list[tuple[str, str, str]]) -> None:
+def said(cell: str, where: str, found: Found, counts: Counter[str]) -> str:
+    """What a release's cell says somebody said, repaired; what was odd in it is listed.
+
+    Args:
+        counts: gains ``curly_quotes``, which are too many to be listed one by one (``list_counts``).
+    """
+    text, repairs = repair(cell)
+    list_lost(text, where, found)
+    for kind in repairs:
+        if kind == "curly_quotes":
+            counts[kind] += 1
+        else:
+            found.append((kind, where, "wrongly decoded characters were repaired"))
+    if text in MISSING:
+        kind = "missing_value_as_text" if text in SAID else "missing_value"
+        found.append((kind, where, f"the utterance is {text!r}"))
+        text = text if text in SAID else ""
+    if not text:
+        found.append(("empty_text", where, "the utterance has no text"))
+    return text
+
+
+def list_counts(
+    counts: Mapping[str, int], listed: Mapping[str, Sequence[str]], where: str, found: Found
+) -> None:
+    """Lists a file's ``curly_quotes``, and of every other kind how many there are, with the first."""
+    if counts.get("curly_quotes"):
+        found.append(("curly_quotes", where, f"straightened in {counts['curly_quotes']} utterances"))
+    found += [(kind, where, f"{len(names)}: {few(names)}") for kind, names in listed.items() if names]
+
+
+def seconds(cell: str, at: str) -> float:
+    """Seconds of a time such as 00:13:42,477.
+
+    Args:
+        at: file, row and column, for the message.
+
+    Raises:
+        CorpusError: it is no such time.
+    """
+    match = _TIME.fullmatch(cell.strip())
+    if not match:
+        raise CorpusError(f"{at}: {cell!r} is not a time; write it as 00:13:42,477")
+    hours, minutes, whole, fraction = match.groups()
+    return int(hours) * 3600 + int(minutes) * 60 + float(f"{whole}.{fraction}")
+
+
+def list_lost(text: str, where: str, found: Found) -> None:
     """Lists what an earlier program could not read and put U+FFFD for."""
     if "\ufffd" in text:
         found.append(("lost_characters", where, f"{text.count(chr(0xFFFD))} characters"))
+
+
+def are_ratings(labels: Collection[str]) -> bool:
+    """Whether different labels are numbers that measure, such as -2.4: with more than whole and half points."""
+    numbers = [re.fullmatch(r"[-+]?\d*(?:[.,](\d*))?", label.strip(), re.ASCII) for label in labels]
+    fractions = [match for match in numbers if match and (match[1] or "").rstrip("0") not in ("", "5")]
+    return 3 * len(fractions) > len(labels) and 10 * sum(map(bool, numbers)) > 9 * len(labels)
+
+
+def hashed_split(name: str) -> str:
+    """train, val or test of 70, 15 and 15 %, by a hash of a name, so that it stays where it is."""
+    draw = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
+    return "train" if draw < 0.7 else "val" if draw < 0.85 else "test"
 
 
 def utterance_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -119,7 +185,7 @@ def utterance_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return table.astype(types)
 
 
-def irregularity_table(found: list[tuple[str, str, str]]) -> pd.DataFrame:
+def irregularity_table(found: Found) -> pd.DataFrame:
     """(kind, where, detail) triples as a table; names of files may hold what no file of ours can."""
     shown = [tuple(map(visible, triple)) for triple in found]
     return pd.DataFrame(shown, columns=_IRREGULARITY_COLUMNS, dtype="str")

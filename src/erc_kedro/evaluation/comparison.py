@@ -17,6 +17,7 @@ from erc_kedro.evaluation.intervals import (
 from erc_kedro.evaluation.metrics import SCORES, WITHOUT_MAJORITY, metrics_table, summary
 from erc_kedro.evaluation.units import Units
 from erc_kedro.evaluation.verdicts import verdict
+from erc_kedro.folds import is_folded
 
 # What a row is tested by, against the reference.
 TESTS = ("difference", "difference_low", "difference_high", "effect", "p", "p_corrected")
@@ -73,8 +74,9 @@ def paired_test(
 
 
 def digest(utterances: pd.DataFrame) -> str:
-    """A SHA-256 over which utterances there are, with which labels, in which splits."""
-    columns = utterances[["utterance_id", "label", "split"]].sort_values("utterance_id")
+    """A SHA-256 over which utterances there are, with which labels, in which splits or folds."""
+    names = ["utterance_id", "label", "split", *(["fold"] if is_folded(utterances) else [])]
+    columns = utterances[names].sort_values("utterance_id")
     return hashlib.sha256(columns.to_csv(index=False).encode()).hexdigest()
 
 
@@ -139,7 +141,8 @@ def comparison_table(
     rows = []
     for experiment in experiments:
         own = predictions[predictions["experiment"] == experiment].drop(columns="experiment")
-        row: dict[str, Any] = {"experiment": experiment, "modalities": "", "seeds": own["seed"].nunique()}
+        row: dict[str, Any] = {"experiment": experiment, "modalities": "", "made_of": ""}
+        row["seeds"] = own["seed"].nunique()
         test = own[(own["split"] == "test") & own["label"].notna()]
         spread = summary(metrics_table(own, majority)).set_index(["split", "metric"])
         for metric in SCORES if majority is None else (*SCORES, *WITHOUT_MAJORITY):
@@ -156,7 +159,7 @@ def comparison_table(
             test = test.sort_values(["seed", "utterance_id"])
             seeds = test["seed"].unique()
             counts[experiment] = dict(zip(seeds, unit_counts(test, units.of), strict=True))
-        rows.append({**row, "note": ""})
+        rows.append({**row, "settings": "", "note": ""})
     same_as = same_as or {}
     for row in rows:
         name = row["experiment"]

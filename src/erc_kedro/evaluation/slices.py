@@ -51,8 +51,8 @@ def slicings(
         split: whose most frequent speakers are named; the others are taken together.
 
     Returns:
-        ``shift`` (:func:`shifts`), ``position`` (counted from 1), ``length`` (in words), ``speaker`` and,
-        where there are groups, ``group``.
+        ``shift`` (:func:`shifts`) and ``position`` (counted from 1), where any dialogue has two utterances,
+        ``length`` (in words), ``speaker`` and, where there are groups, ``group``.
     """
     ids = utterances["utterance_id"].to_numpy()
     spoken = utterances.loc[utterances["split"] == split, "speaker"].value_counts()
@@ -61,9 +61,11 @@ def slicings(
         utterances["speaker"].isin(named), f"the other {len(spoken) - len(named)}"
     )
     rest = [name for name in speaker.unique() if name not in named]
-    found = {
-        "shift": shifts(utterances),
-        "position": _binned(pd.Series(utterances["position"].to_numpy() + 1, ids), POSITIONS),
+    found = {}
+    if (utterances["position"] > 0).any():
+        found["shift"] = shifts(utterances)
+        found["position"] = _binned(pd.Series(utterances["position"].to_numpy() + 1, ids), POSITIONS)
+    found |= {
         "length": _binned(pd.Series([len(text.split()) for text in utterances["text"]], ids), WORDS),
         "speaker": _ordered(pd.Series(speaker.to_numpy(object), ids), named + rest),
     }

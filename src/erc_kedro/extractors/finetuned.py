@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from erc_kedro.extractors.base import ExtractionError, fingerprint
 from erc_kedro.parameters import TextParameters
+from erc_kedro.parameters.finetune import NOT_DECIDING
 
 RECORD = "erc_encoder.json"
 HEAD = "head.safetensors"
@@ -132,6 +133,12 @@ class FineTuned:
     def every(self) -> tuple["FineTuned", ...]:
         """Itself, and those beside it: whose vectors are put together, in order."""
         return (self, *self.beside)
+
+    @property
+    def learned(self) -> list[dict[str, Any]]:
+        """How each of them was fine-tuned, as ``FinetuneParameters.learned`` has it."""
+        each = (one.record.parameters for one in self.every)
+        return [{key: value for key, value in one.items() if key not in NOT_DECIDING} for one in each]
 
     @property
     def name(self) -> str:

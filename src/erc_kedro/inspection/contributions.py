@@ -13,10 +13,13 @@ from erc_kedro.training.batches import Dialogues, batch_of, dialogue_batches
 SINGLES, PAIRS = HEADS[:3], HEADS[3:6]
 
 
-def contributions(network: GatedFusionNetwork, data: Dialogues, size: int = 512) -> pd.DataFrame:
+def contributions(
+    network: GatedFusionNetwork, data: Dialogues, split: str | None = None, size: int = 512
+) -> pd.DataFrame:
     """Means over channels of G, alpha, beta and the fusion weights (docs/model.md).
 
     Args:
+        split: whose utterances; None for all.
         size: utterances in a batch, padding included.
 
     Returns:
@@ -29,7 +32,7 @@ def contributions(network: GatedFusionNetwork, data: Dialogues, size: int = 512)
     found: dict[tuple[str, str], np.ndarray] = {}
     network.eval()
     with torch.inference_mode():
-        for which in dialogue_batches(data, None, size):
+        for which in dialogue_batches(data, split, size):
             batch = batch_of(data, which)
             output, seen = network(batch), batch.seen(modalities)
             said = seen.any(1, keepdim=True).expand_as(seen)
@@ -53,11 +56,12 @@ def contributions(network: GatedFusionNetwork, data: Dialogues, size: int = 512)
                     weight = torch.where(there[index], means[index], torch.nan)
                     column = found.setdefault((kind, part), np.full(count, np.nan, np.float32))
                     column[batch.row[batch.valid].numpy()] = weight[batch.valid].numpy()
+    rows = np.arange(count) if split is None else data.rows(split)
     return pd.DataFrame(
         {
-            "utterance_id": np.repeat(data.utterance_id, len(found)),
-            "kind": np.tile([kind for kind, _ in found], count),
-            "part": np.tile([part for _, part in found], count),
-            "weight": np.stack(list(found.values()), 1).ravel() if found else np.empty(0, np.float32),
+            "utterance_id": np.repeat(data.utterance_id[rows], len(found)),
+            "kind": np.tile([kind for kind, _ in found], len(rows)),
+            "part": np.tile([part for _, part in found], len(rows)),
+            "weight": np.stack(list(found.values()), 1)[rows].ravel() if found else np.empty(0, np.float32),
         }
     )

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from erc_kedro.models.batch import Batch, Network
+from erc_kedro.models.base import Network
+from erc_kedro.models.batch import Batch
 from erc_kedro.schemas import MODALITIES
 from erc_kedro.training.batches import Dialogues, batch_of, dialogue_batches
 

@@ -1,5 +1,6 @@
 """All that the report shows of an experiment's networks: one pass over the seeds."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -16,15 +17,15 @@ from erc_kedro.training.batches import Dialogues
 
 
 def inspected(
-    models: Path, data: Dialogues, predictions: pd.DataFrame
+    models: Path, folds: Mapping[str, Dialogues], predictions: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Contributions, degraded predictions and the layout, by their schemas.
 
-    Contributions and degraded predictions are of every seed, the layout of the first. A table has no rows
-    where the architecture has no such thing.
+    Contributions and degraded predictions are of every seed and fold, the layout of the first. A table has
+    no rows where the architecture has no such thing.
 
     Args:
-        models, data, predictions: as :func:`inspection.trained` has them.
+        models, folds, predictions: as :func:`inspection.trained` has them.
 
     Raises:
         ConfigError: a seed's network is not there, or makes other predictions.
@@ -32,10 +33,11 @@ def inspected(
     weights: list[pd.DataFrame] = []
     lost: list[pd.DataFrame] = []
     places: list[pd.DataFrame] = []
-    with bar(predictions["seed"].nunique(), f"Inspecting {models.parent.name} {models.name}", "seed") as step:
-        for seed, network in trained(models, data, predictions):
+    count = predictions["seed"].nunique() * len(folds)
+    with bar(count, f"Inspecting {models.parent.name} {models.name}", "network") as step:
+        for seed, data, network in trained(models, folds, predictions):
             if isinstance(network, GatedFusionNetwork):
-                weights.append(contributions(network, data))
+                weights.append(contributions(network, data, "test" if len(folds) > 1 else None))
                 weights[-1].insert(0, "seed", seed)
                 if not places:
                     places.append(layout(network, data))

@@ -1,12 +1,11 @@
-"""What every network takes, yields and answers to."""
+"""What every network takes and yields."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from erc_kedro.parameters import LossParameters
 from erc_kedro.schemas import MODALITIES
 
 
@@ -58,23 +57,3 @@ class Output:
     alpha: Tensor | None = None
     beta: Tensor | None = None
     weights: Tensor | None = None
-
-
-class Network(nn.Module):
-    """A model that can be trained: ``forward`` maps a :class:`Batch` to an :class:`Output`.
-
-    Attributes:
-        heads: names of its heads, of ``schemas.HEADS`` and in that order; the last is tav, the prediction.
-    """
-
-    heads: tuple[str, ...]
-
-    def loss(
-        self, output: Output, batch: Batch, parameters: LossParameters, class_weight: Tensor | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The scalar loss of this network's output, and its terms, weighted and detached, by name.
-
-        Args:
-            class_weight: [C] for ``class_weighting``, or None.
-        """
-        raise NotImplementedError

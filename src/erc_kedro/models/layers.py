@@ -73,6 +73,12 @@ def attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor, heads: int) -> Tens
     """
     groups, batch, length, _ = q.shape
     allowed = allowed.expand(groups, batch, length, length)
+    some = allowed.flatten(1).any(1)
+    if some.any() and not some.all():
+        # Of a chat nobody is heard or seen: groups whose keys are all absent yield zeros without the work.
+        out = torch.zeros_like(q)
+        out[some] = attend(q[some], k[some], v[some], allowed[some], heads)
+        return out
     parts = [
         _attend(q[:, :, first : first + QUERIES], k, v, allowed[:, :, first : first + QUERIES], heads)
         for first in range(0, length, QUERIES)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from erc_kedro.models import losses
-from erc_kedro.models.batch import Batch, Network, Output
+from erc_kedro.models.base import Network
+from erc_kedro.models.batch import Batch, Output
 from erc_kedro.models.encoders import GruContext, Inputs, TransformerContext
 from erc_kedro.models.fusion import PairFusion, TrimodalFusion
 from erc_kedro.models.gates import GuidedGates
@@ -27,7 +28,7 @@ class GatedFusionNetwork(Network):
     heads = HEADS
 
     def __init__(self, parameters: ModelParameters, dimensions: list[int], classes: int) -> None:
-        super().__init__()
+        super().__init__(parameters, dimensions, classes)
         self.parameters_of_model = parameters
         size = parameters.hidden
         self.inputs = Inputs(dimensions, size, parameters.dropout)

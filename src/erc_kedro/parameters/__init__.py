@@ -16,15 +16,24 @@ from erc_kedro.parameters.features import (
     WorkerParameters,
 )
 from erc_kedro.parameters.finetune import FinetuneParameters, LoraParameters
-from erc_kedro.parameters.ingestion import IngestionParameters
+from erc_kedro.parameters.ingestion import IngestionParameters, ProtocolParameters
 from erc_kedro.parameters.score import ScoreParameters
-from erc_kedro.parameters.train import LossParameters, ModelParameters, TrainParameters
-from erc_kedro.parameters.tune import NOT_LEARNED, Dimension, TuneParameters, nested, value_of
+from erc_kedro.parameters.train import (
+    ARCHITECTURES,
+    LossParameters,
+    ModelParameters,
+    TrainParameters,
+    with_settings,
+)
+from erc_kedro.parameters.transfer import TransferParameters
+from erc_kedro.parameters.tune import NOT_LEARNED, OWN_SETTINGS, Dimension, TuneParameters, nested, value_of
 from erc_kedro.parameters.windows import WindowParameters
 
 __all__ = [
+    "ARCHITECTURES",
     "EXTRACTORS",
     "NOT_LEARNED",
+    "OWN_SETTINGS",
     "AudioParameters",
     "CompareParameters",
     "DemoParameters",
@@ -36,14 +45,17 @@ __all__ = [
     "LossParameters",
     "ModelParameters",
     "Parameters",
+    "ProtocolParameters",
     "RunnerParameters",
     "ScoreParameters",
     "TextParameters",
     "TrainParameters",
+    "TransferParameters",
     "TuneParameters",
     "VisualParameters",
     "WindowParameters",
     "WorkerParameters",
     "nested",
     "value_of",
+    "with_settings",
 ]

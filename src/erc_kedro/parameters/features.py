@@ -28,7 +28,19 @@ EXTRACTORS = {
 }
 
 
-class TextParameters(WindowParameters):
+class PublishedParameters(Parameters):
+    """Features that others published.
+
+    ``path``: a file, null for none, or ``auto``: the one file ``<raw>_published/<modality>*``, if any.
+    They go before extraction. ``field``: which part of the file, or which columns of a table, by their names
+    and patterns of these (``[mfcc*, jitter]``); null for the usual one (``corpora.published``).
+    """
+
+    path: str | None
+    field: str | int | tuple[str | int, ...] | None
+
+
+class TextParameters(PublishedParameters, WindowParameters):
     """How an utterance's words become a vector."""
 
     extractor: str
@@ -57,18 +69,6 @@ class TextParameters(WindowParameters):
         """Whether special tokens and others' words are left out of the mean."""
         around = self.context or self.following or self.speaker_names or self.question
         return bool({"own", "mask"} & set(self.poolings) or around)
-
-
-class PublishedParameters(Parameters):
-    """Features that others published.
-
-    ``path``: a file, null for none, or ``auto``: the one file ``<raw>_published/<modality>*``, if any.
-    They go before extraction. ``field``: which part of the file, or which columns of a table, by their names
-    and patterns of these (``[mfcc*, jitter]``); null for the usual one (``corpora.published``).
-    """
-
-    path: str | None
-    field: str | int | tuple[str | int, ...] | None
 
 
 class AudioParameters(PublishedParameters):

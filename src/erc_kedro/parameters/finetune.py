@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 from erc_kedro.parameters.base import Parameters, Probability, Weight
 from erc_kedro.parameters.windows import WindowParameters
 
+# What decides how fast encoders are fine-tuned; those beside one are asked for themselves.
+NOT_DECIDING = {"jobs", "processes", "beside"}
+
 FinetunedPooling = Literal["last_four", "own", "mask", "log_probabilities"]
 
 
@@ -76,6 +79,11 @@ class FinetuneParameters(WindowParameters):
         """The parameters of every encoder: the first one's, and those beside it."""
         own = self.model_dump(exclude={"beside"}) | {"beside": ()}
         return [FinetuneParameters(**own | changes) for changes in ({}, *self.beside)]
+
+    @property
+    def learned(self) -> list[dict[str, Any]]:
+        """What decides each encoder and its vectors, as JSON has it."""
+        return [one.model_dump(mode="json", exclude=NOT_DECIDING) for one in self.each]
 
     @model_validator(mode="after")
     def _possible(self) -> "FinetuneParameters":

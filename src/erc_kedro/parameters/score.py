@@ -18,7 +18,7 @@ class ScoreParameters(Parameters):
     # Of what is derived from a recording: nothing but the results; features, in the cache, so that nothing is
     # extracted twice; all: features beside the results, and the results with the MLflow run.
     keep: Literal["nothing", "features", "all"]
-    # Extractors outside of this package, as package.module:Class, whose code a bundle may run.
+    # Extractors and networks outside of this package, as package.module:Class, whose code a bundle may run.
     allow: tuple[str, ...]
     runner: WorkerParameters
     # Who is heard on which channel of a sound with two, such as {left: Agent, right: Customer}.

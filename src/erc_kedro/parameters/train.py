@@ -1,31 +1,40 @@
 """Parameters of the train stage: model, loss, optimisation and selection."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from erc_kedro import dotted
 from erc_kedro.parameters.base import Modality, Parameters, Probability, Weight
 
 Scaling = Literal["train", "speaker", "speaker_past", "none"]
+
+# Networks by name, and where their classes live; imported only when chosen.
+ARCHITECTURES = {
+    "gated_fusion": "erc_kedro.models.network:GatedFusionNetwork",
+    "majority": "erc_kedro.models.baselines.classical:Majority",
+    "logistic_regression": "erc_kedro.models.baselines.classical:LogisticRegression",
+    "concat_mlp": "erc_kedro.models.baselines.feedforward:ConcatMlp",
+    "late_fusion": "erc_kedro.models.baselines.feedforward:LateFusion",
+    "bc_lstm": "erc_kedro.models.baselines.bc_lstm:BcLstm",
+    "dialogue_rnn": "erc_kedro.models.baselines.dialogue_rnn:DialogueRnn",
+    "mmgcn": "erc_kedro.models.baselines.mmgcn:Mmgcn",
+    "sdt": "erc_kedro.models.baselines.sdt:Sdt",
+}
 
 
 class ModelParameters(Parameters):
     """The network (docs/model.md); each part has its switch.
 
-    A baseline reads the sizes, dropout and modalities; the switches belong to ``gated_fusion``.
+    A baseline reads the sizes, dropout and modalities; the switches belong to ``gated_fusion``, and
+    ``settings`` to networks that are none of these.
     """
 
-    architecture: Literal[
-        "gated_fusion",
-        "majority",
-        "logistic_regression",
-        "concat_mlp",
-        "late_fusion",
-        "bc_lstm",
-        "dialogue_rnn",
-        "mmgcn",
-        "sdt",
-    ]
+    # One of ARCHITECTURES, or one's own as package.module:Class (docs/adding-a-model.md).
+    architecture: str
+    # Its own parameters: names and types are those of the class's Settings.
+    settings: dict[str, Any]
     hidden: int = Field(ge=8)
     attention_heads: int = Field(ge=1)
     layers: int = Field(ge=1)
@@ -40,6 +49,16 @@ class ModelParameters(Parameters):
     fusion: Literal["gated", "concat"]
     modalities: tuple[Modality, ...]
 
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in ARCHITECTURES and not dotted.is_dotted(name):
+            raise ValueError(
+                f"{name!r} is no architecture; there are {', '.join(ARCHITECTURES)}, or your own as "
+                "package.module:Class"
+            )
+        return name
+
     @model_validator(mode="after")
     def _divisible(self) -> "ModelParameters":
         if self.hidden % (2 * self.attention_heads):
@@ -50,7 +69,7 @@ class ModelParameters(Parameters):
             raise ValueError(
                 "modalities must name each of text, audio, visual at most once, and one at least"
             )
-        if self.causal and self.architecture != "gated_fusion":
+        if self.causal and self.architecture in ARCHITECTURES and self.architecture != "gated_fusion":
             raise ValueError(f"{self.architecture} sees the whole dialogue; causal is for gated_fusion")
         return self
 
@@ -83,13 +102,33 @@ class LossParameters(Parameters):
     label_smoothing: Probability
 
 
+def with_settings(base: "TrainParameters", settings: Mapping[str, Any]) -> "TrainParameters":
+    """The base with some parameters changed, nested as they are in YAML.
+
+    Raises:
+        pydantic.ValidationError: naming a parameter that is not there, or what does not fit together.
+    """
+    if not settings:
+        return base
+    return TrainParameters.model_validate(_merged(base.model_dump(), settings))
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in changes.items():
+        mapping = isinstance(value, Mapping) and isinstance(base.get(name), Mapping)
+        merged[name] = _merged(base[name], value) if mapping else value
+    return merged
+
+
 class TrainParameters(Parameters):
     """One experiment: model, loss, optimisation and selection."""
 
     seeds: int = Field(ge=1)
     epochs: int = Field(ge=1)
-    # Epochs without a better validation weighted F1 before training stops.
-    patience: int = Field(ge=1)
+    # Epochs without a better validation weighted F1 before training stops; None: validation chooses nothing,
+    # and the last epoch is kept.
+    patience: int | None = Field(ge=1)
     learning_rate: float = Field(gt=0)
     weight_decay: Weight
     warmup_epochs: int = Field(ge=0)
@@ -112,6 +151,17 @@ class TrainParameters(Parameters):
     jobs: int = Field(ge=1)
     model: ModelParameters
     loss: LossParameters
+    # What one fold's models have instead, by the fold's name: what a search chose on that fold's validation.
+    in_fold: dict[str, dict[str, Any]]
+
+    def of_fold(self, name: str) -> "TrainParameters":
+        """What one fold's models have.
+
+        Raises:
+            pydantic.ValidationError: ``in_fold`` has what does not fit together.
+        """
+        own = with_settings(self, self.in_fold.get(name, {}))
+        return own.model_copy(update={"in_fold": {}})
 
     @model_validator(mode="after")
     def _of_the_past(self) -> "TrainParameters":

@@ -56,6 +56,8 @@ class Dimension(Parameters):
 
 # They say how training runs, not what is learned.
 NOT_LEARNED = {"seeds", "threads", "jobs"}
+# How names of parameters begin that only some networks have.
+OWN_SETTINGS = "model.settings."
 
 
 class TuneParameters(Parameters):
@@ -197,7 +199,8 @@ def _check_value(where: str, name: str, value: Any, choice: bool = True) -> None
             at = found["loc"]
             if at[: len(path)] == path or (path[: len(at)] == at and found["type"].endswith("_type")):
                 raise ValueError(f"{where}: {value!r} is not possible ({found['msg']})") from error
-    if not choice and _kind(name) not in (int, float):
+    # Those of somebody's own network are looked at where its class is known.
+    if not choice and _kind(name) not in (int, float) and not name.startswith(OWN_SETTINGS):
         raise ValueError(f"{where}: {name} is not a number; write choices")
 
 
@@ -212,8 +215,11 @@ def _kind(name: str) -> Any:
 
 
 def value_of(parameters: TrainParameters, name: str) -> Any:
-    """A training parameter by its dotted name; an entry that ``scaling`` lacks is ``train``."""
+    """A training parameter by its dotted name; an entry that ``scaling`` lacks is ``train``.
+
+    A setting of another network than the parameters' is None.
+    """
     value: Any = parameters.model_dump(mode="json")
     for part in name.split("."):
-        value = value.get(part)
+        value = value.get(part) if isinstance(value, Mapping) else None
     return "train" if value is None and name.startswith("scaling.") else value

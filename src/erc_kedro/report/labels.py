@@ -1,6 +1,7 @@
 """What scores, heads, parts of the test split and checks are called in print."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 NONE = "–"
@@ -68,3 +69,30 @@ def head_label(head: str) -> str:
 def slice_title(name: str, groups: Mapping[str, Any]) -> str:
     """What the parts of ``slices.slicings`` are called; a corpus names its groups itself."""
     return f"By {groups.get('name', 'group')}" if name == "group" else SLICES[name]
+
+
+def settings_chosen(
+    searched: Mapping[str, Mapping[str, Any]] | None, settings: Sequence[Mapping[str, Any]]
+) -> str:
+    """Which of some settings an experiment was given, in how many folds.
+
+    Args:
+        searched: by fold, the place that was ``chosen``; None where there is nothing to set.
+        settings: as ``compare.search`` has them.
+    """
+    if not searched:
+        return ""
+    counts = Counter(of_fold["chosen"] for of_fold in searched.values())
+    named = [(_settings(settings[number]), count) for number, count in counts.most_common()]
+    if len(searched) == 1:
+        return named[0][0]
+    return "; ".join(f"{name} in {count} of {len(searched)} folds" for name, count in named)
+
+
+def _settings(changes: Mapping[str, Any], before: str = "") -> str:
+    if not changes:
+        return "its own"
+    return ", ".join(
+        _settings(value, f"{before}{name}.") if isinstance(value, Mapping) else f"{before}{name} {value}"
+        for name, value in changes.items()
+    )

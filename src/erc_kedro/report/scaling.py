@@ -16,6 +16,8 @@ _SCALED = {
     ),
 }
 
+_BRIEFLY = {"speaker": "scaled by speaker over the split", "speaker_past": "scaled by the speaker's past"}
+
 
 def scaling_note(parameters: Mapping[str, Any] | None, absent: Collection[str] = ()) -> str:
     """What scaling reads beside training utterances; empty where it reads nothing more.
@@ -32,10 +34,15 @@ def scaled_briefly(parameters: Mapping[str, Any]) -> str:
     """The same in a few words, for a cell or a line of a log."""
     by_how = scaled_modalities(parameters)
     return ", ".join(
-        f"{' and '.join(by_how[how])} scaled by {words}"
-        for how, words in (("speaker", "speaker over the split"), ("speaker_past", "the speaker's past"))
-        if how in by_how
+        f"{' and '.join(by_how[how])} {words}" for how, words in _BRIEFLY.items() if how in by_how
     )
+
+
+def scaled_by(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """By modality how it is scaled, in a few words, where training alone does not decide it."""
+    words = {**_BRIEFLY, "none": "not scaled"}
+    by_how = scaled_modalities(parameters)
+    return {modality: words[how] for how in words for modality in by_how.get(how, ())}
 
 
 def scaled_modalities(parameters: Mapping[str, Any], absent: Collection[str] = ()) -> dict[str, list[str]]:

@@ -55,6 +55,11 @@ class CorpusSection:
         return [name for name, extractor in made.items() if (extractor or {}).get("name") == "none"]
 
     @property
+    def in_conversation(self) -> bool:
+        """Whether any dialogue is known to have more than one utterance, or none is known at all."""
+        return self.utterances is None or bool((self.utterances["position"] > 0).any())
+
+    @property
     def title(self) -> str:
         """The name as printed, wherever it is printed: a synthetic corpus never passes for a real one."""
         name = str(self.description.get("name") or self.name)

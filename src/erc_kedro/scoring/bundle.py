@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -152,9 +152,32 @@ class Card(BaseModel):
         return f"{self.corpus}/{self.experiment}"
 
     @property
+    def architecture(self) -> str:
+        """Of its networks: a name of ``ARCHITECTURES``, or code from outside of this package."""
+        return str(self.parameters["model"]["architecture"])
+
+    @property
     def digest(self) -> str:
         """A hash of all that is in the bundle."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def check_allowed(folder: Path, what: str, name: str, allow: Collection[str]) -> None:
+    """Refuses code from outside of this package that nobody consented to.
+
+    Args:
+        what: of the bundle it is, for the message.
+        name: of the code; with a colon, it is not ours.
+
+    Raises:
+        BundleError: naming the code and how to allow it.
+    """
+    if ":" in name and name not in allow:
+        raise BundleError(
+            f"{folder}: its {what} is {name}, code from outside of erc-kedro, which runs only with your "
+            f"consent: write score.allow: [{name}] in conf/local/parameters_score.yml, or "
+            f'scoring.load(…, allow=["{name}"])'
+        )
 
 
 def write(

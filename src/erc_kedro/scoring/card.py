@@ -60,6 +60,15 @@ def _code(language: str) -> str:
     return "en" if first in ("eng", "english") else first
 
 
+def _own_code(architecture: str) -> list[str]:
+    if ":" not in architecture:
+        return []
+    return [
+        f"- Its network is {code(architecture)}, which is not in this folder: it must be installed, and runs "
+        f"only where {code(f'score.allow: [{architecture}]')} allows it"
+    ]
+
+
 def readme(card: Mapping[str, Any]) -> str:
     """The model card of a bundle, in Markdown.
 
@@ -86,6 +95,7 @@ def readme(card: Mapping[str, Any]) -> str:
             for name, made in card["extractors"].items()
             if made["kind"] != "none"
         ),
+        *_own_code(card["parameters"]["model"]["architecture"]),
         "",
         "Use it:",
         "",

@@ -205,7 +205,7 @@ def _local_detector(settings: Mapping[str, Any]) -> dict[str, Path]:
 
 def _tfidf(utterances: pd.DataFrame, settings: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], Any]:
     """Vocabulary and reduction, fitted anew as training's features were."""
-    parameters = TextParameters(**settings)
+    parameters = TextParameters(**{"path": None, "field": None, **settings})
     spoken = text.lines(utterances, parameters)
     training = [line for line, split in zip(spoken, utterances["split"], strict=True) if split == "train"]
     return text.TfidfSvd(parameters, training).state()

@@ -74,18 +74,14 @@ class Extraction:
     def _check_allowed(self, modality: str, made: ExtractorCard, allow: Collection[str]) -> None:
         named = made.settings.get("extractor")
         for name in [named] if isinstance(named, str) else (named or []):
-            if ":" in name and name not in allow:
-                raise BundleError(
-                    f"{self._folder}: its {modality} extractor is {name}, code from outside of "
-                    f"erc-kedro, which runs only with your consent: write score.allow: [{name}] in "
-                    "conf/local/parameters_score.yml, or "
-                    f'scoring.load(…, allow=["{name}"])'
-                )
+            bundle.check_allowed(self._folder, f"{modality} extractor", name, allow)
 
     def _parameters(self, modality: str, made: ExtractorCard) -> Any:
         kind = _PARAMETERS[modality]
         # Provenance tells more than the parameters: of what fine-tuning left, say.
-        settings = {name: value for name, value in made.settings.items() if name in kind.model_fields}
+        own_settings = {name: value for name, value in made.settings.items() if name in kind.model_fields}
+        # Text had no published vectors once, so that older bundles do not say that these are none.
+        settings = {"path": None, "field": None, **own_settings}
         own = self._folder / bundle.EXTRACTORS / modality
         if own.is_dir():
             settings["encoder" if modality == "text" else "model"] = str(own)

@@ -12,7 +12,7 @@ from erc_kedro import schemas
 from erc_kedro.errors import PlainError
 from erc_kedro.escaping import line
 from erc_kedro.models.architectures import build
-from erc_kedro.models.batch import Network
+from erc_kedro.models.base import Network
 from erc_kedro.parameters import TrainParameters, WorkerParameters
 from erc_kedro.processes import draws_alone
 from erc_kedro.schemas import MODALITIES
@@ -50,6 +50,7 @@ class Model:
 
     def _read(self, allow: Collection[str]) -> None:
         self.card: Card = bundle.read(self.folder)
+        bundle.check_allowed(self.folder, "network", self.card.architecture, allow)
         self._networks = self._built()
         found = bundle.arrays(self.folder, bundle.STATISTICS)
         self._validation = bundle.arrays(self.folder, bundle.VALIDATION)
@@ -83,10 +84,11 @@ class Model:
         return networks
 
     def _of_other_code(self) -> BundleError:
-        made = self.card.requirements
+        made, name = self.card.requirements, self.card.architecture
+        code = f", and {name} as it was in training" if ":" in name else ""
         return BundleError(
             f"{self.folder}: its networks would answer otherwise here than in training; install what it was "
-            f"made with: erc-kedro=={made['erc-kedro']}, torch=={made['torch']}"
+            f"made with: erc-kedro=={made['erc-kedro']}, torch=={made['torch']}{code}"
         )
 
     @property
@@ -227,7 +229,8 @@ def load(where: str | Path, allow: Collection[str] = ()) -> Model:
 
     Args:
         where: the folder of a bundle, or an MLflow model such as ``models:/erc-meld@champion``.
-        allow: extractors outside of this package whose code may run, as ``package.module:Class``.
+        allow: extractors and networks outside of this package whose code may run, as
+            ``package.module:Class``.
 
     Raises:
         BundleError: it is no bundle, or another format, file, extractor, width or version than it says.

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from erc_kedro.models.batch import Batch, Network
+from erc_kedro.models.base import Network
+from erc_kedro.models.batch import Batch
 
 # A dialogue of so many utterances of two speakers.
 _UTTERANCES = 6

@@ -1,7 +1,7 @@
 """A registered model as MLflow loads and serves it: a table of utterances in, their timelines out.
 
 Clips are named by clients, so that a server opens none unless its environment says below which folder they
-lie, nor runs an extractor from outside of this package that its environment does not name.
+lie, nor runs an extractor or network from outside of this package that its environment does not name.
 """
 
 import logging
@@ -19,7 +19,7 @@ from erc_kedro.tracking.refusal import Refusal
 
 logger = logging.getLogger(__name__)
 
-# Environment: the folder of clips, and extractors that may run, as in score.allow, with commas between.
+# Environment: the folder of clips, and code that may run, as in score.allow, with commas between.
 MEDIA, ALLOW = "ERC_SCORE_MEDIA", "ERC_SCORE_ALLOW"
 # Of one request: utterances, those of one dialogue (a network takes .4 GB for these, and more than twice as
 # much for twice as many), and characters of a cell.

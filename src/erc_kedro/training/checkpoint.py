@@ -19,9 +19,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from erc_kedro import files, sources
-from erc_kedro.models.architectures import ARCHITECTURES, network_class
-from erc_kedro.models.baselines.base import ClosedForm
-from erc_kedro.parameters import TrainParameters
+from erc_kedro.models.architectures import network_class, resolved
+from erc_kedro.models.base import ClosedForm
+from erc_kedro.parameters import ARCHITECTURES, TrainParameters
 from erc_kedro.schemas import MODALITIES
 from erc_kedro.training.batches import Dialogues
 
@@ -32,30 +32,40 @@ PREDICTIONS = "predictions.parquet"
 HISTORY = "history.parquet"
 
 
-def training_key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:
+def training_key(data: Dialogues, parameters: TrainParameters, seed: int, start: Path | None = None) -> str:
     """A SHA-256 over all that decides a trained model; the number of seeds does not.
 
     Nor does the name of the experiment, nor a modality that training has no features of.
+
+    Args:
+        start: the folder of the finished model whose weights training starts from, if not at random.
     """
-    parameters = effective(parameters, data)
+    parameters = effective(parameters, data, start)
     architecture = parameters.model.architecture
-    settings = parameters.model_dump_json(exclude={"seeds", "jobs"})
+    settings = parameters.model_dump_json(exclude={"seeds", "jobs", "in_fold"})
     parts = [data.only(parameters.model.modalities).fingerprint, settings, str(seed)]
     parts += [torch.__version__, code_version(architecture)]
     if issubclass(network_class(architecture), ClosedForm):
         parts.append(sklearn.__version__)
+    if start is not None:
+        parts.append(str(_config(start)["key"]))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def effective(parameters: TrainParameters, data: Dialogues) -> TrainParameters:
+def effective(parameters: TrainParameters, data: Dialogues, start: Path | None = None) -> TrainParameters:
     """The parameters as a model of this data has them: what is not there is neither used nor withheld.
 
-    A network is built, saved and keyed by these, so that one key is one structure.
+    Settings of somebody's own network are all there, those that are nowhere written as its class has them.
+
+    A network is built, saved and keyed by these, so that one key is one structure. One that starts from
+    another's weights has its structure, whatever its own training utterances lack.
 
     Raises:
+        ArchitectureError: there is no such network, or it has no such setting.
         ValueError: training utterances have features of none of the modalities.
+        FileNotFoundError: ``start`` holds no finished model.
     """
-    there = data.modalities
+    there = data.modalities if start is None else _config(start)["parameters"]["model"]["modalities"]
     modalities = tuple(name for name in MODALITIES if name in parameters.model.modalities and name in there)
     withhold = tuple(name for name in modalities if name in parameters.withhold)
     if modalities == withhold:
@@ -63,21 +73,32 @@ def effective(parameters: TrainParameters, data: Dialogues) -> TrainParameters:
             f"no training utterance has {' or '.join(parameters.shown)} features, and nothing else is to be "
             "seen; the corpus's audit in 08_reporting/audit says why"
         )
-    model = parameters.model.model_copy(update={"modalities": modalities})
+    model = resolved(parameters.model).model_copy(update={"modalities": modalities})
     return parameters.model_copy(update={"model": model, "withhold": withhold})
 
 
-def weights_key(data: Dialogues, parameters: TrainParameters, seed: int) -> str:
+def weights_key(data: Dialogues, parameters: TrainParameters, seed: int, start: Path | None = None) -> str:
     """The key of the model whose weights a model with these parameters has."""
-    return training_key(data, parameters.model_copy(update={"withhold": ()}), seed)
+    return training_key(data, parameters.model_copy(update={"withhold": ()}), seed, start)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / CONFIG).read_text("utf-8"))
+    return found
 
 
 def code_version(architecture: str) -> str:
     """A SHA-256 over what the sources of training/, models/ and this architecture do, comments aside."""
-    own = Path(ARCHITECTURES[architecture][0].removeprefix("erc_kedro.").replace(".", "/"))
-    counted = ("models/*.py", "training/*.py", f"{own.parent}/base.py", f"{own}.py")
-    # The list of architectures: one more there changes none of the others.
-    return sources.version(*counted, without=("models/architectures.py",))
+    # What finds and tries a network, or says which are trained, decides nothing of what one learns.
+    shared = ("models/*.py", "training/*.py")
+    without = ("models/architectures.py", "training/seeds.py", "training/candidates.py")
+    where = ARCHITECTURES.get(architecture)
+    if where is None:
+        network_class(architecture)
+        own = sources.version_of_module(architecture.partition(":")[0])
+        return hashlib.sha256(f"{sources.version(*shared, without=without)} {own}".encode()).hexdigest()
+    path = Path(where.partition(":")[0].removeprefix("erc_kedro.").replace(".", "/"))
+    return sources.version(*shared, f"{path.parent}/base.py", f"{path}.py", without=without)
 
 
 def save(folder: Path, key: str, state: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,11 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor
 
 from erc_kedro.models.architectures import build
-from erc_kedro.models.baselines.base import ClosedForm
-from erc_kedro.models.batch import Batch, Network
+from erc_kedro.models.base import ClosedForm, Network
+from erc_kedro.models.batch import Batch
 from erc_kedro.parameters import TrainParameters
 from erc_kedro.processes import draws_alone
+from erc_kedro.schemas import heads_of
 from erc_kedro.training import checkpoint
 from erc_kedro.training.batches import Dialogues, batch_of, dialogue_batches
 
@@ -53,29 +54,33 @@ def train_model(
     folder: Path,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
     shared: Path | None = None,
+    start: Path | None = None,
 ) -> TrainedModel:
     """Trains one seed, or reuses what an earlier call with the same data and parameters left.
 
-    The epoch with the best validation weighted F1 is kept; the test split is predicted once, by that
-    epoch's weights, after training has stopped.
+    The epoch with the best validation weighted F1 is kept, or without ``patience`` the last; the test split
+    is predicted once, by that epoch's weights, after training has stopped.
 
     Args:
         folder: where this seed's checkpoint and results live.
         on_epoch: called with each epoch's row of the history.
         shared: a folder below which another experiment's model of the same content is reused, too.
+        start: the folder of a finished model of the same classes and features, whose weights training starts
+            from; a model in closed form has no use for it.
     Raises:
         FloatingPointError: the loss became NaN or infinite.
-        ValueError: the training or validation split has no labelled utterance.
+        FileNotFoundError: ``start`` holds no finished model.
+        ValueError: the training split has no labelled utterance, or validation where it chooses.
     """
-    for split in ("train", "val"):
+    for split in ("train",) if parameters.patience is None else ("train", "val"):
         if not (data.label[data.rows(split)] >= 0).any():
             raise ValueError(
                 f"the {split} split has no labelled utterance; training needs labels in train and "
                 "val; the corpus's audit in 08_reporting/audit counts them"
             )
-    parameters = checkpoint.effective(parameters, data)
+    parameters = checkpoint.effective(parameters, data, start)
     torch.set_num_threads(parameters.threads)
-    key = checkpoint.training_key(data, parameters, seed)
+    key = checkpoint.training_key(data, parameters, seed, start)
     done = checkpoint.load_result(folder, key)
     if done is not None:
         return TrainedModel(*done, folder, "done")
@@ -96,9 +101,10 @@ def train_model(
         (folder / checkpoint.CONFIG).unlink()
     if parameters.withhold:
         whole = parameters.model_copy(update={"withhold": ()})
-        trained = train_model(data, whole, seed, folder / "whole", on_epoch, shared)
+        trained = train_model(data, whole, seed, folder / "whole", on_epoch, shared, start)
         network = load_network(trained.folder)
-        predictions = predict(network, data.only(parameters.shown))
+        shown = data.only(parameters.shown)
+        predictions = predict(network, shown, heads=heads_of(shown.modalities))
         predictions.insert(0, "seed", seed)
         weights = trained.folder / checkpoint.WEIGHTS
         checkpoint.save_result(folder, config, weights, predictions, trained.history)
@@ -106,6 +112,8 @@ def train_model(
 
     torch.manual_seed(seed)
     network = build(parameters.model, data.dimensions, len(data.classes))
+    if start is not None:
+        network.load_state_dict(load_file(start / checkpoint.WEIGHTS))
     seen = data.only(parameters.model.modalities)
     if isinstance(network, ClosedForm):
         history, resumed = _solve(network, seen, seed), ""
@@ -114,8 +122,8 @@ def train_model(
         best, history, resumed = _train(network, seen, parameters, seed, folder, key, on_epoch)
     network.load_state_dict(best)
     table = pd.DataFrame(history)
-    table["selected"] = table["epoch"] == best_epoch(history)
-    predictions = predict(network, seen)
+    table["selected"] = table["epoch"] == _kept_epoch(history, parameters)
+    predictions = predict(network, seen, heads=heads_of(seen.modalities))
     predictions.insert(0, "seed", seed)
     checkpoint.save_result(folder, config, best, predictions, table)
     return TrainedModel(predictions, table, folder, resumed)
@@ -174,7 +182,7 @@ def _train(
         row = {"seed": seed, "epoch": epoch, **row, **scores}
         row |= {"learning_rate": optimiser.param_groups[0]["lr"], "seconds": time.monotonic() - started}
         history.append(row)
-        if best_epoch(history) == epoch:
+        if _kept_epoch(history, parameters) == epoch:
             best = {name: value.detach().clone() for name, value in average.state_dict().items()}
         if time.monotonic() - saved_at > SAVE_EVERY_S:
             checkpoint.save(
@@ -197,11 +205,15 @@ def _solve(network: ClosedForm, data: Dialogues, seed: int) -> list[dict[str, fl
     return [row | {"learning_rate": 0.0, "seconds": time.monotonic() - started}]
 
 
-def predict(network: Network, data: Dialogues, size: int = 512) -> pd.DataFrame:
-    """Probabilities of all of a network's heads for every utterance.
+def predict(
+    network: Network, data: Dialogues, size: int = 512, heads: Collection[str] | None = None
+) -> pd.DataFrame:
+    """Probabilities of a network's heads for every utterance.
 
     Args:
         size: utterances in a batch, padding included.
+        heads: those that are wanted, all for None. One that rests on no modality that training has was never
+            trained: ``heads_of(data.modalities)`` leaves it out.
     Returns:
         Columns utterance_id, split, head, label, p_<class>…; the rows of a head follow the table's order.
     """
@@ -215,12 +227,14 @@ def predict(network: Network, data: Dialogues, size: int = 512) -> pd.DataFrame:
             probabilities[:, batch.row[batch.valid].numpy()] = p[:, batch.valid].numpy()
     label = data.label[:count].numpy()
     names = np.array([*data.classes, None], object)
+    wanted = [at for at, head in enumerate(network.heads) if heads is None or head in heads]
+    probabilities = probabilities[wanted]
     frame = pd.DataFrame(
         {
-            "utterance_id": np.tile(data.utterance_id, len(network.heads)),
-            "split": np.tile(np.repeat(data.split, data.length), len(network.heads)),
-            "head": np.repeat(np.array(network.heads, object), count),
-            "label": np.tile(names[label], len(network.heads)),
+            "utterance_id": np.tile(data.utterance_id, len(wanted)),
+            "split": np.tile(np.repeat(data.split, data.length), len(wanted)),
+            "head": np.repeat(np.array(network.heads, object)[wanted], count),
+            "label": np.tile(names[label], len(wanted)),
         }
     ).astype("str")
     for index, name in enumerate(data.classes):
@@ -303,6 +317,8 @@ def _validate(network: Network, data: Dialogues, size: int = 512) -> dict[str, f
             losses.append(torch.nn.functional.cross_entropy(logits, batch.label[seen], reduction="none"))
             truth.append(batch.label[seen])
             guess.append(logits.argmax(-1))
+    if not sum(map(len, truth)):
+        return dict.fromkeys(("val_loss", "val_weighted_f1", "val_accuracy"), math.nan)
     y, p = torch.cat(truth).numpy(), torch.cat(guess).numpy()
     return {
         "val_loss": float(torch.cat(losses).mean()),
@@ -317,9 +333,14 @@ def best_epoch(history: list[dict[str, float]]) -> int:
     return scores.index(max(scores)) if scores else -1
 
 
+def _kept_epoch(history: list[dict[str, float]], parameters: TrainParameters) -> int:
+    return len(history) - 1 if parameters.patience is None else best_epoch(history)
+
+
 def _finished(history: list[dict[str, float]], parameters: TrainParameters) -> bool:
-    epochs = len(history)
-    return epochs >= parameters.epochs or epochs - 1 - best_epoch(history) >= parameters.patience
+    since = len(history) - 1 - _kept_epoch(history, parameters)
+    patience = parameters.patience
+    return len(history) >= parameters.epochs or (patience is not None and since >= patience)
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, parameters: TrainParameters, epoch: int) -> None:

@@ -59,6 +59,37 @@ def winner(study: optuna.Study, number: int | None = None) -> FrozenTrial:
     return max(complete, key=lambda trial: (trial.values[0], -trial.number))
 
 
+def winners_in_folds(study: optuna.Study) -> dict[str, FrozenTrial]:
+    """For each fold the complete trial that its own validation prefers, the earliest of equal ones.
+
+    A fold's test dialogues validate another fold, so that the score of all folds together has seen them.
+    Empty where the splits are fixed.
+    """
+    complete = [trial for trial in studies.finished(study) if trial.state == TrialState.COMPLETE]
+    return {
+        name.removeprefix("fold_"): max(
+            complete, key=lambda one: (_mean(one.user_attrs["folds"][name]), -one.number)
+        )
+        for name in complete[0].user_attrs.get("folds", {})
+    }
+
+
+def _mean(scores: list[float]) -> float:
+    return sum(scores) / len(scores)
+
+
+def _differing(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """What of a nested mapping differs from another one's."""
+    found = {}
+    for name, value in base.items():
+        if isinstance(value, dict) and isinstance(own.get(name), dict):
+            if inner := _differing(value, own[name]):
+                found[name] = inner
+        elif name in own and own[name] != value:
+            found[name] = own[name]
+    return found
+
+
 def outcome(study: optuna.Study, search: Search) -> dict[str, Any]:
     """What the report and the summary of the search say, JSON-able.
 
@@ -71,6 +102,13 @@ def outcome(study: optuna.Study, search: Search) -> dict[str, Any]:
     if first.state != TrialState.COMPLETE:
         raise ValueError(f"tune: the default configuration was not trained: {first.user_attrs['reason']}")
     best = winner(study, tune.winner)
+    train = with_values(search.base, of_trial(best)).model_dump(mode="json", exclude=NOT_LEARNED)
+    in_fold = {} if tune.winner is not None else winners_in_folds(study)
+    train["in_fold"] = {
+        fold: changes
+        for fold, trial in in_fold.items()
+        if (changes := _differing(train, with_values(search.base, of_trial(trial)).model_dump(mode="json")))
+    }
     return {
         "corpus": search.corpus,
         "experiment": f"{search.corpus}_best",
@@ -89,7 +127,11 @@ def outcome(study: optuna.Study, search: Search) -> dict[str, Any]:
         if tune.second_objective
         else [],
         "values": of_trial(best),
-        "train": with_values(search.base, of_trial(best)).model_dump(mode="json", exclude=NOT_LEARNED),
+        "in_fold": {
+            fold: {"trial": trial.number, "search": _mean(trial.user_attrs["folds"][f"fold_{fold}"])}
+            for fold, trial in in_fold.items()
+        },
+        "train": train,
         "importances": importances(study),
     }
 

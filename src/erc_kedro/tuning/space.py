@@ -6,8 +6,9 @@ from typing import Any
 
 import optuna
 
-from erc_kedro.config import merge
-from erc_kedro.parameters import Dimension, TrainParameters, nested, value_of
+from erc_kedro.config import ConfigError, merge
+from erc_kedro.models.architectures import ArchitectureError, check_setting
+from erc_kedro.parameters import OWN_SETTINGS, Dimension, TrainParameters, nested, value_of
 
 Space = Mapping[str, Dimension]
 
@@ -25,7 +26,36 @@ def with_values(base: TrainParameters, values: Mapping[str, Any]) -> TrainParame
     """
     # A default that is written out would be other parameters than one that is not.
     changed = {name: value for name, value in values.items() if value != value_of(base, name)}
-    return TrainParameters.model_validate(merge(base.model_dump(), nested(changed)))
+    made = merge(base.model_dump(), nested(changed))
+    if made["model"]["architecture"] != base.model.architecture:
+        # The base's settings are those of its own network.
+        own = {name.removeprefix(OWN_SETTINGS): value for name, value in changed.items() if _is_own(name)}
+        made["model"]["settings"] = nested(own)
+    return TrainParameters.model_validate(made)
+
+
+def _is_own(name: str) -> bool:
+    return name.startswith(OWN_SETTINGS)
+
+
+def check_settings(space: Space, base: TrainParameters) -> None:
+    """Refuses what a search would set that none of its networks has, or not to such a value.
+
+    Raises:
+        ConfigError: naming the parameter.
+    """
+    searched = space.get("model.architecture")
+    every = [base.model.architecture, *((searched and searched.choices) or ())]
+    for name, dimension in space.items():
+        if not _is_own(name):
+            continue
+        wanted = dimension.when.get("model.architecture")
+        for architecture in [wanted] if wanted else dict.fromkeys(every):
+            for value in dimension.values:
+                try:
+                    check_setting(architecture, name.removeprefix(OWN_SETTINGS), value)
+                except ArchitectureError as error:
+                    raise ConfigError(f"tune.space: {error}") from error
 
 
 def fixed(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +100,9 @@ def _drawn(trial: optuna.trial.Trial, name: str, dimension: Dimension, base: Tra
     low, high, step = dimension.low, dimension.high, dimension.step
     assert low is not None
     assert high is not None
-    if isinstance(value_of(base, name), int):
+    own = value_of(base, name)
+    # What the base has not is counted as the space is written.
+    if isinstance(own, int) or (own is None and isinstance(low, int) and isinstance(high, int)):
         return trial.suggest_int(name, int(low), int(high), step=int(step or 1), log=dimension.log)
     return trial.suggest_float(name, float(low), float(high), step=step, log=dimension.log)
 

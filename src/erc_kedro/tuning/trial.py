@@ -18,14 +18,17 @@ from optuna.trial import Trial, TrialState
 from pydantic import ValidationError
 
 from erc_kedro.config import ConfigError
+from erc_kedro.evaluation.metrics import PREDICTION, class_columns, class_names, classification_metrics
 from erc_kedro.extractors.base import fingerprint
+from erc_kedro.folds import of_view, pooled_rows, views
+from erc_kedro.models.architectures import ArchitectureError, resolved
 from erc_kedro.parameters import NOT_LEARNED, TrainParameters, TuneParameters, value_of
 from erc_kedro.training import checkpoint
 from erc_kedro.training.batches import Dialogues, assemble, batch_of
 from erc_kedro.training.loop import load_network, train_model
 from erc_kedro.tuning import study as studies
 from erc_kedro.tuning.pruner import DEFAULT, SEEDS
-from erc_kedro.tuning.space import suggest, with_values
+from erc_kedro.tuning.space import check_settings, suggest, with_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +38,8 @@ class Search:
     Attributes:
         name: of the study.
         corpus: that it is for.
-        data: training and validation dialogues, by how they are scaled (``scaled_by``); no others.
+        data: training and validation dialogues, by how they are scaled (``scaled_by``) and by fold; no
+            others.
         folder: where fits live while they run; the journal lies beside it.
         threads: of each fit.
     """
@@ -44,7 +48,7 @@ class Search:
     corpus: str
     parameters: TuneParameters
     base: TrainParameters
-    data: dict[str, Dialogues]
+    data: dict[str, dict[str, Dialogues]]
     folder: Path
     threads: int
 
@@ -75,16 +79,18 @@ def prepare(
     go on with the same one.
 
     Args:
-        utterances: of training and validation; no others.
+        utterances: ``schemas.utterances``, of which those of test are left out.
         folder: the corpus's own; the journal lies beside it.
     Raises:
-        ConfigError: the search would use training's seeds.
+        ConfigError: the search would use training's seeds, or set what its network has not.
     """
     if parameters.first_seed < base.seeds:
         raise ConfigError(
             f"tune.first_seed is {parameters.first_seed}, but the seeds 0 to {base.seeds - 1} are for "
             "training and must stay fresh; write 1000"
         )
+    base = base.model_copy(update={"model": resolved(base.model)})
+    check_settings(parameters.space, base)
     # A causal model's scaling knows the past alone, and only one architecture may be causal.
     decisive = ("model.causal", "model.architecture")
     scaled = [name for name in parameters.space if name.startswith("scaling.") or name in decisive]
@@ -95,13 +101,21 @@ def prepare(
         except ValidationError:
             # What does not fit together is no trial's either.
             continue
-        data[scaled_by(variant)] = assemble(utterances, features, classes, variant.scaling)
+        data[scaled_by(variant)] = {
+            view.folder: assemble(
+                view.utterances[view.utterances["split"] != "test"],
+                {modality: of_view(table, view) for modality, table in features.items()},
+                classes,
+                variant.scaling,
+            )
+            for view in views(utterances)
+        }
     searched = parameters.space.get("model.architecture")
     architectures = (searched and searched.choices) or (base.model.architecture,)
     decides = {"space", "seeds", "first_seed", "second_objective", "prune_epochs", "prune_seeds"}
     digest = fingerprint(
         # Each: numbers that differ may be alike once they are scaled.
-        *(f"{how} {data[how].fingerprint}" for how in sorted(data)),
+        *(f"{how} {one.fingerprint}" for how in sorted(data) for one in data[how].values()),
         torch.__version__,
         sklearn.__version__,
         base.model_dump_json(exclude=NOT_LEARNED),
@@ -155,7 +169,7 @@ def _judged(search: Search, trial: Trial) -> tuple[TrialState, float | list[floa
         raise
     except optuna.TrialPruned as pruned:
         state, why = TrialState.PRUNED, str(pruned)
-    except (ValidationError, FloatingPointError) as error:
+    except (ValidationError, ArchitectureError, FloatingPointError) as error:
         _refuse_default(trial, error)
         state = TrialState.PRUNED
         why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
@@ -194,8 +208,9 @@ def _run(search: Search, trial: Trial) -> float | list[float]:
     is_default = trial.user_attrs.get("point") == DEFAULT
     values = suggest(trial, tune.space, search.base, whole=is_default)
     parameters = with_values(search.base, values).model_copy(update={"threads": search.threads})
-    data = search.data[scaled_by(parameters)]
+    folds = search.data[scaled_by(parameters)]
     scores: list[float] = []
+    of_folds: dict[str, list[float]] = {name: [] for name in folds}
     accuracies: list[float] = []
     history: list[dict[str, float]] = []
     started = time.monotonic()
@@ -214,14 +229,27 @@ def _run(search: Search, trial: Trial) -> float | list[float]:
     try:
         for number in range(tune.seeds):
             seed = tune.first_seed + number
-            made = train_model(data, parameters, seed, _folder(search, trial) / f"seed{seed}", on_epoch)
-            # A resumed model gives its earlier epochs only here.
-            history[:] = [row for row in history if row["seed"] != seed]
-            for row in made.history.to_dict("records"):
-                _keep(history, row)
-            best = made.history.loc[made.history["selected"]].iloc[0]
-            scores.append(float(best["val_weighted_f1"]))
-            accuracies.append(float(best["val_accuracy"]))
+            predicted = []
+            for name, data in folds.items():
+                # Epochs are judged on the first fold alone, which all trials have.
+                first = name == next(iter(folds))
+                folder = _folder(search, trial) / name / f"seed{seed}"
+                made = train_model(data, parameters, seed, folder, on_epoch if first else lambda row: None)
+                best = made.history.loc[made.history["selected"]].iloc[0]
+                of_folds[name].append(float(best["val_weighted_f1"]))
+                predicted.append(made.predictions)
+                if first:
+                    # A resumed model gives its earlier epochs only here.
+                    history[:] = [row for row in history if row["seed"] != seed]
+                    for row in made.history.to_dict("records"):
+                        _keep(history, row)
+            if len(folds) == 1:
+                scores.append(float(best["val_weighted_f1"]))
+                accuracies.append(float(best["val_accuracy"]))
+            else:
+                pooled = _pooled(predicted)
+                scores.append(pooled["weighted_f1"])
+                accuracies.append(pooled["accuracy"])
             if tune.second_objective is None:
                 trial.report(scores[-1], SEEDS + number)
                 if number + 1 < tune.seeds and trial.should_prune():
@@ -230,6 +258,8 @@ def _run(search: Search, trial: Trial) -> float | list[float]:
                     )
     finally:
         trial.set_user_attr("scores", scores)
+        if len(folds) > 1:
+            trial.set_user_attr("folds", of_folds)
         trial.set_user_attr("history", history)
         trial.set_user_attr("seconds", time.monotonic() - started)
     score = float(np.mean(scores))
@@ -241,6 +271,13 @@ def _run(search: Search, trial: Trial) -> float | list[float]:
     if tune.second_objective == "parameters":
         return [score, float(sum(weight.numel() for weight in network.parameters()))]
     return [score, _latency_ms(network, data)]
+
+
+def _pooled(predicted: list[pd.DataFrame]) -> dict[str, float]:
+    """Scores of the folds' validation dialogues, taken together."""
+    rows = pooled_rows(predicted)
+    rows = rows[(rows["split"] == "val") & (rows["head"] == PREDICTION) & rows["label"].notna()]
+    return classification_metrics(rows["label"], rows[class_columns(rows)].to_numpy(), class_names(rows))
 
 
 def _keep(history: list[dict[str, float]], row: Mapping[Any, Any]) -> None:

@@ -1,5 +1,7 @@
 """The comparison's page says what is compared, how, and where it is made up."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,6 +26,7 @@ def table():
     made["val_weighted_f1"] = made["weighted_f1"]
     made["unit"], made["units"] = "dialogue", np.where(made["corpus"] == "meld", 280, 8)
     made["verdict"] = made["experiment"] + " is as it is."
+    made["made_of"] = ["text: MiniLM (a)", "text: tfidf (b)", "", "text: x; y.csv (c); audio: z (d)"]
     return made
 
 
@@ -53,9 +56,18 @@ def test_scores_tests_and_published_figures_stand_in_one_row():
 
 
 def test_every_row_has_as_many_cells_as_the_header():
-    page = comparison_markdown(table(), summaries(), "full")
-    lines = [line for line in page.splitlines() if line.startswith("|")]
-    assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
+    tables = re.findall(r"(?:^\|.*\n)+", comparison_markdown(table(), summaries(), "full"), re.MULTILINE)
+    assert len(tables) == 4
+    for lines in tables:
+        assert len({line.replace("\\|", "").count("|") for line in lines.splitlines()}) == 1
+
+
+def test_what_the_rows_are_made_of_stands_once_for_all_that_share_it():
+    shared = table()
+    shared.loc[1, "made_of"] = shared.loc[0, "made_of"]
+    page = comparison_markdown(shared, summaries(), "full")
+    assert "| full, dialogue_rnn | MiniLM (a) | – | – |" in section(page, "MELD")
+    assert "| full | x; y.csv (c) | z (d) | – |" in section(page, "Mine")
 
 
 def test_synthetic_corpora_are_marked_and_real_ones_are_not():

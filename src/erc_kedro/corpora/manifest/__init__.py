@@ -1,9 +1,12 @@
 """A user's own corpus, from one CSV or Parquet manifest with a row an utterance."""
 
 from pathlib import Path
+from typing import Any
 
 from erc_kedro.corpora import Corpus
-from erc_kedro.corpora.manifest.cells import COLUMNS, Found, checked_row, in_rows, read_table, without_markers
+from erc_kedro.corpora.delimited import RawTable
+from erc_kedro.corpora.manifest.bins import Bins, put_into_classes
+from erc_kedro.corpora.manifest.cells import COLUMNS, checked_row, in_rows, read_table, without_markers
 from erc_kedro.corpora.manifest.rows import (
     groups_of,
     list_alike,
@@ -13,25 +16,37 @@ from erc_kedro.corpora.manifest.rows import (
     refuse_mixed_splits,
     refuse_twice,
     set_spans,
+    set_splits,
 )
-from erc_kedro.corpora.tables import folded_name, irregularity_table, is_synthetic, list_lost, utterance_table
+from erc_kedro.corpora.tables import (
+    MISSING,
+    Found,
+    folded_name,
+    irregularity_table,
+    is_synthetic,
+    list_lost,
+    utterance_table,
+)
 
 
-def read(raw: Path, encoding: str | None = None) -> Corpus:
+def read(raw: Path, encoding: str | None = None, bins: Bins | None = None) -> Corpus:
     """Read a manifest.
 
     Args:
-        raw: a ``.csv``, ``.tsv`` or ``.parquet`` file with the columns dialogue_id, position, speaker and
-            text, and, where known, utterance_id (else ``{dialogue_id}_{position}``), label, split, clip,
-            wav, start_s and end_s (seconds), and group (of the speaker, such as an age band: reports show
-            scores by it). Cells of these may be empty, except split. Relative media paths start at the
-            manifest's folder. Without a split column, each dialogue goes by a hash of its id to train, val or
-            test, 70:15:15. A cell of ``tables.MISSING`` (NA, nan, None, …) counts as empty.
+        raw: a ``.csv``, ``.tsv`` or ``.parquet`` file with the columns speaker and text, with dialogue_id and
+            position (without both, each row is a dialogue of its own), and, where known, utterance_id (else
+            ``{dialogue_id}_{position}``, or ``row{row}``), label, split, clip, wav, start_s and end_s
+            (seconds), and group (of the speaker, such as an age band: reports show scores by it). Cells of
+            these may be empty, except split. Relative media paths start at the manifest's folder. Without a
+            split column, dialogues are put into splits by a hash (``set_splits``). A cell of
+            ``tables.MISSING`` (NA, nan, None, …) counts as empty.
         encoding: of a text file that is not UTF-8 and has no byte-order mark.
+        bins: classes of labels that are ratings.
 
     Returns:
-        the utterances by dialogue and position, recounted from 0. Where several rows share a clip and have
-        times, the times are their spans in it; otherwise the clip is the utterance. Labels are sorted.
+        the utterances by dialogue and position, recounted from 0; of single rows, in their order. Where several
+        rows share a clip and have times, the times are their spans in it; otherwise the clip is the utterance.
+        Labels are sorted, or in the order of ``bins``. Every other column groups utterances.
 
     Raises:
         CorpusError: the file cannot be read (``delimited.csv_rows``) or is empty, a column or a needed cell
@@ -44,22 +59,27 @@ def read(raw: Path, encoding: str | None = None) -> Corpus:
     found: Found = []
     notes = []
     rows = [checked_row(raw, line, cells) for line, cells in without_markers(table, found)]
+    groupings = _groupings(table, rows)
     for column in [name for name in columns if name not in COLUMNS]:
-        cells = sum(bool(cells[column].strip()) for _, cells in table.rows)
-        detail = f"not read: a manifest has no such column; {cells} of {len(rows)} cells say something"
+        detail = f"not read, but folds may be made by it; {len(groupings[column])} of {len(rows)} cells say something"
         found.append(("unused_column", column or "column 1, without a name", detail))
     for kind, numbers in table.odd.items():
         found.append((kind, raw.name, in_rows(numbers)))
+    if bins is not None:
+        put_into_classes(raw, rows, bins, found)
     refuse_alike(raw, rows)
     list_alike(rows, found)
+    alone, split_by = "dialogue_id" not in columns, None
+    if alone:
+        notes.append("No columns dialogue_id and position: each row is a dialogue of its own, without context.")
     if "split" not in columns:
-        notes.append(
-            "No split column: each dialogue was put by a hash of its id into train, val or test (70:15:15)."
-        )
+        split_by, note = set_splits(rows, alone)
+        notes.append(note)
     list_missing_media(raw, rows, found)
     refuse_twice(raw, rows, "utterance_id")
     refuse_mixed_splits(raw, rows)
-    rows.sort(key=lambda row: (row["dialogue_id"], row["position"]))
+    if not alone:
+        rows.sort(key=lambda row: (row["dialogue_id"], row["position"]))
     recount(raw, rows, found)
     own = set_spans(rows, found)
     groups = groups_of(rows, found)
@@ -72,7 +92,8 @@ def read(raw: Path, encoding: str | None = None) -> Corpus:
         list_lost(row["text"], row["utterance_id"], found)
         if not any(map(str.isalnum, row["text"])) and not folded_name(row["text"]):
             found.append(("empty_text", row["utterance_id"], "the utterance has no text"))
-    labels = tuple(sorted({row["label"] for row in rows} - {None}))
+    occurring = {row["label"] for row in rows} - {None}
+    labels = tuple(sorted(occurring) if bins is None else (name for name in bins if name in occurring))
     unlabelled = sum(row["label"] is None for row in rows)
     if unlabelled:
         notes.append(f"{unlabelled} of {len(rows)} utterances have no label.")
@@ -88,5 +109,21 @@ def read(raw: Path, encoding: str | None = None) -> Corpus:
             "notes": notes,
             "groups": {"name": "group", "of": groups},
             "tables": {raw.name: table.counts},
+            "split_by": split_by,
         },
+        groupings=groupings,
     )
+
+
+def _groupings(table: RawTable, rows: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """What groups utterances: ``group``, and every column that is none of a manifest's."""
+    names = [name for name in table.rows[0][1] if name == "group" or name not in COLUMNS]
+    cells = {name: [own[name].strip() for _, own in table.rows] for name in names}
+    return {
+        name: {
+            row["utterance_id"]: cell
+            for row, cell in zip(rows, cells[name], strict=True)
+            if cell and cell not in MISSING
+        }
+        for name in names
+    }

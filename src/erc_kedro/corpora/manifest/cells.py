@@ -1,6 +1,5 @@
 """A manifest's rows as text, whatever kind of file it is, and each of them checked."""
 
-import hashlib
 import math
 import re
 from collections import defaultdict
@@ -13,11 +12,13 @@ import pyarrow
 
 from erc_kedro.corpora import CorpusError
 from erc_kedro.corpora.delimited import RawTable, csv_rows
-from erc_kedro.corpora.tables import MISSING, SAID, folded_name
+from erc_kedro.corpora.tables import MISSING, SAID, Found, folded_name
 
-_REQUIRED = ("dialogue_id", "position", "speaker", "text")
+_REQUIRED = ("speaker", "text")
+# Both or none of them.
+_OF_DIALOGUES = ("dialogue_id", "position")
 _MAY_BE_MISSING = ("utterance_id", "label", "clip", "wav", "start_s", "end_s", "group")
-COLUMNS = (*_REQUIRED, "split", *_MAY_BE_MISSING)
+COLUMNS = (*_OF_DIALOGUES, *_REQUIRED, "split", *_MAY_BE_MISSING)
 _SPLITS = {
     "train": "train",
     "val": "val",
@@ -30,18 +31,28 @@ _SPLITS = {
 MOST_NAMED = 10
 _DECIMAL_COMMA = re.compile(r"\A(-?\d+),(\d+)\Z")
 
-Found = list[tuple[str, str, str]]
-
 
 def read_table(raw: Path, encoding: str | None) -> RawTable:
     """The cells of a file as text, refused where it is no table with the columns that are needed."""
     if raw.suffix.lower() in (".csv", ".tsv"):
-        return csv_rows(raw, _REQUIRED, "position", encoding)
-    if raw.suffix.lower() != ".parquet":
+        table = csv_rows(raw, _REQUIRED, "position", encoding)
+    elif raw.suffix.lower() == ".parquet":
+        table = _parquet_rows(raw)
+    else:
         raise CorpusError(
             f"{raw}: not a .csv, .tsv or .parquet file; name the manifest itself, and save a spreadsheet as "
             "CSV"
         )
+    there = [name for name in _OF_DIALOGUES if name in table.rows[0][1]]
+    if len(there) == 1:
+        [missing] = set(_OF_DIALOGUES) - set(there)
+        raise CorpusError(
+            f"{raw}: column {missing} is missing; name it, or leave out {there[0]}, too, if each row is by itself"
+        )
+    return table
+
+
+def _parquet_rows(raw: Path) -> RawTable:
     try:
         table = pd.read_parquet(raw)
     except (OSError, pyarrow.ArrowException) as error:
@@ -121,18 +132,24 @@ def in_rows(lines: list[int]) -> str:
 
 
 def checked_row(raw: Path, line: int, cells: dict[str, str]) -> dict[str, Any]:
-    """One checked row; ``line`` and ``media`` (column to path) are for the checks over all rows."""
-    for column in ("dialogue_id", "position", "speaker"):
+    """One checked row; ``line`` and ``media`` (column to path) are for the checks over all rows.
+
+    Without columns of dialogues, it is a dialogue of its own; without a column split, ``split`` is None.
+    """
+    alone = "dialogue_id" not in cells
+    for column in ("speaker",) if alone else (*_OF_DIALOGUES, "speaker"):
         if not cells[column]:
             raise CorpusError(f"{raw}, row {line}, column {column}: the cell is empty; fill it")
         if column != "position" and cells[column] in MISSING:
             raise CorpusError(
                 f"{raw}, row {line}, column {column}: {cells[column]!r} stands for a missing value; fill it"
             )
-    position = _number(raw, line, "position", cells["position"])
+    position = 0.0 if alone else _number(raw, line, "position", cells["position"])
     if position != int(position):
         raise CorpusError(f"{raw}, row {line}, column position: {cells['position']!r} is not a whole number")
-    dialogue_id = cells["dialogue_id"]
+    own = f"row{line}" if alone else f"{cells['dialogue_id']}_{int(position)}"
+    utterance_id = cells.get("utterance_id") or own
+    split = None
     if "split" in cells:
         split = _SPLITS.get(cells["split"].lower())
         if split is None:
@@ -140,8 +157,6 @@ def checked_row(raw: Path, line: int, cells: dict[str, str]) -> dict[str, Any]:
                 f"{raw}, row {line}, column split: {cells['split']!r} is not a split; write train, val or "
                 "test"
             )
-    else:
-        split = _hashed_split(dialogue_id)
     times = {name: _number(raw, line, name, cells[name]) for name in ("start_s", "end_s") if cells.get(name)}
     if times.get("start_s", 0.0) < 0:
         raise CorpusError(f"{raw}, row {line}, column start_s: before the recording begins; correct it")
@@ -149,8 +164,8 @@ def checked_row(raw: Path, line: int, cells: dict[str, str]) -> dict[str, Any]:
         raise CorpusError(f"{raw}, row {line}, column end_s: not after start_s; correct one of the two")
     media = {name: str(raw.parent / cells[name]) for name in ("clip", "wav") if cells.get(name)}
     return {
-        "utterance_id": cells.get("utterance_id") or f"{dialogue_id}_{int(position)}",
-        "dialogue_id": dialogue_id,
+        "utterance_id": utterance_id,
+        "dialogue_id": utterance_id if alone else cells["dialogue_id"],
         "position": int(position),
         "speaker": cells["speaker"],
         "text": cells["text"],
@@ -174,8 +189,3 @@ def _number(raw: Path, line: int, column: str, cell: str) -> float:
             f"{raw}, row {line}, column {column}: {cell!r} is not a number; write one, such as 13.5"
         )
     return value
-
-
-def _hashed_split(dialogue_id: str) -> str:
-    draw = int.from_bytes(hashlib.sha256(dialogue_id.encode()).digest()[:8], "big") / 2**64
-    return "train" if draw < 0.7 else "val" if draw < 0.85 else "test"

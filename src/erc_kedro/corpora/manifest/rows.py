@@ -1,5 +1,6 @@
 """What only all rows of a manifest together show: what is there twice, named alike, shared, missing."""
 
+import hashlib
 import os
 import re
 from collections import Counter, defaultdict
@@ -8,9 +9,13 @@ from typing import Any
 
 from erc_kedro import escaping
 from erc_kedro.corpora import CorpusError
-from erc_kedro.corpora.manifest.cells import MOST_NAMED, Found, in_rows
-from erc_kedro.corpora.tables import alike, folded_name
+from erc_kedro.corpora.manifest.cells import MOST_NAMED, in_rows
+from erc_kedro.corpora.tables import Found, alike, are_ratings, folded_name, hashed_split
+from erc_kedro.schemas import SPLITS
+from erc_kedro.sentences import few
 
+# Of the rows, in val and in test, where the manifest does not say.
+_SHARE = 0.15
 # Quotes, full stops, hyphens and underscores.
 _POINTS = re.compile("['\"`´‘’“”._-]")
 
@@ -65,7 +70,9 @@ def refuse_mixed_splits(raw: Path, rows: list[dict[str, Any]]) -> None:
 def refuse_alike(raw: Path, rows: list[dict[str, Any]]) -> None:
     """One class under two names would be learned, and scored, as two."""
     labels = [(row["label"], row["line"]) for row in rows if row["label"]]
-    for group in [*alike(labels), *alike(labels, _number_written)]:
+    # Of ratings, ingestion.bins makes classes or the audit says that they are none.
+    numbers = [] if are_ratings({label for label, _ in labels}) else alike(labels, _number_written)
+    for group in [*alike(labels), *numbers]:
         names = " and ".join(f"{name!r} ({len(lines)}, first in row {lines[0]})" for name, lines in group)
         raise CorpusError(
             f"{raw}, column label: {names} differ only in case, white space, invisible characters or Unicode "
@@ -105,6 +112,7 @@ def recount(raw: Path, rows: list[dict[str, Any]], found: Found) -> None:
     dialogues = defaultdict(list)
     for row in rows:
         dialogues[row["dialogue_id"]].append(row)
+    recounted = []
     for dialogue_id, turns in dialogues.items():
         given = [row["position"] for row in turns]
         for row, position in zip(turns, range(len(turns)), strict=True):
@@ -115,8 +123,45 @@ def recount(raw: Path, rows: list[dict[str, Any]], found: Found) -> None:
                 )
             row["position"] = position
         if given != list(range(len(turns))):
-            detail = f"{len(turns)} positions from {given[0]} to {given[-1]} were recounted from 0"
-            found.append(("positions_recounted", dialogue_id, detail))
+            recounted.append(f"{dialogue_id} ({len(turns)} from {given[0]} to {given[-1]})")
+    if recounted:
+        detail = f"in {len(recounted)} of {len(dialogues)} dialogues: {few(recounted)}"
+        found.append(("positions_recounted", raw.name, detail))
+
+
+def set_splits(rows: list[dict[str, Any]], alone: bool) -> tuple[str, str]:
+    """Puts rows without a split into train, val and test; whole dialogues, and whole speakers if it can.
+
+    Args:
+        alone: each row is a dialogue of its own. Then speakers can be kept in one split, where there are three
+            of them: in the order of a hash, they fill test, then val, up to 15 % of the rows, then train.
+
+    Returns:
+        what was kept together (``dialogue``, ``speaker`` or ``row``), and a sentence about it.
+    """
+    counts = Counter(row["speaker"] for row in rows)
+    if not alone or len(counts) < 3:
+        for row in rows:
+            row["split"] = hashed_split(row["dialogue_id"])
+        which = "row" if alone else "dialogue"
+        return which, (
+            f"No split column: each {which} was put by a hash of its id into train, val or test (70:15:15)."
+        )
+    waiting = sorted(counts, key=lambda name: hashlib.sha256(name.encode()).digest())
+    split_of = dict.fromkeys(waiting, "train")
+    for split, kept in (("test", 2), ("val", 1)):
+        held = 0
+        while held < _SHARE * len(rows) and len(waiting) > kept:
+            speaker = waiting.pop()
+            split_of[speaker] = split
+            held += counts[speaker]
+    for row in rows:
+        row["split"] = split_of[row["speaker"]]
+    said = ", ".join(f"{sum(of == split for of in split_of.values())} in {split}" for split in SPLITS)
+    return "speaker", (
+        "No split column: each speaker is in one split, by the order of a hash of the name, with about 15 % of "
+        f"the utterances in val and in test (speakers: {said})."
+    )
 
 
 def groups_of(rows: list[dict[str, Any]], found: Found) -> dict[str, str]:

@@ -4,12 +4,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from erc_kedro.models.baselines.base import Baseline, used
+from erc_kedro.models.base import Network
+from erc_kedro.models.baselines.base import used
 from erc_kedro.models.batch import Batch, Output
 from erc_kedro.parameters import ModelParameters
 
 
-class BcLstm(Baseline):
+class BcLstm(Network):
     """The hierarchical variant: contextual features of each modality are concatenated and contextualised.
 
     Unlike in the paper, both levels are trained together; there, the LSTM of each modality is trained first

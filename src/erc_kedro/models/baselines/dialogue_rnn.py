@@ -3,13 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from erc_kedro.models.baselines.base import Baseline, Projection, used
+from erc_kedro.models.base import Network
+from erc_kedro.models.baselines.base import Projection, used
 from erc_kedro.models.batch import Batch, Output
 from erc_kedro.models.layers import GroupedLinear
 from erc_kedro.parameters import ModelParameters
 
 
-class DialogueRnn(Baseline):
+class DialogueRnn(Network):
     """BiDialogueRNN+Att, the paper's best: both directions, then attention over all emotion states.
 
     All states have d units. Differences from the paper: modalities are projected before they are

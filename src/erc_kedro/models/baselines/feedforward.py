@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from erc_kedro.models.baselines.base import Baseline, Projection, used
+from erc_kedro.models.base import Network
+from erc_kedro.models.baselines.base import Projection, used
 from erc_kedro.models.batch import Batch, Output
 from erc_kedro.parameters import ModelParameters
 from erc_kedro.schemas import MODALITIES
@@ -20,7 +21,7 @@ def mlp(inputs: int, parameters: ModelParameters, classes: int) -> nn.Sequential
     return nn.Sequential(*hidden, nn.Linear(parameters.hidden, classes))
 
 
-class ConcatMlp(Baseline):
+class ConcatMlp(Network):
     """Early fusion: an MLP over the concatenated projections of one utterance's modalities."""
 
     def __init__(self, parameters: ModelParameters, dimensions: list[int], classes: int) -> None:
@@ -33,7 +34,7 @@ class ConcatMlp(Baseline):
         return Output(self.mlp(self.inputs(used(self.used, self.features(batch))))[None])
 
 
-class LateFusion(Baseline):
+class LateFusion(Network):
     """Decision fusion: one MLP per modality, and the mean of the probabilities of those present.
 
     Each MLP learns from its own head and, through the mean, from tav; classical late fusion trains them

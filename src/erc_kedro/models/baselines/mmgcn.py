@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from erc_kedro.models.baselines.base import Baseline
+from erc_kedro.models.base import Network
 from erc_kedro.models.batch import Batch, Output
 from erc_kedro.models.encoders import MAX_SPEAKERS
 from erc_kedro.models.layers import Dropout
@@ -17,7 +17,7 @@ from erc_kedro.parameters import ModelParameters
 ALPHA, LAMBDA = 0.1, 0.5
 
 
-class Mmgcn(Baseline):
+class Mmgcn(Network):
     """Nodes are (utterance, modality); they exchange features over ``layers`` graph convolutions.
 
     Hu et al., "MMGCN: Multimodal Fusion via Deep Graph Convolution Network for Emotion Recognition in

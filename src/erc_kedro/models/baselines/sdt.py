@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from erc_kedro.models.baselines.base import Baseline
+from erc_kedro.models.base import Network
 from erc_kedro.models.batch import Batch, Output
 from erc_kedro.models.encoders import MAX_SPEAKERS, sinusoids
 from erc_kedro.models.layers import Dropout, GroupedLayerNorm, GroupedLinear, attend, select
@@ -16,7 +16,7 @@ TARGET = (0, 0, 0, 1, 1, 1, 2, 2, 2)
 SOURCE = (0, 1, 2, 0, 1, 2, 0, 1, 2)
 
 
-class Sdt(Baseline):
+class Sdt(Network):
     """Ma et al., "A Transformer-based Model with Self-distillation for Multimodal ERC", IEEE TMM 2023.
 
     - z_m = W_m u_m + position + speaker (the paper's convolution of kernel 1 is this linear map);

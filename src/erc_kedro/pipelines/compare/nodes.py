@@ -9,72 +9,88 @@ import pandas as pd
 
 from erc_kedro.parameters import CompareParameters
 from erc_kedro.pipelines import corpora
+from erc_kedro.pipelines.compare.features import ExperimentTables
+from erc_kedro.report.labels import settings_chosen
 
 logger = logging.getLogger(__name__)
 
 
 def train_experiments(
     utterances: pd.DataFrame,
-    text: pd.DataFrame,
-    audio: pd.DataFrame,
-    visual: pd.DataFrame,
     description: dict[str, Any],
     audit: dict[str, Any],
-    features_audit: dict[str, Any],
+    made: dict[str, ExperimentTables],
     models: Path,
     parameters: CompareParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Fits every seed of every experiment, unless one of the same content is there.
 
+    Args:
+        made: by experiment, what it is trained on.
     Returns:
         The trimodal head's predictions of validation and test utterances, by experiment; and a summary of
         what each experiment trained on, or why it could not.
     """
     from erc_kedro import files
     from erc_kedro.audit.checks import check_before_training
+    from erc_kedro.audit.provenance import facts
     from erc_kedro.evaluation.comparison import digest
-    from erc_kedro.pipelines.train.nodes import facts_of, tracked
-    from erc_kedro.training.batches import assemble
+    from erc_kedro.pipelines.train.nodes import assembled, facts_of, tracked
+    from erc_kedro.training import candidates
     from erc_kedro.training.checkpoint import training_key
-    from erc_kedro.training.seeds import TrainingTask, train_all
+    from erc_kedro.training.seeds import Folds, by_seed, tasks_of, train_all
 
-    tables = {"text": text, "audio": audio, "visual": visual}
     corpus = models.name
-    scaled: dict[str, Any] = {}
-    checked: set[bool] = set()
-    cautions: list[str] = []
-    tasks, possible = [], {}
+    assembled_of: dict[int, dict[tuple[str, str], Any]] = {}
+    checked: dict[tuple[int, bool], list[str]] = {}
+    possible: dict[str, Folds] = {}
     experiments: dict[str, dict[str, Any]] = {}
     for name, train in parameters.experiments.items():
-        if train.model.causal not in checked:
-            causal = train.model.causal
-            cautions = check_before_training(name, audit, features_audit, tables, utterances, corpus, causal)
-            checked.add(causal)
-        scaling = repr(sorted(train.scaling.items()))
-        if scaling not in scaled:
-            scaled[scaling] = assemble(utterances, tables, description["labels"], train.scaling)
-        data = scaled[scaling]
-        shown = [modality for modality in train.shown if modality in data.modalities]
-        experiments[name] = {"shown": shown, "key": None, "parameters": train.model_dump(mode="json")}
-        if not shown:
+        tables, features_audit = made[name]
+        causal = train.model.causal
+        # Experiments of equal features have one and the same tables.
+        if (id(tables), causal) not in checked:
+            checked[id(tables), causal] = check_before_training(
+                name, audit, features_audit, tables, utterances, corpus, causal
+            )
+        of_tables = assembled_of.setdefault(id(tables), {})
+        folds = assembled(utterances, tables, description["labels"], train, of_tables)
+        everywhere = set.intersection(*({*data.modalities} for data, _ in folds.values()))
+        shown = [modality for modality in train.shown if modality in everywhere]
+        experiments[name] = {
+            "shown": shown,
+            "key": None,
+            "parameters": train.model_dump(mode="json"),
+            "features": {modality: facts(features_audit["provenance"][modality]) for modality in shown},
+        }
+        if shown:
+            possible[name] = folds
+        else:
             logger.warning("%s %s: no %s features, not trained", corpus, name, " or ".join(train.shown))
-            continue
-        possible[name] = (train, data)
-        experiments[name]["key"] = training_key(data, train, 0)
-        tasks += [
-            TrainingTask(data, train, seed, models / name / f"seed{seed}") for seed in range(train.seeds)
-        ]
-    if not tasks:
+    if not possible:
         raise ValueError(f"{corpus}: none of {list(parameters.experiments)} has features to train on")
+    cautions = [*dict.fromkeys(caution for found in checked.values() for caution in found)]
     for caution in cautions:
         logger.warning("%s: %s", corpus, caution)
     predictions = []
     # The train pipeline trains there, too.
     with files.held([models / name for name in possible]):
-        trained = train_all(tasks, models, f"{corpus}, {len(possible)} experiments")
-        for name, (train, data) in possible.items():
-            facts = facts_of(data, train, features_audit)
-            every, _, _ = tracked(corpus, name, description, data, train, facts, islice(trained, train.seeds))
+        title = f"{corpus}, {len(possible)} experiments"
+        if parameters.search:
+            possible, searched = candidates.searched(possible, parameters.search, models, title)
+            for name, choices in searched.items():
+                experiments[name]["searched"] = choices
+        tasks = []
+        for name, folds in possible.items():
+            seeds = parameters.experiments[name].seeds
+            tasks += tasks_of(folds, seeds, models / name)
+            experiments[name]["key"] = " ".join(training_key(data, own, 0) for data, own in folds.values())
+        trained = train_all(tasks, models, title)
+        for name, folds in possible.items():
+            train = parameters.experiments[name]
+            of_run = facts_of(folds, train, made[name].audit)
+            own = by_seed(islice(trained, train.seeds * len(folds)), list(folds))
+            every, _, _ = tracked(corpus, name, description, folds, train, of_run, own)
             rows = every[(every["head"] == "tav") & every["split"].isin(("val", "test"))]
             predictions.append(rows.assign(experiment=name))
     return pd.concat(predictions, ignore_index=True), {
@@ -84,6 +100,7 @@ def train_experiments(
         "labels": digest(utterances),
         "majority_label": description.get("majority_label"),
         "cautions": cautions,
+        "search": list(parameters.search),
         "experiments": experiments,
     }
 
@@ -95,8 +112,10 @@ def compare_experiments(
     parameters: CompareParameters,
 ) -> pd.DataFrame:
     """The corpus's table: scores of each experiment, and its test against the reference."""
+    from erc_kedro.audit.provenance import briefly
     from erc_kedro.evaluation.comparison import comparison_table
     from erc_kedro.evaluation.units import few_units, units_of
+    from erc_kedro.report.scaling import scaled_by
 
     first: dict[str, str] = {}
     same_as = {}
@@ -120,6 +139,12 @@ def compare_experiments(
     for name, facts in summary["experiments"].items():
         row = table["experiment"] == name
         table.loc[row, "modalities"] = ", ".join(facts["shown"])
+        scaled = scaled_by(facts["parameters"])
+        table.loc[row, "made_of"] = "; ".join(
+            f"{modality}: {briefly(made, scaled.get(modality, ''))}"
+            for modality, made in facts["features"].items()
+        )
+        table.loc[row, "settings"] = settings_chosen(facts.get("searched"), summary.get("search") or [])
         if facts["key"] is None:
             table.loc[row, "note"] = "not trained: no training utterance has one of its modalities"
         elif name in same_as:
@@ -127,21 +152,24 @@ def compare_experiments(
     return table
 
 
-def write_comparison(parameters: dict[str, Any], *tables_and_summaries: Any) -> tuple[pd.DataFrame, str]:
+def write_comparison(parameters: dict[str, Any], *compared: Any) -> tuple[pd.DataFrame, str]:
     """One table over all corpora, and the same as a page."""
     from erc_kedro import tracking
     from erc_kedro.escaping import csv_text
     from erc_kedro.report.pages.comparison import comparison_markdown
 
     named = {
-        corpus: (tables_and_summaries[2 * i], tables_and_summaries[2 * i + 1])
-        for i, corpus in enumerate(corpora())
-        if tables_and_summaries[2 * i] is not None
+        corpus: found
+        for corpus, *found in zip(corpora(), compared[0::3], compared[1::3], compared[2::3], strict=True)
+        if found[0] is not None
     }
-    every = pd.concat([table.assign(corpus=corpus) for corpus, (table, _) in named.items()])
+    every = pd.concat([table.assign(corpus=corpus) for corpus, (table, *_) in named.items()])
     every = every[["corpus", *(column for column in every if column != "corpus")]].reset_index(drop=True)
     page = comparison_markdown(
-        every, {c: summary for c, (_, summary) in named.items()}, parameters["reference"]
+        every,
+        {corpus: summary for corpus, (_, summary, _) in named.items()},
+        parameters["reference"],
+        {corpus: table for corpus, (*_, table) in named.items() if table is not None},
     )
     tracking.current().text(page, "comparison.md")
     tracking.current().text(csv_text(every), "comparison.csv")

@@ -24,7 +24,7 @@ def read_contributions(
     from erc_kedro.inspection import trained
     from erc_kedro.inspection.contributions import contributions
     from erc_kedro.models.network import GatedFusionNetwork
-    from erc_kedro.training.batches import assemble
+    from erc_kedro.pipelines.train.nodes import assembled
 
     trained_with = TrainParameters(**training_summary["parameters"])
     if trained_with.model_dump(exclude=NOT_LEARNED) != parameters.model_dump(exclude=NOT_LEARNED):
@@ -34,16 +34,16 @@ def read_contributions(
             "further --params (add --env=demo for the embedded corpora)"
         )
     tables = {"text": text, "audio": audio, "visual": visual}
-    data = assemble(utterances, tables, description["labels"], parameters.scaling)
+    folds = assembled(utterances, tables, description["labels"], parameters)
     found = []
-    shown = data.only(parameters.shown)
-    for seed, network in trained(models, shown, predictions):
+    shown = {name: data.only(parameters.shown) for name, (data, _) in folds.items()}
+    for seed, data, network in trained(models, shown, predictions):
         if not isinstance(network, GatedFusionNetwork):
             raise ConfigError(
                 f"experiment: {models.name} is a {parameters.model.architecture}, which has neither gates "
                 "nor fusion weights; choose one whose model.architecture is gated_fusion"
             )
-        table = contributions(network, shown)
+        table = contributions(network, data, "test" if len(folds) > 1 else None)
         table.insert(0, "seed", seed)
         found.append(table)
     return pd.concat(found, ignore_index=True)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
-from erc_kedro.parameters import FeatureParameters
+from erc_kedro.parameters import FeatureParameters, TextParameters
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ def text_features(
     folder: Path,
     parameters: FeatureParameters,
 ) -> tuple[DataFrame, DataFrame, dict[str, Any]]:
-    """One vector an utterance of what was said; only new texts are encoded.
+    """One vector an utterance of what was said: published, or by an encoder, which reads only new texts.
 
     Args:
         folder: where fine-tuning leaves this corpus's encoder.
@@ -33,18 +34,41 @@ def text_features(
     from erc_kedro.audit.encoders import encoder_errors
     from erc_kedro.audit.provenance import provenance
     from erc_kedro.extractors import finetuned, text
-    from erc_kedro.extractors.cache import feature_table
+    from erc_kedro.folds import is_folded, views
 
     corpus, asked = folder.name, parameters.text
+    raw = Path(description["raw"])
+    file = _published_path(raw, asked.path, "text")
+    if file is not None:
+        table, record = _published(file, utterances, description, "text", asked)
+        _log_present(corpus, "text", table, record)
+        record["asked"] = asked_of("text", parameters, description, folder)
+        return table, _no_predictions(description["labels"]), record
+    for lying in _published_files(raw, "text"):
+        logger.warning("%s: %s is not used; --params=features.text.path=auto does", corpus, lying)
     tuned = finetuned.find(asked.encoder, folder) if asked.extractor == "transformers" else None
     if tuned is not None:
-        errors = encoder_errors(tuned.facts, utterances, corpus, description.get("dropped", []))
+        dropped = description.get("dropped", [])
+        errors = [
+            error
+            for view in views(utterances)
+            for error in encoder_errors(tuned.facts, view.utterances, corpus, dropped)
+        ]
+        if errors and is_folded(utterances):
+            errors = [
+                f"Every dialogue of {corpus} is tested, and its text encoder was fine-tuned on one split, so "
+                f"that it knows what it would be tested on; take a frozen encoder, or fixed splits "
+                f"({corpus}.protocol)."
+            ]
         refuse({"name": f"features.text.encoder {tuned.folder}", "errors": errors})
         asked = tuned.surroundings(asked)
-    vectors, made_by, read, _ = text.extract(utterances, asked, cache, tuned)
-    said = utterances["text"].str.strip() != ""
-    table = feature_table(utterances["utterance_id"], vectors, said.map({True: "ok", False: "no_text"}))
-    extractor = _described(made_by, asked)
+    if asked.extractor == "transformers":
+        vectors, made_by, read, _ = text.extract(utterances, asked, cache, tuned)
+        table = _of_text(utterances, vectors)
+        extractor = _described(made_by, asked)
+    else:
+        table, extractor = _fitted(utterances, asked, cache)
+        read = None
     predictions = _no_predictions(description["labels"])
     facts = None if tuned is None else tuned.facts
     if tuned is not None and facts is not None and read is not None:
@@ -57,7 +81,36 @@ def text_features(
         if tuned.record.classes == description["labels"]:
             predictions = tuned.predictions(utterances, read)
             extractor["alone"] = _log_alone(corpus, tuned.name, description, predictions, facts["run"])
-    return table, predictions, provenance(table, utterances, extractor, facts)
+    record = provenance(table, utterances, extractor, facts)
+    return table, predictions, record | {"asked": asked_of("text", parameters, description, folder)}
+
+
+def _of_text(utterances: DataFrame, vectors: np.ndarray) -> DataFrame:
+    from erc_kedro.extractors.cache import feature_table
+
+    said = utterances["text"].str.strip() != ""
+    return feature_table(utterances["utterance_id"], vectors, said.map({True: "ok", False: "no_text"}))
+
+
+def _fitted(
+    utterances: DataFrame, parameters: TextParameters, cache: Path
+) -> tuple[DataFrame, dict[str, Any]]:
+    """Vectors of an extractor that may learn from training, each fold's from its own, and what made them.
+
+    Those of all folds stand below each other with the name of their fold, unless nothing was learned.
+    """
+    from erc_kedro.extractors import text
+    from erc_kedro.extractors.base import fingerprint
+    from erc_kedro.folds import views
+
+    made = {view.name: text.extract(view.utterances, parameters, cache) for view in views(utterances)}
+    first = next(iter(made.values()))
+    extractor = _described(first.metadata, parameters)
+    versions = [one.metadata.version for one in made.values()]
+    if len(set(versions)) == 1:
+        return _of_text(utterances, first.vectors), extractor
+    tables = [_of_text(utterances, one.vectors).assign(fold=name) for name, one in made.items()]
+    return pd.concat(tables, ignore_index=True), extractor | {"version": fingerprint(*versions)}
 
 
 def clip_features(
@@ -68,12 +121,28 @@ def clip_features(
     Returns:
         audio features and their provenance, the same of visual ones, and what became of every clip.
     """
+    made, clips = of_clips(utterances, description, cache, parameters, ("audio", "visual"))
+    return *made["audio"], *made["visual"], clips
+
+
+def of_clips(
+    utterances: DataFrame,
+    description: dict[str, Any],
+    cache: Path,
+    parameters: FeatureParameters,
+    modalities: Sequence[str],
+) -> tuple[dict[str, tuple[DataFrame, dict[str, Any]]], DataFrame]:
+    """The same of one of the two, or of both, which are decoded together.
+
+    Returns:
+        by modality its features and their provenance; and what became of every clip.
+    """
     from erc_kedro import extractors
     from erc_kedro.audit.provenance import provenance
     from erc_kedro.extractors import runner
     from erc_kedro.extractors.cache import feature_table, matrix
 
-    asked: dict[str, Any] = {"audio": parameters.audio, "visual": parameters.visual}
+    asked: dict[str, Any] = {modality: getattr(parameters, modality) for modality in modalities}
     files = {
         modality: _published_path(Path(description["raw"]), asked[modality].path, modality)
         for modality in asked
@@ -98,25 +167,51 @@ def clip_features(
         parameters.runner,
     )
     found = runner.extract(utterances, settings, cache) if extracted else {}
-    for modality, (of_clips, results) in found.items():
-        vectors = matrix(results, of_clips.dimension)
+    for modality, (metadata, results) in found.items():
+        vectors = matrix(results, metadata.dimension)
         reasons = [result.reason for result in results]
         table = feature_table(utterances["utterance_id"], vectors, reasons)
-        described = _described(of_clips, asked[modality]) | {"longest_s": parameters.runner.longest_s}
+        described = _described(metadata, asked[modality]) | {"longest_s": parameters.runner.longest_s}
         made[modality] = table, provenance(table, utterances, described)
     for modality in asked:
         if modality not in made:
             made[modality] = _absent(utterances)
-        table, record = made[modality]
-        logger.info(
-            "%s: %d of %d utterances have %s features (%s)",
-            description["raw"],
-            table["present"].sum(),
-            len(table),
-            modality,
-            record["extractor"]["name"],
-        )
-    return *made["audio"], *made["visual"], _clips(utterances, found)
+        _, record = made[modality]
+        record["asked"] = asked_of(modality, parameters, description)
+        _log_present(description["raw"], modality, *made[modality])
+    return made, _clips(utterances, found)
+
+
+def asked_of(
+    modality: str, parameters: FeatureParameters, description: dict[str, Any], folder: Path | None = None
+) -> dict[str, Any]:
+    """What decides a modality's vectors: parameters, and what they stand for now; as JSON has it.
+
+    Args:
+        folder: where fine-tuning leaves this corpus's encoder; for text.
+    """
+    from erc_kedro import extractors
+    from erc_kedro.corpora import published
+    from erc_kedro.extractors import finetuned
+
+    own: Any = getattr(parameters, modality)
+    left_out = {"path", "field", "batch_size"}
+    if getattr(own, "path", None) is not None:
+        file = _published_path(Path(description["raw"]), own.path, modality)
+        if file is not None:
+            field = own.model_dump(mode="json")["field"]
+            return {"published": file.name, "version": published.fingerprint(file), "field": field}
+    if modality != "text":
+        settings = extractors.resolved(own).model_dump(mode="json", exclude=left_out)
+        return settings | {"longest_s": parameters.runner.longest_s}
+    tuned = None
+    if folder is not None and own.extractor == "transformers":
+        tuned = finetuned.find(own.encoder, folder)
+    if tuned is None:
+        return own.model_dump(mode="json", exclude=left_out)
+    shown = tuned.settings(own, tuned.folder).model_dump(mode="json", exclude={*left_out, "encoder"})
+    fitted = [one.record.identity for one in tuned.every]
+    return shown | {"finetune": tuned.learned, "fine_tuned": fitted}
 
 
 def audit_features(
@@ -141,8 +236,13 @@ def audit_features(
     for sentence in findings["errors"]:
         logger.error("%s: %s Training refuses it.", folder.name, sentence)
     for sentence in findings["warnings"]:
-        logger.warning("%s", sentence)
+        logger.warning("%s: %s", folder.name, sentence)
     return findings, audit_page(audit, findings)
+
+
+def _log_present(corpus: str, modality: str, table: DataFrame, record: dict[str, Any]) -> None:
+    there, name = table["present"].sum(), record["extractor"]["name"]
+    logger.info("%s: %d of %d utterances have %s features (%s)", corpus, there, len(table), modality, name)
 
 
 def _no_predictions(labels: list[str]) -> DataFrame:
@@ -255,12 +355,16 @@ def _published_path(raw: Path, wanted: str | None, modality: str) -> Path | None
                 f"features.{modality}.path: {wanted} does not exist; give an existing file, auto, or null"
             )
         return Path(wanted)
-    # A manifest is a file; interviews.csv has its features in interviews_published/.
-    folder = raw.parent / f"{raw.stem if raw.is_file() else raw.name}_published"
-    found = sorted(folder.glob(f"{modality}*"))
+    found = _published_files(raw, modality)
     if len(found) > 1:
         raise ExtractionError(
-            f"{folder} holds several {modality} files ({', '.join(p.name for p in found)}); "
+            f"{found[0].parent} holds several {modality} files ({', '.join(p.name for p in found)}); "
             f"name one in features.{modality}.path"
         )
     return found[0] if found else None
+
+
+def _published_files(raw: Path, modality: str) -> list[Path]:
+    # A manifest is a file; interviews.csv has its features in interviews_published/.
+    folder = raw.parent / f"{raw.stem if raw.is_file() else raw.name}_published"
+    return sorted(folder.glob(f"{modality}*"))

@@ -14,8 +14,9 @@ logger = logging.getLogger(__name__)
 
 def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, Any], DataFrame]:
     """Reads a release as it lies on disk: utterance table, description (facts and labels), irregularities."""
-    from erc_kedro.audit import leaks
-    from erc_kedro.corpora import CorpusError, iemocap, manifest, meld
+    from erc_kedro.audit import leaks, overlaps
+    from erc_kedro.corpora import CorpusError, dailydialog, emorynlp, iemocap, manifest, meld, own
+    from erc_kedro.corpora.folding import folded
 
     raw = Path(parameters.raw)
     # Unlike Path.exists, it takes any name.
@@ -34,9 +35,19 @@ def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, A
         case "meld":
             corpus = meld.read(raw, parameters.encoding)
         case "iemocap":
-            corpus = iemocap.read(raw, parameters.protocol, parameters.keep_unlabelled, parameters.encoding)
+            classes = parameters.protocol.classes
+            corpus = iemocap.read(raw, classes, parameters.keep_unlabelled, parameters.encoding)
+        case "emorynlp":
+            corpus = emorynlp.read(raw, parameters.encoding)
+        case "dailydialog":
+            corpus = dailydialog.read(raw, parameters.encoding)
         case "manifest":
-            corpus = manifest.read(raw, parameters.encoding)
+            corpus = manifest.read(raw, parameters.encoding, parameters.bins)
+        case own_reader:
+            corpus = own.read(own_reader, raw)
+    if parameters.protocol.makes_folds:
+        together = overlaps.together(corpus.utterances, corpus.recordings)
+        corpus = folded(corpus, parameters.protocol, together)
     corpus = leaks.examined(corpus, parameters.drop_leaks)
     logger.info(
         "%s: %d utterances in %d dialogues, %d irregularities",
@@ -59,5 +70,5 @@ def audit_corpus(
     for sentence in findings["errors"]:
         logger.error("%s: %s Training refuses it.", description["name"], sentence)
     for sentence in [*findings["not_learnable"], *findings["warnings"]]:
-        logger.warning("%s", sentence)
+        logger.warning("%s: %s", description["name"], sentence)
     return findings, audit_page(findings, None)

@@ -33,13 +33,14 @@ def why_not_shown(
     """Why a training's tables cannot be shown; None where they can be, or were never made.
 
     Args:
-        training: what was saved beside the tables; older trainings do not say which tables are theirs.
+        training: what was saved beside the tables; older trainings do not say which tables, and of which
+            utterances, are theirs.
         data: the ``digest`` of the corpus as it is now, if it is known.
     """
     if predictions is None:
         return None
     labels = predictions.drop_duplicates(["utterance_id", "label", "split"])
-    if data is not None and digest(labels) != data:
+    if data is not None and (training.get("labels") or digest(labels)) != data:
         return OTHER_DATA
     known = training.get("tables")
     tables = {"predictions": predictions, "metrics": metrics, "history": history}

@@ -63,7 +63,7 @@ def inspect_networks(
     from erc_kedro.config import ConfigError
     from erc_kedro.inspection.networks import inspected
     from erc_kedro.parameters import TrainParameters
-    from erc_kedro.training.batches import assemble
+    from erc_kedro.pipelines.train.nodes import assembled
 
     tables = {"text": text, "audio": audio, "visual": visual}
     there = {name: table for name, table in tables.items() if table is not None}
@@ -76,8 +76,9 @@ def inspect_networks(
         parameters = TrainParameters(**training_summary["parameters"])
         # More threads than free cores wait for each other for minutes.
         torch.set_num_threads(parameters.threads)
-        data = assemble(utterances, there, description["labels"], parameters.scaling)
-        return inspected(models, data.only(parameters.shown), predictions)
+        folds = assembled(utterances, there, description["labels"], parameters)
+        shown = {name: data.only(parameters.shown) for name, (data, _) in folds.items()}
+        return inspected(models, shown, predictions)
     except (ConfigError, ValueError) as error:
         # Features or a description of another version than the predictions; or the networks of some seeds,
         # whose means would pass for those of all.
@@ -104,6 +105,7 @@ def gather_results(
 ) -> CorpusSection:
     """What the page shows of one corpus."""
     from erc_kedro.config import chosen_env
+    from erc_kedro.folds import pooled
     from erc_kedro.report.section import CorpusSection
 
     training = training_summary or {}
@@ -129,7 +131,7 @@ def gather_results(
         history,
         audit,
         features_audit,
-        utterances,
+        None if utterances is None else pooled(utterances),
         contributions if inspected else None,
         degraded if inspected else None,
         layout if inspected else None,

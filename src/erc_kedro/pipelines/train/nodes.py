@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from erc_kedro.tracking import Run
     from erc_kedro.training.batches import Dialogues
-    from erc_kedro.training.loop import TrainedModel
+    from erc_kedro.training.seeds import Folds, TrainedSeed
 
 logger = logging.getLogger(__name__)
 
@@ -40,26 +40,38 @@ def train_corpus(
     What they need elsewhere is left in ``models/bundle``, and registered with MLflow.
     """
     from erc_kedro.audit.checks import check_before_training
-    from erc_kedro.evaluation.comparison import digest_of_cells
-    from erc_kedro.training.batches import assemble
+    from erc_kedro.evaluation.comparison import digest, digest_of_cells
     from erc_kedro.training.checkpoint import finished
-    from erc_kedro.training.seeds import train_seeds
+    from erc_kedro.training.seeds import by_seed, tasks_of, train_all
 
     corpus, experiment = models.parent.name, models.name
     tables = {"text": text, "audio": audio, "visual": visual}
     causal = parameters.model.causal
-    cautions = check_before_training(experiment, audit, features_audit, tables, utterances, corpus, causal)
+    cautions = check_before_training(
+        experiment, audit, features_audit, tables, utterances, corpus, causal, parameters.shown
+    )
     for caution in cautions:
         logger.warning("%s %s: %s", corpus, experiment, caution)
-    data = assemble(utterances, tables, description["labels"], parameters.scaling)
-    facts = facts_of(data, parameters, features_audit)
+    folds = assembled(utterances, tables, description["labels"], parameters)
+    facts = facts_of(folds, parameters, features_audit)
+    tasks = tasks_of(folds, parameters.seeds, models)
     # The compare pipeline trains there, too.
     with files.held([models]):
-        trained = train_seeds(data, parameters, models, f"{corpus} {experiment}")
+        trained = by_seed(train_all(tasks, models.parent, f"{corpus} {experiment}"), list(folds))
 
         def export(run: "Run", predictions: DataFrame) -> None:
             from erc_kedro import scoring, tracking
 
+            if len(folds) > 1:
+                # An earlier training's bundle is not this one's.
+                shutil.rmtree(models / "bundle", ignore_errors=True)
+                logger.info(
+                    "%s %s: folds measure, and leave no model to use; "
+                    "--params=%s.protocol.leave_one_out=null,%s.protocol.folds=null trains one",
+                    *(corpus, experiment, corpus, corpus),
+                )
+                return
+            data, _ = next(iter(folds.values()))
             made_by = features_audit["provenance"]
             asked = (description, utterances, tables, data, parameters, made_by, predictions, facts)
             try:
@@ -79,15 +91,19 @@ def train_corpus(
             )
 
         predictions, metrics, history = tracked(
-            corpus, experiment, description, data, parameters, facts, trained, export
+            corpus, experiment, description, folds, parameters, facts, trained, export
         )
-        keys = [finished(models / f"seed{seed}") for seed in range(parameters.seeds)]
+        keys = [
+            " ".join(finished(task.folder) or "" for task in tasks if task.seed == seed)
+            for seed in range(parameters.seeds)
+        ]
     own = {
         "experiment": experiment,
         "parameters": parameters.model_dump(mode="json"),
         "command": processes.command(),
         "cautions": cautions,
         "keys": keys,
+        "labels": digest(utterances),
         "tables": {
             "predictions": digest_of_cells(predictions),
             "metrics": digest_of_cells(metrics),
@@ -97,15 +113,59 @@ def train_corpus(
     return predictions, metrics, history, {**facts, **own}
 
 
-def facts_of(
-    data: "Dialogues", parameters: TrainParameters, features_audit: dict[str, Any]
-) -> dict[str, Any]:
+def assembled(
+    utterances: DataFrame,
+    tables: dict[str, DataFrame],
+    labels: list[str],
+    parameters: TrainParameters,
+    made: "dict[tuple[str, str], Dialogues] | None" = None,
+) -> "Folds":
+    """The corpus as each fold's models read it, and their parameters; one where the splits are fixed.
+
+    Args:
+        made: what earlier calls with these tables made, by fold and scaling; it gets what is made here.
+
+    Raises:
+        ConfigError: ``train.in_fold`` names a fold that is not there, or what does not fit together.
+    """
+    from pydantic import ValidationError
+
+    from erc_kedro.config import ConfigError
+    from erc_kedro.folds import of_view, views
+    from erc_kedro.training.batches import assemble
+
+    made = {} if made is None else made
+    found = views(utterances)
+    names = [view.name for view in found]
+    unknown = [name for name in parameters.in_fold if name not in names]
+    if unknown:
+        there = f"the folds are {', '.join(names)}" if any(names) else "the corpus has no folds"
+        raise ConfigError(f"train.in_fold: there is no fold {unknown[0]!r}; {there}")
+    folds = {}
+    for view in found:
+        try:
+            own = parameters.of_fold(view.name)
+        except ValidationError as error:
+            raise ConfigError(f"train.in_fold.{view.name}: {error.errors()[0]['msg']}") from error
+        key = view.name, repr(sorted(own.scaling.items()))
+        if key not in made:
+            read = {modality: of_view(table, view) for modality, table in tables.items()}
+            made[key] = assemble(view.utterances, read, labels, own.scaling)
+        folds[view.folder] = made[key], own
+    return folds
+
+
+def facts_of(folds: "Folds", parameters: TrainParameters, features_audit: dict[str, Any]) -> dict[str, Any]:
     """Where an experiment's figures come from: data, code and extractors."""
+    import hashlib
+
     from erc_kedro import tracking
     from erc_kedro.training.checkpoint import code_version
 
+    prints = [data.fingerprint for data, _ in folds.values()]
+    of_all = hashlib.sha256("\n".join(prints).encode()).hexdigest()
     return {
-        "data_fingerprint": data.fingerprint,
+        "data_fingerprint": prints[0] if len(prints) == 1 else of_all,
         "code_version": code_version(parameters.model.architecture),
         "extractors": {name: made["extractor"] for name, made in features_audit["provenance"].items()},
         "git_revision": tracking.git_revision(Path.cwd()),
@@ -116,15 +176,16 @@ def tracked(
     corpus: str,
     experiment: str,
     description: dict[str, Any],
-    data: "Dialogues",
+    folds: "Folds",
     parameters: TrainParameters,
     facts: dict[str, Any],
-    trained: "Iterable[TrainedModel]",
+    trained: "Iterable[TrainedSeed]",
     finish: "Callable[[Run, DataFrame], None]" = lambda run, predictions: None,
 ) -> tuple[DataFrame, DataFrame, DataFrame]:
-    """Logs an experiment's run and, as each model is done, its seed's run.
+    """Logs an experiment's run and, as each seed is done, its run.
 
     Args:
+        folds: what is trained on; trained: what each seed leaves, its folds pooled.
         finish: called with the experiment's run and all predictions before the run ends.
 
     Returns:
@@ -146,23 +207,29 @@ def tracked(
     if fitted_by:
         tags["finetune_run"] = fitted_by
     # A head without any features is untrained; what it predicts must not be scored.
-    scored = heads_of(set(data.modalities) & set(parameters.shown))
+    scored = heads_of(
+        {name for data, _ in folds.values() for name in data.modalities} & set(parameters.shown)
+    )
     predictions, metrics, history = [], [], []
     with tracking.child(f"{corpus} {experiment}", {**tags, "level": "corpus"}) as run:
         run.parameters({"train": parameters, **facts})
-        for model in trained:
-            seed = int(model.predictions["seed"].iloc[0])
-            table = metrics_table(model.predictions, description.get("majority_label"))
+        for of_seed in trained:
+            seed = int(of_seed.predictions["seed"].iloc[0])
+            table = metrics_table(of_seed.predictions, description.get("majority_label"))
             table = table[table["head"].isin(scored)].reset_index(drop=True)
             with tracking.child(f"{corpus} {experiment} seed {seed}", {**tags, "level": "seed"}) as seed_run:
                 seed_run.parameters({"seed": seed, "train": parameters, **facts})
-                seed_run.tags({"resumed": model.resumed or "no", "training_key": finished(model.folder)})
-                seed_run.curves(model.history)
+                models = of_seed.models
+                resumed = {model.resumed or "no" for model in models.values()}
+                keys = [finished(model.folder) or "" for model in models.values()]
+                seed_run.tags({"resumed": ", ".join(sorted(resumed)), "training_key": " ".join(keys)})
+                seed_run.curves(_over_folds(of_seed.history))
                 seed_run.metrics(_final(table.drop(columns="seed")))
-                seed_run.artifact(model.folder, "model")
-            predictions.append(model.predictions)
+                for name, model in models.items():
+                    seed_run.artifact(model.folder, "model" if name == "." else f"model/{name}")
+            predictions.append(of_seed.predictions)
             metrics.append(table)
-            history.append(model.history)
+            history.append(of_seed.history)
         every = pd.concat(metrics, ignore_index=True)
         spread = summary(every)
         mean = _final(spread.rename(columns={"mean": "value"}))
@@ -181,6 +248,13 @@ def tracked(
         f"; {scaled}" if scaled else "",
     )
     return of_all_seeds, every, pd.concat(history, ignore_index=True)
+
+
+def _over_folds(history: DataFrame) -> DataFrame:
+    """One curve a seed: the mean over the folds that have come so far."""
+    if "fold" not in history:
+        return history
+    return history.drop(columns=["fold", "selected"]).groupby("epoch", as_index=False).mean()
 
 
 def _final(table: DataFrame) -> dict[str, float]:

@@ -51,8 +51,7 @@ def tune_corpus(
     tables = {"text": text, "audio": audio, "visual": visual}
     for caution in check_before_training("tune", audit, features_audit, tables, utterances, corpus, causal):
         logger.warning("%s tune: %s", corpus, caution)
-    known = utterances[utterances["split"] != "test"]
-    given = prepare(corpus, known, tables, description["labels"], train, parameters, folder)
+    given = prepare(corpus, utterances, tables, description["labels"], train, parameters, folder)
     tags = {"corpus": corpus, "experiment": parameters.experiment, "study": given.name}
     with tracking.child(f"{corpus} tune", {**tags, "level": "tune"}) as run:
         run.parameters({"tune": parameters, "train": train})

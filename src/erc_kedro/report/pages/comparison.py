@@ -1,5 +1,6 @@
 """The comparison of experiments as a page of Markdown."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,28 +9,33 @@ import pandas as pd
 from erc_kedro.escaping import code, markdown, markdown_table
 from erc_kedro.evaluation.units import counted, few_units
 from erc_kedro.report.labels import HEADINGS, NONE
+from erc_kedro.report.pages.modalities import modalities_markdown
 from erc_kedro.report.published import PUBLISHED
 from erc_kedro.report.scaling import scaling_note
 from erc_kedro.report.tables.printed import cell, score
 from erc_kedro.schemas import MODALITIES
 from erc_kedro.sentences import probability
 
-_TEXT = ("experiment", "modalities", "note")
+_TEXT = ("experiment", "modalities", "settings", "note")
 # Scores of corpora whose papers leave the majority class out.
 _WITHOUT = ("micro_f1_without_majority", "macro_f1_without_majority")
 
 
 def comparison_markdown(
-    table: pd.DataFrame, summaries: Mapping[str, Mapping[str, Any]], reference: str
+    table: pd.DataFrame,
+    summaries: Mapping[str, Mapping[str, Any]],
+    reference: str,
+    modalities: Mapping[str, pd.DataFrame] | None = None,
 ) -> str:
     """One section a corpus, one row an experiment.
 
     Args:
         table: ``schemas.comparison`` with a column ``corpus``.
         summaries: by corpus: its ``title``, ``protocol``, whether it is ``synthetic``, its ``cautions``
-            (sentences), and its ``experiments``: by name their ``parameters``, the modalities that are
-            ``shown``, and their ``key``, None where none was trained.
+            (sentences), the settings of its ``search``, and its ``experiments``: by name their
+            ``parameters``, the modalities that are ``shown``, and their ``key``, None where none was trained.
         reference: the experiment that the others were tested against.
+        modalities: by corpus ``schemas.compared_modalities``.
     """
     lines = ["# Experiments compared", ""]
     for corpus, rows in table.groupby("corpus", sort=False):
@@ -59,9 +65,18 @@ def comparison_markdown(
         ]
         if few := few_units(count, unit):
             lines += [f"**{few}**", ""]
+        lines += _made_of(rows)
+        if settings := summary.get("search"):
+            lines += [
+                f"Every experiment had the same small search: {len(settings)} settings, trained once a fold "
+                "by a seed of its own, and the one that validation prefers is what its seeds have.",
+                "",
+            ]
         for caution in summary.get("cautions") or []:
             lines += [f"**{markdown(caution)}**", ""]
         lines += _scaling_notes(summary)
+        if modalities and str(corpus) in modalities:
+            lines += modalities_markdown(modalities[str(corpus)], reference)
     if table["experiment"].isin({name for name, *_ in PUBLISHED}).any():
         lines += ["Published figures and how they were selected:", ""]
         lines += [
@@ -71,6 +86,25 @@ def comparison_markdown(
         ]
         lines.append("")
     return "\n".join(lines)
+
+
+def _made_of(rows: pd.DataFrame) -> list[str]:
+    """What the experiments' vectors are, each combination once, in the order of the table."""
+    known = rows[rows["made_of"] != ""]
+    if known.empty:
+        return []
+    cells = []
+    for made_of, names in known.groupby("made_of", sort=False)["experiment"]:
+        # A file may have any name, one with a semicolon, too.
+        _, *parts = re.split(rf"(?:^|; )({'|'.join(MODALITIES)}): ", str(made_of))
+        said = dict(zip(parts[::2], parts[1::2], strict=True))
+        cells.append([", ".join(names), *(said.get(modality, NONE) for modality in MODALITIES)])
+    return [
+        "What the vectors of each row were made by, and the first digits of their digest: equal digits are "
+        "equal vectors.",
+        "",
+        markdown_table(("experiments", *MODALITIES), cells),
+    ]
 
 
 def _scaling_notes(summary: Mapping[str, Any]) -> list[str]:
@@ -109,5 +143,6 @@ def _cells(row: Mapping[Any, Any], over: str, without: list[str], released: bool
         "p": probability(row["p"]),
         "p, corrected": probability(row["p_corrected"]),
         "published weighted F1": NONE if figure is None else f"{figure:.1f}",
+        "settings": row["settings"] or NONE,
         "note": row["note"],
     }

@@ -19,8 +19,8 @@ _INTENDED = {
     True: "Trying the software out, and nothing else.",
 }
 _PREDICTED = (
-    "The models predict, for each utterance of a whole conversation, which of {classes} its label would be, "
-    "from {modalities}{context}."
+    "The models predict, for each utterance{whole}, which of {classes} its label would be, from "
+    "{modalities}{context}."
 )
 # They look at no utterance but the one that they predict.
 _ALONE = ("majority", "logistic_regression", "concat_mlp", "late_fusion")
@@ -106,7 +106,8 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
         + _PREDICTED.format(
             classes=labels,
             modalities=_listed(used),
-            context=_context(training, used),
+            whole=" of a whole conversation" if section.in_conversation else " by itself",
+            context=_context(training, used) if section.in_conversation else "",
         ),
         "",
         "## What they are not for",

@@ -10,18 +10,20 @@ from erc_kedro.report.plots.style import DASHES, PALETTE, TEMPLATE, plain, sente
 def learning_curves(history: pd.DataFrame) -> go.Figure:
     """Validation weighted F1 (× 100) above the losses, one line a seed, the chosen epoch starred.
 
-    The validation loss is dotted.
+    The validation loss is dotted. Of folds, the first seed's are shown, one line a fold.
 
     Args:
         history: one row a seed and epoch with columns seed, epoch, train_loss, val_weighted_f1 (0 to
-            1), selected (bool) and optionally val_loss.
+            1), selected (bool) and optionally val_loss and fold.
     """
     if history.empty:
         return sentence("No epoch was trained.")
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08, row_heights=[0.55, 0.45])
     figure.update_layout(template=TEMPLATE, height=460, legend={"tracegroupgap": 0})
-    for number, (seed, run) in enumerate(history.sort_values("epoch").groupby("seed")):
-        name = f"seed {plain(seed)}"
+    by = "fold" if "fold" in history else "seed"
+    shown = history[history["seed"] == history["seed"].min()] if by == "fold" else history
+    for number, (key, run) in enumerate(shown.sort_values("epoch").groupby(by)):
+        name = f"{by} {plain(key)}"
         line = {
             "color": PALETTE[number % len(PALETTE)],
             "dash": DASHES[number // len(PALETTE) % len(DASHES)],

@@ -1,0 +1,1 @@
+"""Learning on some corpora for another: shared labels, shared features, and what each network is given."""
