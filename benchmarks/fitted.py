@@ -1,6 +1,6 @@
 """How often the audit finds features that know labels, and how often it finds them where there are none.
 
-    python -m benchmarks.fitted [corpora of each layout, 50]
+    python -m benchmarks.fitted [corpora of each layout, 50] [kind of features, such as measured]
 
 prints shares of random corpora: the visual features are warned of, beside honest text and alone, or hinted at
 as recorded in another way; the text is warned of. Training is what probes name right of utterances that they
@@ -53,11 +53,11 @@ def rates(layout: Layout, kind: str, corpora: int) -> list[object]:
     return [kind, layout, *(f"{np.mean(values):.2f}" for values in shares)]
 
 
-def main(corpora: int) -> None:
-    print(f"Shares of {corpora} corpora each; training: what a probe names right of unseen training.\n")
-    rows = [rates(layout, kind, corpora) for kind in FEATURES for layout in get_args(Layout)]
+def main(corpora: int, kind: str) -> None:
+    print(f"Shares of {corpora} corpora each.\n")
+    rows = [rates(layout, name, corpora) for name in FEATURES if kind in name for layout in get_args(Layout)]
     print(markdown_table(COLUMNS, rows, [False, False, *[True] * 6]))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50, sys.argv[2] if len(sys.argv) > 2 else "")

@@ -35,6 +35,11 @@ def encoder_errors(
         corpus: the name of the one that the utterances are of.
         dropped: utterances that ingestion left out of it, with their ``dialogue_id``.
     """
+    if not facts["trained_on"]:
+        return [
+            "The text encoder is a bundle's, which does not say what it learned from; name the folder that "
+            "fine-tuning wrote, such as data/06_models/encoders/meld."
+        ]
     said = {split: contents(utterances[utterances["split"] == split]) for split in SPLITS}
     errors = []
     for what, how, judged in (

@@ -44,6 +44,11 @@ class Fitted(BaseModel):
     history: list[dict[str, float]]
 
     @property
+    def without_dialogues(self) -> "Fitted":
+        """The same, without the names of the dialogues that it learned from."""
+        return self.model_copy(update={"trained_on": {}, "selected_on": {}})
+
+    @property
     def weighted_f1(self) -> float:
         """Of the epoch that was kept, on validation."""
         return max(row["val_weighted_f1"] for row in self.history)
@@ -62,6 +67,11 @@ class Outcome:
     digest: str
     licence: str
     resumed: str
+
+    @property
+    def text(self) -> str:
+        """As ``FIT`` holds it."""
+        return json.dumps({**vars(self), "fitted": self.fitted.model_dump()}) + "\n"
 
 
 def outcome(folder: Path) -> Outcome | None:
@@ -116,9 +126,12 @@ class EncoderRecord(BaseModel):
         )
 
     @property
-    def without_folds(self) -> "EncoderRecord":
-        """The record of a folder that holds the encoder of all training dialogues alone."""
-        return self.model_copy(update={"fitted": {"": self.fitted[""]}})
+    def for_recordings(self) -> "EncoderRecord":
+        """The record of a folder with the encoder of all training dialogues alone, which it does not name.
+
+        What a fold is for, a vector of a training dialogue, no recording needs.
+        """
+        return self.model_copy(update={"fitted": {"": self.fitted[""].without_dialogues}})
 
 
 @dataclass(frozen=True)
