@@ -142,10 +142,10 @@ class _Maker:
                 self._known[key] = own
             else:
                 folder = self._folder(modality, {"finetune": asked["finetune"]} if tuned else asked)
+                # Before they are made, so that whoever reads of a failure knows whose they are.
+                corpus = self._encoders.name
+                logger.info("%s: %s vectors of %s, in %s", corpus, modality, name, folder)
                 self._known[key] = self._make(modality, features, folder)
-                logger.info(
-                    "%s: %s reads %s vectors of its own, in %s", self._encoders.name, name, modality, folder
-                )
         return self._known[key]
 
     def _make(self, modality: str, features: FeatureParameters, folder: Path) -> _Made:
@@ -224,7 +224,8 @@ def _key(*parts: Any) -> str:
 
 
 def _reads_finetuned(features: FeatureParameters) -> bool:
-    return features.text.extractor == "transformers" and features.text.encoder == "finetuned"
+    text = features.text
+    return text.path is None and text.extractor == "transformers" and text.encoder == "finetuned"
 
 
 def _why_other(encoders: Path, finetune: FinetuneParameters) -> str:
