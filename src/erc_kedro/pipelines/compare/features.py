@@ -10,6 +10,7 @@ import pandas as pd
 
 from erc_kedro.errors import PlainError
 from erc_kedro.escaping import line
+from erc_kedro.folds import views
 from erc_kedro.parameters import CompareParameters, FeatureParameters, FinetuneParameters
 from erc_kedro.schemas import MODALITIES
 
@@ -113,7 +114,7 @@ class _Maker:
         refused = []
         for name, features in parameters.features.items():
             finetune = parameters.finetune[name]
-            why = _why_other(self._encoders, finetune) if _reads_finetuned(features) else ""
+            why = self._why_other(finetune) if _reads_finetuned(features) else ""
             if why and self._from_gone_encoder(finetune) is None:
                 refused.append(
                     f"{name} reads vectors of an encoder that was fine-tuned as it says, but {why}; "
@@ -130,7 +131,7 @@ class _Maker:
         from erc_kedro.pipelines.features.nodes import asked_of
 
         tuned = modality == "text" and _reads_finetuned(features)
-        if tuned and _why_other(self._encoders, finetune):
+        if tuned and self._why_other(finetune):
             gone = self._from_gone_encoder(finetune)
             assert gone is not None, "check_encoders let it pass"
             return gone
@@ -190,6 +191,11 @@ class _Maker:
                 if own.get("finetune") == asked and not errors and not changed:
                     self._known[key] = one
         return self._known.get(key)
+
+    def _why_other(self, finetune: FinetuneParameters) -> str:
+        """Why the fine-tuned encoders that are there are not those that are asked for; empty if they are."""
+        folders = [self._encoders / view.folder for view in views(self._utterances)]
+        return next(filter(None, (_why_other(folder, finetune) for folder in folders)), "")
 
     def _folder(self, modality: str, asked: dict[str, Any]) -> Path:
         return self._kept / _key(modality, asked, self._said)
