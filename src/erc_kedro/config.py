@@ -102,7 +102,8 @@ def transfer_corpora() -> tuple[list[str], str | None]:
     loader = _in_session.get()
     if loader is None:
         return [], None
-    chosen = loader["parameters"]
+    # As they are written: neither corpora nor experiments change them.
+    chosen = OmegaConfigLoader.__getitem__(loader, "parameters")
     named, target = chosen.get("from"), chosen.get("to")
     if not named or not target:
         return [], None
