@@ -47,6 +47,8 @@ class ModelParameters(Parameters):
     guide: bool
     guide_dropout: Probability
     fusion: Literal["gated", "concat"]
+    # What each modality's features say without a hidden layer is added to the heads' logits.
+    linear_path: bool
     modalities: tuple[Modality, ...]
 
     @field_validator("architecture")
