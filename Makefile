@@ -38,7 +38,7 @@ demo: setup  ## every stage on embedded synthetic corpora, offline
 	@echo "Done. Where to look:"
 	@echo "  report   data/demo/08_reporting/full/report.html"
 	@echo "  audit    data/demo/08_reporting/audit/meld_with_features.md, iemocap_with_features.md"
-	@echo "  scored   data/demo/07_model_output/scored/meld_full/index.html"
+	@echo "  scored   data/demo/07_model_output/scored/meld-full/index.html"
 	@echo "  make viz the pipelines as a graph"
 	@echo "  make ui  the runs in MLflow"
 

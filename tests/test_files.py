@@ -17,7 +17,7 @@ from kedro.io import DatasetError
 
 from erc_kedro.datasets import Table, Texts
 from erc_kedro.errors import PlainError
-from erc_kedro.files import LOCKS, held, replacing
+from erc_kedro.files import LOCKS, held, replacing, share
 
 
 def _write_and_read(folder, number):
@@ -248,3 +248,17 @@ def test_a_folder_of_texts_holds_what_was_saved_last_and_nothing_else(tmp_path):
     cards.save({"meld": "x", "iemocap": "y"})
     cards.save({"meld": "z"})
     assert [path.name for path in (tmp_path / "cards").iterdir()] == ["meld.md"]
+
+
+def test_weights_are_shared_and_what_may_be_edited_is_copied(tmp_path):
+    for name in ("model.safetensors", "bundle.json"):
+        (tmp_path / name).write_text("as it was")
+        share(tmp_path / name, tmp_path / f"of_{name}")
+        assert (tmp_path / f"of_{name}").read_text() == "as it was"
+    assert (tmp_path / "of_model.safetensors").samefile(tmp_path / "model.safetensors")
+    (tmp_path / "of_bundle.json").write_text("edited")
+    assert (tmp_path / "bundle.json").read_text() == "as it was"
+    # The hub's cache holds links, which another machine has not.
+    (tmp_path / "link.safetensors").symlink_to(tmp_path / "model.safetensors")
+    share(tmp_path / "link.safetensors", tmp_path / "copy.safetensors")
+    assert not (tmp_path / "copy.safetensors").is_symlink()

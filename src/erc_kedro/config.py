@@ -358,7 +358,9 @@ class ErcConfigLoader(OmegaConfigLoader):
         except OmegaConfBaseException as error:
             path = self._without_keys(key)
             if path is not None:
-                raise ConfigError(f"{path}: not `name: value` lines at its beginning; write its keys there") from error
+                raise ConfigError(
+                    f"{path}: not `name: value` lines at its beginning; write its keys there"
+                ) from error
             said = str(error).partition("\n")[0]
             raise ConfigError(f"{self.conf_source}: {key}: {said}; correct what stands there") from error
         except ValueError as error:
@@ -373,7 +375,9 @@ class ErcConfigLoader(OmegaConfigLoader):
         for folder in (source / self.base_env, source / self.chosen_env):
             for pattern in self.config_patterns.get(key, []):
                 for path in sorted(folder.glob(pattern)):
-                    if path.suffix in (".yml", ".yaml") and isinstance(yaml.safe_load(path.read_bytes()), list):
+                    if path.suffix in (".yml", ".yaml") and isinstance(
+                        yaml.safe_load(path.read_bytes()), list
+                    ):
                         return path
         return None
 

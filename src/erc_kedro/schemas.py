@@ -266,10 +266,34 @@ transfer = pa.DataFrameSchema(
         "gain": pa.Column("float64", nullable=True),
         "gain_(low|high)": pa.Column("float64", nullable=True, regex=True),
         "gain_p": _share(),
+        # As in `comparison`.
+        "unit": _text(),
+        "units": pa.Column("int64"),
         "note": _text(),
     },
     strict=True,
     name="transfer",
+)
+
+# The reference of a comparison against its subsets of modalities (``evaluation.modalities``).
+compared_modalities = pa.DataFrameSchema(
+    {
+        "split": _text(checks=pa.Check.isin(("val", "test"))),
+        "comparison": _text(checks=pa.Check.isin(("added", "shown", "alone", "subset"))),
+        # Empty for `subset`, which may lack several.
+        "modality": _text(checks=pa.Check.isin(("", *MODALITIES))),
+        "experiment": _text(),
+        # Weighted F1, means over the seeds that both have, and the reference's less the experiment's.
+        "(reference_)?score": _share(regex=True),
+        "difference": pa.Column("float64"),
+        "difference_(low|high)": pa.Column("float64", nullable=True, regex=True),
+        "p": _share(),
+        "p_corrected": _share(),
+        "note": _text(),
+    },
+    strict=True,
+    unique=["split", "comparison", "modality", "experiment"],
+    name="compared_modalities",
 )
 
 # Who felt what when in a recording, an utterance a row, in order.

@@ -1,12 +1,12 @@
 """Kedro's session, for runs that start anywhere and end in a sentence."""
 
 import traceback
-from collections.abc import Iterable
 from contextlib import chdir
 from pkgutil import iter_modules
 from typing import Any
 
 from kedro.framework import project
+from kedro.framework.context import KedroContext
 from kedro.framework.session import KedroSession
 
 from erc_kedro import pipelines, processes, surroundings
@@ -23,7 +23,8 @@ class ProjectSession(KedroSession):
 
     def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """As Kedro's; what ends for want of disk, memory or rights, or by a wrong name, is a PlainError."""
-        _check_names(kwargs.get("pipeline_names") or [], kwargs.get("namespaces") or [])
+        _check_names(kwargs.get("pipeline_names") or [])
+        self._namespaces = kwargs.get("namespaces") or []
         # An earlier session of this process may have built them for other corpora.
         project.pipelines.configure(f"{pipelines.__package__.partition('.')[0]}.pipeline_registry")
         with chdir(self._project_path):
@@ -45,6 +46,18 @@ class ProjectSession(KedroSession):
             finally:
                 self._let_go()
 
+    def load_context(self) -> KedroContext:
+        """As Kedro's; a namespace that is no corpus of the session's configuration is a ConfigError."""
+        context = super().load_context()
+        for name in getattr(self, "_namespaces", []):
+            # Kedro takes a node's, too: meld.train.
+            if name.partition(".")[0] not in (corpora := active_corpora()):
+                raise ConfigError(
+                    f"--namespaces: no corpus is called {name!r}; there are {', '.join(corpora)} "
+                    "(globals.yml: corpora)"
+                )
+        return context
+
     def _let_go(self) -> None:
         # Kedro tells hooks neither of an interruption nor of what another hook refused.
         for hooks in self._hook_manager.get_plugins():
@@ -53,17 +66,11 @@ class ProjectSession(KedroSession):
         processes.restore_signals()
 
 
-def _check_names(names: Iterable[str], namespaces: Iterable[str]) -> None:
+def _check_names(names: list[str]) -> None:
     known = ["__default__", *(module.name for module in iter_modules(pipelines.__path__) if module.ispkg)]
     for name in names:
         if name not in known:
             raise ConfigError(f"--pipelines: none is called {name!r}; there are {', '.join(known)}")
-    for name in namespaces:
-        # Kedro takes a node's, too: meld.train.
-        if name.partition(".")[0] not in (corpora := active_corpora()):
-            raise ConfigError(
-                f"--namespaces: no corpus is called {name!r}; there are {', '.join(corpora)} (globals.yml: corpora)"
-            )
 
 
 def _refused(error: Exception) -> str | None:

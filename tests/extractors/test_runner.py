@@ -319,7 +319,7 @@ def test_a_cluster_that_does_not_answer_is_named(sounds, tmp_path, monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr(processes, "ANSWER_S", 0.5)
     options = settings(backend="dask", address="tcp://127.0.0.1:1")
-    with pytest.raises(ExtractionError, match=r"features\.runner\.address"):
+    with pytest.raises(ExtractionError, match=r"runner\.address"):
         runner.extract(table(wav=sounds), options, tmp_path)
 
 

@@ -12,7 +12,7 @@ from erc_kedro.evaluation.calibration import temperature_scaled
 from erc_kedro.scoring.served import _load_pyfunc
 
 DATA = "data/demo"
-SCORED = f"{DATA}/07_model_output/scored/meld_full"
+SCORED = f"{DATA}/07_model_output/scored/meld-full"
 SUFFIXES = ("parquet", "csv", "json", "vtt", "srt", "TextGrid", "eaf", "rttm")
 
 

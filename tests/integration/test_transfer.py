@@ -131,7 +131,7 @@ def test_a_killed_transfer_goes_on_and_a_second_one_trains_nothing(transferred, 
         (f"from=[meld],to=meld,{LABELS}", "name each corpus once"),
         ("from=[meld],to=iemocap,labels=nowhere.yml", "labels: nowhere.yml cannot be read"),
         (
-            f"from=[meld],to=iemocap,{LABELS},transfer.dialogues=[1]",
+            f"from=[meld],to=iemocap,{LABELS},transfer.dialogues=[0]",
             "dialogues",
         ),
     ],

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,13 +12,16 @@ import pytest
 from safetensors.numpy import save_file
 
 from erc_kedro import files, scoring
+from erc_kedro.audit.encoders import encoder_errors
 from erc_kedro.errors import PlainError
 from erc_kedro.extractors import finetuned, runner
 from erc_kedro.extractors.base import Metadata
 from erc_kedro.scoring import BundleError, bundle
+from erc_kedro.scoring.export import _encoder
 from tests import tiny
-from tests.conftest import CLASSES
+from tests.conftest import CLASSES, make_corpus
 from tests.defaults import AudioParameters, VisualParameters
+from tests.models.test_own import GOOD as OWN
 from tests.scoring.conftest import train
 
 
@@ -35,6 +39,39 @@ def test_no_bundle_is_made_of_an_encoder_that_was_fitted_anew(trained, monkeypat
     provenance = {**trained.provenance, "text": {**trained.provenance["text"], "encoder": facts}}
     with pytest.raises(PlainError, match=r"no longer holds the encoder.*pipeline=features"):
         trained.export(provenance=provenance)
+
+
+def test_an_encoder_in_a_bundle_does_not_say_which_dialogues_it_learned_from(tmp_path):
+    fitted = finetuned.Fitted(
+        key="k",
+        seed=0,
+        trained_on={"visit_of_ines": "1a2b"},
+        selected_on={"visit_of_omar": "3c4d"},
+        history=[{"epoch": 0, "val_weighted_f1": 0.5, "selected": 1}],
+    )
+    record = finetuned.EncoderRecord(
+        **dict.fromkeys(("corpus", "split_fingerprint", "encoder", "licence", "digest"), "x"),
+        protocol=None, run=None, classes=["glad"], settings={"question": None, "context": 0, "following": 0},
+        parameters={}, versions={}, fitted={"": fitted, "fold0": fitted},
+    )
+    other = record.model_copy(update={"fitted": {"": fitted}})
+    record = record.model_copy(update={"beside": {"beside0": other.identity}})
+    for name, one in (("", record), ("fold0", None), ("beside0", other)):
+        (tmp_path / "own" / name).mkdir(exist_ok=True, parents=True)
+        (tmp_path / "own" / name / finetuned.FIT).write_text(finetuned.Outcome(fitted, "d", "l", "done").text)
+        if one is not None:
+            (tmp_path / "own" / name / finetuned.RECORD).write_text(one.model_dump_json())
+    found = finetuned.find(str(tmp_path / "own"), tmp_path / "own")
+    places, texts = _encoder(tmp_path / "own", "in", {**found.facts})
+    assert places == {"in": tmp_path / "own", "in/beside0": tmp_path / "own" / "beside0"}
+    for name, text in texts.items():
+        assert "visit_of" not in text
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text(text)
+    carried = finetuned.find(str(tmp_path / "in"), tmp_path / "in")
+    assert [one.record.fitted[""].key for one in carried.every] == ["k", "k"]
+    # Whether it knows what it is judged on, nobody could say.
+    assert "bundle" in encoder_errors(carried.facts, make_corpus(4)[0], "y")[0]
 
 
 @pytest.fixture
@@ -81,6 +118,28 @@ def test_so_does_every_kind_of_model(changes, tmp_path):
     utterances = made.recorded()
     answered = found.predictions(utterances, own(made.features, utterances))
     assert answered == pytest.approx(np.stack(made.expected(utterances)), abs=1e-6)
+
+
+def test_a_network_from_elsewhere_runs_with_consent_alone(tmp_path, monkeypatch):
+    (tmp_path / "my_scored.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    made = train(tmp_path, 12, model={"architecture": "my_scored:Net", "settings": {"width": 5}})
+    assert "my_scored:Net" in (made.bundle / bundle.README).read_text()
+    utterances = made.recorded()
+    allowed = scoring.load(made.bundle, allow=["my_scored:Net"])
+    answered = allowed.predictions(utterances, own(made.features, utterances))
+    assert answered == pytest.approx(np.stack(made.expected(utterances)), abs=1e-6)
+    # A line of the module would tell that it was imported.
+    (tmp_path / "my_scored.py").write_text("raise AssertionError('it ran')")
+    monkeypatch.delitem(sys.modules, "my_scored")
+    for allow in ([], ["my_scored:Other"]):
+        with pytest.raises(BundleError, match=r"its network is my_scored:Net.*allow=\[\"my_scored:Net\"\]"):
+            scoring.load(made.bundle, allow=allow)
+    # Nor does one that answers otherwise than in training.
+    (tmp_path / "my_scored.py").write_text(OWN.replace("self.out(x)", "-self.out(x)"))
+    with pytest.raises(BundleError, match=r"answer otherwise here.*and my_scored:Net as it was in training"):
+        scoring.load(made.bundle, allow=["my_scored:Net"])
+    monkeypatch.delitem(sys.modules, "my_scored")
 
 
 def test_a_speaker_of_a_recording_is_scaled_by_training(tmp_path):

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erc_kedro.scoring.confidence import threshold
+from erc_kedro.scoring.confidence import ACCURACY, threshold
 from erc_kedro.scoring.distance import Distance, share_nearer
 from erc_kedro.training.scaling import Statistics
 from tests.conftest import examples
+from tests.defaults import ScoreParameters
 
 
 @settings(max_examples=examples(60))
@@ -29,6 +30,10 @@ def test_those_which_are_decided_are_as_often_right_as_asked(rows, accuracy):
     # No lower one keeps it.
     for lower in set(confidence[confidence < made.value]):
         assert correct[confidence >= lower].mean() < accuracy
+
+
+def test_a_bundle_without_a_project_asks_for_what_configuration_asks_for():
+    assert ScoreParameters().accuracy == ACCURACY
 
 
 def test_an_accuracy_that_validation_never_had_decides_nothing():

@@ -58,6 +58,20 @@ def test_what_is_broken_is_listed_and_stops_nothing(calls, model, tmp_path):
     assert (total["recordings"], total["failed"], total["utterances"]) == (3, 1, 4)
 
 
+def test_what_failed_stays_listed_until_it_is_scored(calls, model, tmp_path):
+    run(calls, model, tmp_path)
+    _, out = run(calls / "second.vtt", model, tmp_path)
+    index = pd.read_parquet(out / scored.INDEX).set_index("recording")
+    assert sorted(index.index) == ["broken", "first", "second"]
+    assert index.at["broken", "reason"]
+    assert "broken" in (out / "index.html").read_text()
+    (calls / "broken.json").write_text('{"segments": [{"text": "oh no", "start": 0, "end": 1}]}')
+    run(calls, model, tmp_path)
+    index = pd.read_parquet(out / scored.INDEX).set_index("recording")
+    assert sorted(index.index) == ["broken", "first", "second"]
+    assert index.at["broken", "reason"] == ""
+
+
 def test_what_is_done_and_unchanged_is_not_done_again(calls, model, tmp_path, monkeypatch):
     before, out = run(calls, model, tmp_path)
     asked = []
@@ -131,8 +145,8 @@ def test_what_killed_runs_left_of_a_recording_is_neither_listed_nor_kept(calls, 
     left = out / ".first.0a1b2c3d-99-0.part"
     shutil.copytree(out / "first", left)
     scored.write_index([], out)
-    assert sorted(pd.read_parquet(out / "index.parquet")["recording"]) == ["first", "second"]
-    assert forgetting.names(out.parent) == ["first", "second"]
+    assert sorted(pd.read_parquet(out / "index.parquet")["recording"]) == ["broken", "first", "second"]
+    assert forgetting.names(out.parent) == ["broken", "first", "second"]
     forgetting.forget("first", out.parent, tmp_path / "cache")
     assert not left.exists()
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from erc_kedro import tracking
 from erc_kedro.scoring import served
+from erc_kedro.scoring.confidence import ACCURACY
 from erc_kedro.scoring.tables import utterances_of
 from erc_kedro.tracking import models
 from erc_kedro.tracking.runs import VARIABLE
@@ -32,13 +34,16 @@ class Stub:
 
     clips: list[str | None]
 
-    def score(self, table):
-        made = utterances_of(table)
+    def features(self, utterances):
+        return SimpleNamespace(tables={})
+
+    def timeline(self, utterances, features, accuracy):
+        made = utterances.copy()
         self.clips = [
             None if missing else clip for clip, missing in zip(made["clip"], made["clip"].isna(), strict=True)
         ]
-        if "fail" in set(table["text"]):
-            raise RuntimeError(f"a secret of /home/somebody in {table}")
+        if "fail" in set(made["text"]):
+            raise RuntimeError(f"a secret of /home/somebody in {made}")
         p = 1 / (3 + made["text"].str.len())
         there = made["text"] != ""
         made["emotion"] = pd.Series(np.where(there, LABELS[1], None), dtype="str")
@@ -94,7 +99,7 @@ def test_a_server_answers_as_here_to_the_last_digit_in_the_table_s_order(server,
     assert answer.status_code == 200
     # Strictly: no NaN, which is no JSON.
     rows = json.loads(answer.text, parse_constant=pytest.fail)["predictions"]
-    here = stub.score(TABLE)
+    here = stub.timeline(utterances_of(TABLE), {}, ACCURACY)
     assert [row["utterance_id"] for row in rows] == ["b_1", "a_0", "b_0", "a_1"]
     assert [row["p_glad 😀"] for row in rows] == [None if p != p else p for p in here["p_glad 😀"]]
     assert [row["emotion"] for row in rows] == ["cross", None, "cross", "cross"]
@@ -103,7 +108,7 @@ def test_a_server_answers_as_here_to_the_last_digit_in_the_table_s_order(server,
 
 def test_mlflow_s_own_reader_gives_the_same(loaded, stub):
     made = loaded.predict(TABLE)
-    here = stub.score(TABLE)
+    here = stub.timeline(utterances_of(TABLE), {}, ACCURACY)
     np.testing.assert_array_equal(made["p_cross"].astype(float), here["p_cross"])
     # Probabilities stay numbers where none is missing.
     assert loaded.predict(TABLE[TABLE["text"] != ""])["p_cross"].dtype == "float64"

@@ -6,6 +6,7 @@ import pytest
 
 from erc_kedro import schemas
 from erc_kedro.evaluation.metrics import classification_metrics
+from erc_kedro.evaluation.units import Units
 from erc_kedro.transfer.arms import arms_of
 from erc_kedro.transfer.results import transfer_table
 from tests.transfer.made import corpus
@@ -48,9 +49,9 @@ def test_differences_and_gains_are_to_the_rows_that_they_name():
     }
     arms = arms_of(corpus("clips"), [corpus("talks")], [5, 50])
     every = pd.concat([predictions(arm, skill) for arm, skill in skills.items()], ignore_index=True)
-    dialogue_of = {f"u{at}": f"d{at // 4}" for at in range(80)}
-    notes = {name: "not trained: too few" for name in ("fine_tuned_50", "alone_50")}
-    table = schemas.transfer.validate(transfer_table(every, dialogue_of, arms, notes, 500)).set_index("arm")
+    units = Units("dialogue", pd.Series({f"u{at}": f"d{at // 4}" for at in range(80)}))
+    notes = dict.fromkeys(("fine_tuned_50", "alone_50"), "not trained: too few")
+    table = schemas.transfer.validate(transfer_table(every, units, arms, notes, 500)).set_index("arm")
     assert list(table.index) == [arm.name for arm in arms]
     own = every[every["experiment"] == "fine_tuned_5"].groupby("seed")
     scores = [
@@ -67,5 +68,5 @@ def test_differences_and_gains_are_to_the_rows_that_they_name():
     assert np.isnan(table.loc["target_alone", "difference"])
     assert table.loc["alone_50", "note"] == "not trained: too few"
     assert table.loc["alone_50", "seeds"] == 0
-    assert table.loc["fine_tuned_5", "trained_on"] == "4 dialogues of Clips, from zero-shot"
-    assert table.loc["fine_tuned_5", "selected_on"] == "1 more"
+    assert table.loc["fine_tuned_5", "trained_on"] == "5 dialogues of Clips, from zero-shot"
+    assert table.loc["fine_tuned_5", "selected_on"] == "none: the last epoch"

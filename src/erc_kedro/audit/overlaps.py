@@ -101,9 +101,13 @@ def find(utterances: pd.DataFrame, recordings: Mapping[str, str] | None = None) 
     return pd.DataFrame(rows, columns=COLUMNS, dtype="str")
 
 
-def together(utterances: pd.DataFrame) -> dict[str, str]:
-    """Dialogue to the name of its group; dialogues that hold the same recording are in one."""
-    pairs = find(utterances)
+def together(utterances: pd.DataFrame, recordings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Dialogue to the name of its group; dialogues that hold the same recording are in one.
+
+    Args:
+        utterances, recordings: as :func:`find` has them.
+    """
+    pairs = find(utterances, recordings)
     group = {str(name): str(name) for name in utterances["dialogue_id"].unique()}
     same = pairs.loc[pairs["kind"] == "repeated", ["first_dialogue", "second_dialogue"]].drop_duplicates()
     for one, other in same.to_numpy().tolist():

@@ -139,8 +139,9 @@ def _probes_section(fitted: Mapping[str, Any]) -> list[str]:
     if fitted["probes"]:
         lines += [
             f"Linear probes, each fitted without some {fitted['compared']} of training, are asked about "
-            "these and about what is not training. Surer: of a training and a test utterance, how often a probe is "
-            "surer of the first. Told apart: area under a quadratic discriminant's ROC curve; chance is .5.",
+            "these and about what is not training. Surer: of a training and a test utterance, how often a "
+            "probe is surer of the first. Told apart: area under a quadratic discriminant's ROC curve, .5 "
+            "being chance.",
             "",
             markdown_table(
                 ["modality", *_PROBED],

@@ -21,25 +21,28 @@ FEWEST = 3
 _LONGEST_NAME = 60
 
 
-def folded(corpus: Corpus, protocol: ProtocolParameters) -> Corpus:
+def folded(corpus: Corpus, protocol: ProtocolParameters, together: Mapping[str, str] | None = None) -> Corpus:
     """A corpus whose dialogues lie in folds, as the protocol asks; as it was where it asks for none.
 
     ``leave_one_out`` makes a fold of each value of the column. Dialogues that share a value, or a speaker of
     labelled utterances, lie in one fold, so that no speaker is in two. ``folds`` deals dialogues, or all
     dialogues of each value of ``by``, into so many folds of like size and classes.
 
+    Args:
+        together: dialogue to a name; dialogues of one name, such as of one recording, lie in one fold.
+
     Returns:
         the corpus with ``fold`` in its utterances, and ``split`` as the first fold has it; dialogues without
         a label have no fold. Its facts' ``protocol`` and ``notes`` say so, and ``folds`` has ``by``,
-        ``count`` and ``shared_speakers``, how many speakers lie in several folds.
+        ``names`` and ``shared_speakers``, how many speakers lie in several folds.
 
     Raises:
         CorpusError: there is no such column, a labelled utterance has no value in it, or fewer than
             ``FEWEST`` folds come of it.
     """
-    by = protocol.leave_one_out or (protocol.by if protocol.folds else None)
-    if by is None:
+    if not protocol.makes_folds:
         return corpus
+    by = protocol.leave_one_out or protocol.by
     name = corpus.facts.get("name", "the corpus")
     table = corpus.utterances
     labelled = table[table["label"].notna()]
@@ -47,6 +50,8 @@ def folded(corpus: Corpus, protocol: ProtocolParameters) -> Corpus:
         raise CorpusError(f"{name}: folds need labelled utterances, and there is none; set protocol to null")
     value = _values(labelled, by, corpus.groupings, name)
     ties = [value]
+    if together:
+        ties.append("recording " + labelled["dialogue_id"].map(dict(together)))
     if protocol.leave_one_out:
         ties.append("speaker " + labelled["speaker"])
     group = _connected(labelled["dialogue_id"], ties)
@@ -65,7 +70,8 @@ def folded(corpus: Corpus, protocol: ProtocolParameters) -> Corpus:
     table["split"] = views(table)[0].utterances["split"]
     in_folds = table[table["label"].notna()].groupby("speaker")["fold"].nunique()
     shared = int((in_folds > 1).sum())
-    count = of_dialogue.nunique()
+    names = [view.name for view in views(table)]
+    count = len(names)
     note = (
         f"Every dialogue is tested once, by models that have not seen its fold: {count} folds ({how}), "
         "validation is the next fold in order, training the rest. "
@@ -79,7 +85,7 @@ def folded(corpus: Corpus, protocol: ProtocolParameters) -> Corpus:
         **corpus.facts,
         "protocol": f"{corpus.facts['protocol']}, {how}",
         "notes": [*corpus.facts.get("notes", []), note],
-        "folds": {"by": by, "count": int(count), "shared_speakers": shared},
+        "folds": {"by": by, "names": names, "shared_speakers": shared},
     }
     return replace(corpus, utterances=table, facts=facts)
 

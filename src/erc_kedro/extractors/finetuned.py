@@ -6,6 +6,7 @@ of it.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -44,6 +45,11 @@ class Fitted(BaseModel):
     history: list[dict[str, float]]
 
     @property
+    def without_dialogues(self) -> "Fitted":
+        """The same, without the names of the dialogues that it learned from."""
+        return self.model_copy(update={"trained_on": {}, "selected_on": {}})
+
+    @property
     def weighted_f1(self) -> float:
         """Of the epoch that was kept, on validation."""
         return max(row["val_weighted_f1"] for row in self.history)
@@ -62,6 +68,11 @@ class Outcome:
     digest: str
     licence: str
     resumed: str
+
+    @property
+    def text(self) -> str:
+        """As ``FIT`` holds it."""
+        return json.dumps({**vars(self), "fitted": self.fitted.model_dump()}) + "\n"
 
 
 def outcome(folder: Path) -> Outcome | None:
@@ -116,9 +127,12 @@ class EncoderRecord(BaseModel):
         )
 
     @property
-    def without_folds(self) -> "EncoderRecord":
-        """The record of a folder that holds the encoder of all training dialogues alone."""
-        return self.model_copy(update={"fitted": {"": self.fitted[""]}})
+    def for_recordings(self) -> "EncoderRecord":
+        """The record of a folder with the encoder of all training dialogues alone, which it does not name.
+
+        What a fold is for, a vector of a training dialogue, no recording needs.
+        """
+        return self.model_copy(update={"fitted": {"": self.fitted[""].without_dialogues}})
 
 
 @dataclass(frozen=True)
@@ -231,6 +245,20 @@ class FineTuned:
             "trained_on": whole.trained_on,
             "selected_on": whole.selected_on,
         }
+
+
+def of_folds(encoder: str, own: Path, folds: Sequence[str]) -> "dict[str, FineTuned | None]":
+    """:func:`find` for each fold of a corpus, by its name; for "" where it has none.
+
+    Fine-tuning leaves a fold's encoder in a folder of its own. One that is named by its folder is the same
+    for all.
+
+    Args:
+        folds: their names; none where the splits are fixed.
+    """
+    if not folds:
+        return {"": find(encoder, own)}
+    return {name: find(encoder, own / f"fold_{name}") for name in folds}
 
 
 def find(encoder: str, own: Path) -> FineTuned | None:

@@ -19,10 +19,10 @@ from erc_kedro.extractors.base import ExtractionError, Metadata
 from erc_kedro.extractors.cache import Cache, Result
 from erc_kedro.extractors.jobs import jobs
 from erc_kedro.extractors.worker import Job, Results, Settings
-from erc_kedro.parameters import RunnerParameters
+from erc_kedro.parameters import RunnerParameters, WorkerParameters
 from erc_kedro.progress import bar as progress_bar
 
-__all__ = ["Settings", "extract", "metadata"]
+__all__ = ["Settings", "extract", "metadata", "workers"]
 
 # How often it is looked up how far worker processes have come, in seconds.
 LOOK_S = 2.0
@@ -53,7 +53,7 @@ def extract(
     """
     with Cache(folder) as kept, worker.one_thread():
         tools = worker.tools(settings)
-        todo, results, keys = jobs(utterances, settings, tools.versions, _workers(settings.runner), kept)
+        todo, results, keys = jobs(utterances, settings, tools.versions, workers(settings.runner), kept)
         if todo:
             results |= _work_through(todo, settings, kept, folder)
     return {
@@ -106,7 +106,7 @@ def _work_through(todo: list[Job], settings: Settings, kept: Cache, folder: Path
                         del left[number]
                 except BrokenProcessPool:
                     # A worker died of one of the files in flight; these are the first of what is left.
-                    for number in list(left)[: 4 * _workers(settings.runner)]:
+                    for number in list(left)[: 4 * workers(settings.runner)]:
                         found = _alone(left[number], settings, folder)
                         keep(left[number], _lost(left[number], kept) if found is None else found)
                         del left[number]
@@ -123,7 +123,7 @@ def _looked_up(
     def look() -> None:
         while not over.wait(LOOK_S):
             waiting = list(left.values())
-            flying = [r for job in waiting[: 4 * _workers(runner)] for r in job.requests]
+            flying = [r for job in waiting[: 4 * workers(runner)] for r in job.requests]
             there = total - sum(len(job.requests) for job in waiting)
             # What is wrong with the cache, whoever writes into it will say.
             with suppress(ExtractionError), Cache(folder) as store:
@@ -147,7 +147,7 @@ def _in_parallel(jobs: dict[int, Job], settings: Settings, folder: Path) -> Iter
     calls = [delayed(_numbered)(number, job, settings, near) for number, job in jobs.items()]
     with _backend(runner):
         parallel = Parallel(
-            n_jobs=-1 if runner.backend == "dask" else _workers(runner),
+            n_jobs=-1 if runner.backend == "dask" else workers(runner),
             return_as="generator_unordered",
             batch_size=1,
         )
@@ -165,19 +165,20 @@ def _backend(runner: RunnerParameters) -> Iterator[None]:
         with parallel_config(backend="loky", inner_max_num_threads=1, **processes.pool_options()):
             yield
         return
-    client = processes.dask_client(runner.address, "features.runner", ExtractionError)
+    client = processes.dask_client(runner.address, "runner", ExtractionError)
     with client, parallel_config(backend="dask", client=client):
         yield
 
 
-def _workers(runner: RunnerParameters) -> int:
-    asked = surroundings.workers(runner.n_jobs, "features.runner.n_jobs")
+def workers(runner: WorkerParameters) -> int:
+    """How many processes there are for the work on this machine."""
+    asked = surroundings.workers(runner.n_jobs, "runner.n_jobs")
     return asked if asked > 0 else os.cpu_count() or 1
 
 
 def _works_here(runner: RunnerParameters) -> bool:
     """Whether this process does the work: loky itself would need semaphores, which not every machine has."""
-    return runner.backend == "loky" and _workers(runner) == 1
+    return runner.backend == "loky" and workers(runner) == 1
 
 
 def _numbered(number: int, job: Job, settings: Settings, folder: Path | None) -> tuple[int, Results]:

@@ -1,7 +1,6 @@
 """One encoder to fine-tune, the key of all that decides what it learns, and what it leaves in its folder."""
 
 import copy
-import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from safetensors.torch import save_file
 
 from erc_kedro import files, sources
 from erc_kedro.extractors.base import fingerprint
-from erc_kedro.extractors.finetuned import FIT, HEAD, Fitted
+from erc_kedro.extractors.finetuned import FIT, HEAD, Fitted, Outcome
 from erc_kedro.finetuning.classifier import Classifier
 from erc_kedro.parameters import FinetuneParameters
 
@@ -97,6 +96,5 @@ def save_encoder(network: Classifier, tokenizer: Any, folder: Path) -> None:
 
 def save_outcome(folder: Path, fitted: Fitted, digest: str, licence: str, resumed: str) -> None:
     """Says in the folder that its encoder is finished, and how it came about."""
-    facts = {"fitted": fitted.model_dump(), "digest": digest, "licence": licence, "resumed": resumed}
     with files.replacing(folder / FIT) as path:
-        path.write_text(json.dumps(facts) + "\n", "utf-8")
+        path.write_text(Outcome(fitted, digest, licence, resumed).text, "utf-8")

@@ -24,6 +24,11 @@ class ProtocolParameters(Parameters):
     folds: int | None = Field(ge=3)
     by: str
 
+    @property
+    def makes_folds(self) -> bool:
+        """Whether dialogues are tested in turn, not by fixed splits."""
+        return bool(self.leave_one_out or self.folds)
+
     @model_validator(mode="after")
     def _one_way(self) -> "ProtocolParameters":
         if self.leave_one_out and self.folds:
@@ -46,7 +51,7 @@ class IngestionParameters(Parameters):
     drop_leaks: bool
     # Of text files that are neither UTF-8 nor have a byte-order mark; as Python calls it, such as gbk.
     encoding: str | None
-    # Manifests only: classes of labels that are ratings, by name: a number, or two ends of which null is open.
+    # Manifests only: classes of labels that are ratings, by name: a number, or two ends (null is open).
     bins: dict[str, FiniteFloat | tuple[FiniteFloat | None, FiniteFloat | None]] | None
 
     @field_validator("reader")

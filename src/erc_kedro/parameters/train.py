@@ -130,6 +130,8 @@ class TrainParameters(Parameters):
     epochs: int = Field(ge=1)
     # Epochs without a better validation weighted F1 before training stops.
     patience: int = Field(ge=1)
+    # Which epoch is kept: that with the best validation weighted F1, or the last of all.
+    selection: Literal["validation", "last"]
     learning_rate: float = Field(gt=0)
     weight_decay: Weight
     warmup_epochs: int = Field(ge=0)

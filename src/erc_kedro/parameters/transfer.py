@@ -11,8 +11,8 @@ from erc_kedro.parameters.train import Scaling
 class TransferParameters(Parameters):
     """From corpora with labels to one that has few or none."""
 
-    # How many of the target's training dialogues; one of five of them, one at least, chooses the epoch.
-    dialogues: tuple[Annotated[int, Field(ge=2)], ...]
+    # How many of the target's training dialogues networks are fine-tuned on, and trained on alone.
+    dialogues: tuple[Annotated[int, Field(ge=1)], ...]
     # As TrainParameters.scaling, whose place it takes: a corpus's own statistics would be the target's, test
     # included.
     scaling: dict[Modality, Scaling]

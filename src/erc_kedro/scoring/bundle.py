@@ -6,8 +6,6 @@ safetensors, or what a text encoder's folder holds. Reading them runs no code.
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +21,7 @@ from erc_kedro.errors import PlainError
 from erc_kedro.parameters.base import Modality
 from erc_kedro.parameters.train import Scaling
 
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 # A card takes some kilobytes.
 _LONGEST_CARD = 1 << 24
 CARD = "bundle.json"
@@ -115,7 +113,7 @@ class Card(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal[1]
+    format: Literal[2]
     corpus: str
     experiment: str
     protocol: str | None
@@ -204,12 +202,12 @@ def write(
     with files.replacing_folder(folder) as beside:
         for name, path in weights.items():
             (beside / name).parent.mkdir(parents=True, exist_ok=True)
-            _share(path, beside / name)
+            files.share(path, beside / name)
         for name, source in folders.items():
             (beside / name).mkdir(parents=True, exist_ok=True)
             for path in source.iterdir():
                 if path.is_file() and not path.name.startswith("."):
-                    _share(path, beside / name / path.name)
+                    files.share(path, beside / name / path.name)
         for name, made in arrays.items():
             save_file({key: np.ascontiguousarray(value) for key, value in made.items()}, beside / name)
         for name, text in texts.items():
@@ -312,13 +310,3 @@ def _names(folder: Path) -> Iterator[str]:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             yield path.relative_to(folder).as_posix()
-
-
-def _share(source: Path, target: Path) -> None:
-    # Weights are replaced by renaming, never written over; smaller files may be edited.
-    if source.suffix == ".safetensors":
-        with suppress(OSError):
-            # The hub's cache holds links, which would lead nowhere from here.
-            os.link(source.resolve(), target)
-            return
-    shutil.copyfile(source, target)

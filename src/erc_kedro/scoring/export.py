@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,9 +163,7 @@ def _extractor(record: Mapping[str, Any], table: pd.DataFrame, used: bool) -> di
 
 
 def _encoder(folder: Path, place: str, recorded: Mapping[str, Any]) -> tuple[dict[str, Path], dict[str, str]]:
-    """A fine-tuned encoder's folders by their place in the bundle, and its records without the folds.
-
-    What a fold is for, a vector of a training dialogue, no recording needs.
+    """A fine-tuned encoder's folders by their place in the bundle, and its records ``for_recordings``.
 
     Args:
         recorded: what the features' provenance says of the encoder.
@@ -180,15 +179,17 @@ def _encoder(folder: Path, place: str, recorded: Mapping[str, Any]) -> tuple[dic
             "be read as training was; `kedro run --pipeline=features`, then train again"
         )
     beside = dict(zip(found.record.beside, found.beside, strict=True))
-    records = {name: one.record.without_folds for name, one in beside.items()}
-    own = found.record.without_folds.model_copy(
-        update={"beside": {name: record.identity for name, record in records.items()}}
-    )
+    records = {f"{place}/{name}": one.record.for_recordings for name, one in beside.items()}
+    identities = {name: one.record.for_recordings.identity for name, one in beside.items()}
+    records[place] = found.record.for_recordings.model_copy(update={"beside": identities})
     places = {place: folder} | {f"{place}/{name}": one.folder for name, one in beside.items()}
-    texts = {f"{place}/{finetuned.RECORD}": own.model_dump_json(indent=1)}
-    texts |= {
-        f"{place}/{name}/{finetuned.RECORD}": one.model_dump_json(indent=1) for name, one in records.items()
-    }
+    texts = {}
+    for own, record in records.items():
+        texts[f"{own}/{finetuned.RECORD}"] = record.model_dump_json(indent=1)
+        made = finetuned.outcome(places[own])
+        assert made is not None, "what was found is finished"
+        fit = replace(made, fitted=record.fitted[""])
+        texts[f"{own}/{finetuned.FIT}"] = fit.text
     return places, texts
 
 

@@ -18,7 +18,7 @@ from erc_kedro.processes import draws_alone
 from erc_kedro.schemas import MODALITIES
 from erc_kedro.scoring import bundle, probe
 from erc_kedro.scoring.bundle import BundleError, Card
-from erc_kedro.scoring.confidence import Threshold, ensemble, threshold
+from erc_kedro.scoring.confidence import ACCURACY, Threshold, ensemble, threshold
 from erc_kedro.scoring.distance import FAR, Distance, share_nearer
 from erc_kedro.scoring.extraction import ALONE, Extraction, Features
 from erc_kedro.scoring.tables import utterances_of
@@ -209,7 +209,7 @@ class Model:
             shares[present] = share_nearer(self._distances[modality].of(vectors), known)
         return shares
 
-    def score(self, table: pd.DataFrame, accuracy: float = 0.8) -> pd.DataFrame:
+    def score(self, table: pd.DataFrame, accuracy: float = ACCURACY) -> pd.DataFrame:
         """Who felt what, for a plain table of utterances: ``schemas.timeline``, in the table's order.
 
         Args:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from erc_kedro.errors import PlainError
 from erc_kedro.scoring import Model, load
+from erc_kedro.scoring.confidence import ACCURACY
 from erc_kedro.scoring.tables import utterances_of
 from erc_kedro.tracking.models import BUNDLE
 from erc_kedro.tracking.refusal import Refusal
@@ -52,7 +53,8 @@ class Served:
         try:
             asked = _checked(table)
             with self._turn:
-                made = self._model.score(asked)
+                features = self._model.features(asked).tables
+                made = self._model.timeline(asked, features, ACCURACY)
         except PlainError as error:
             raise Refusal(str(error)) from error
         except Exception as error:
@@ -66,6 +68,7 @@ class Served:
 
 
 def _checked(table: pd.DataFrame) -> pd.DataFrame:
+    """A table's utterances (``schemas.recorded``), whose clips lie where this server opens some."""
     if len(table) > LONGEST_TABLE:
         raise PlainError(f"{len(table)} utterances are more than {LONGEST_TABLE} in one request; send fewer")
     table = table.reset_index(drop=True)
@@ -87,11 +90,12 @@ def _checked(table: pd.DataFrame) -> pd.DataFrame:
         )
     clips = utterances["clip"]
     if clips.notna().any():
-        table["clip"] = [
+        below = [
             None if missing else _below(clip, row)
             for row, (clip, missing) in enumerate(zip(clips, clips.isna(), strict=True))
         ]
-    return table
+        utterances["clip"] = pd.Series(below, dtype="str")
+    return utterances
 
 
 def _below(clip: str, row: int) -> str:

@@ -5,11 +5,9 @@ import re
 import shutil
 from pathlib import Path
 
-import pandas as pd
-
 from erc_kedro import files
 from erc_kedro.sentences import few
-from erc_kedro.timelines.scored import INDEX, Scored, facts_of, place, uncache, write_index
+from erc_kedro.timelines.scored import INDEX, facts_of, failures, place, uncache, write_index
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +15,7 @@ logger = logging.getLogger(__name__)
 def names(folder: Path) -> list[str]:
     """Recordings that have results below a folder, or failed, of whichever model."""
     scored = {path.name for model in _models(folder) for path in model.iterdir() if facts_of(path)}
-    return sorted(scored | {one.facts["recording"] for model in _models(folder) for one in _failures(model)})
+    return sorted(scored | {one["recording"] for model in _models(folder) for one in failures(model)})
 
 
 def forget(name: str, folder: Path, cache: Path) -> list[str]:
@@ -37,9 +35,8 @@ def forget(name: str, folder: Path, cache: Path) -> list[str]:
     own = re.compile(rf"{re.escape(name)}|\.{re.escape(name)}\.\w+-\d+-\d+\.part")
     for model in _models(folder):
         found = sorted(path for path in model.iterdir() if path.is_dir() and own.fullmatch(path.name))
-        failures = _failures(model)
-        others = [one for one in failures if one.facts["recording"] != name]
-        if not found and len(others) == len(failures):
+        failed = any(one["recording"] == name for one in failures(model))
+        if not found and not failed:
             continue
         facts = facts_of(model / name)
         if facts:
@@ -52,9 +49,9 @@ def forget(name: str, folder: Path, cache: Path) -> list[str]:
                 shutil.rmtree(path)
                 files.without_lock(path)
                 removed.append(str(path))
-            if len(others) < len(failures):
+            if failed:
                 removed.append(f"a line of {model / INDEX}")
-            write_index(others, model)
+            write_index([], model, forgotten=name)
     left = {path.name for path in folder.glob("*/*") if (facts := facts_of(path)) and place(facts) in places}
     if left:
         logger.warning(
@@ -66,22 +63,3 @@ def forget(name: str, folder: Path, cache: Path) -> list[str]:
 
 def _models(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-
-
-def _failures(model: Path) -> list[Scored]:
-    """What the last run could not score, as its index has it."""
-    try:
-        table = pd.read_parquet(model / INDEX).astype(object)
-    except (OSError, ValueError):
-        return []
-    table = table.where(table.notna(), None)
-    return [
-        Scored(
-            {name: row[name] for name in ("recording", "media", "transcript")}
-            | {"error": {name: row[name] for name in ("reason", "detail")}},
-            None,
-            new=False,
-        )
-        for row in table.to_dict("records")
-        if row["reason"]
-    ]

@@ -18,6 +18,7 @@ from joblib import Parallel, delayed
 from erc_kedro import files, recordings, sources, timelines
 from erc_kedro.errors import PlainError
 from erc_kedro.evaluation.metrics import SCORES, class_columns, class_names, classification_metrics
+from erc_kedro.extractors import runner
 from erc_kedro.extractors.cache import Cache
 from erc_kedro.parameters import ScoreParameters
 from erc_kedro.progress import bar
@@ -76,7 +77,7 @@ def score_all(
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     done: list[Scored] = []
-    workers = parameters.runner.n_jobs if parameters.runner.n_jobs > 0 else os.cpu_count() or 1
+    workers = runner.workers(parameters.runner)
     together = _TOGETHER * workers
     with bar(len(found), f"Scoring with {model.card.name}", "recording") as progress:
         waiting, kept_before = [], []
@@ -280,10 +281,16 @@ def uncache(recordings: Sequence[dict[str, Any]], cache: Path) -> int:
         return kept.forget(played, {key for facts in recordings for key in facts["keys"]})
 
 
-def write_index(done: Sequence[Scored], folder: Path) -> Path:
-    """Writes the page and the table over all recordings of a model, those of earlier runs included."""
-    now = {one.facts["recording"]: one for one in done}
+def write_index(done: Sequence[Scored], folder: Path, forgotten: str | None = None) -> Path:
+    """Writes the page and the table over all recordings of a model, those of earlier runs included.
+
+    One that failed stays listed until it is scored, or is the one that is ``forgotten``.
+    """
+    now = {one.facts["recording"] for one in done}
     every = [one.facts | {"page": _page(one.folder)} for one in done]
+    failed = [one for one in failures(folder) if one["recording"] not in {*now, forgotten}]
+    every += [one | {"page": None} for one in failed]
+    now |= {one["recording"] for one in failed}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         earlier = None if path.name in now else facts_of(path)
         if earlier is not None:
@@ -314,6 +321,21 @@ def write_index(done: Sequence[Scored], folder: Path) -> Path:
     return page
 
 
+def failures(folder: Path) -> list[dict[str, Any]]:
+    """What could not be scored, by a model's index: facts with ``error``."""
+    try:
+        table = pd.read_parquet(folder / INDEX).astype(object)
+    except (OSError, ValueError):
+        return []
+    table = table.where(table.notna(), None)
+    return [
+        {name: row[name] for name in ("recording", "media", "transcript")}
+        | {"error": {name: row[name] for name in ("reason", "detail")}}
+        for row in table.to_dict("records")
+        if row["reason"]
+    ]
+
+
 _COLUMNS = [
     *("recording", "media", "transcript", "seconds", *pages.COUNTS),
     *("accuracy", "weighted_f1", "reason", "detail", "page"),
@@ -329,7 +351,8 @@ def _why(error: Exception) -> str:
 
 
 def _failed(name: str, of: Source | Recording, reason: str, detail: str) -> Scored:
-    logger.warning("%s: not scored (%s): %s", name, reason, detail)
+    # Whoever scores says so at the end, each reason once.
+    logger.debug("%s: not scored (%s): %s", name, reason, detail)
     facts = {
         "recording": name,
         "media": str(of.media) if of.media else None,

@@ -6,9 +6,7 @@ is reused only where a new training would repeat it.
 
 import hashlib
 import json
-import os
 import pickle
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -142,13 +140,10 @@ def save_result(
 
 
 def _write_weights(weights: dict[str, Tensor] | Path, path: Path) -> None:
-    if not isinstance(weights, Path):
+    if isinstance(weights, Path):
+        files.share(weights, path)
+    else:
         save_file({name: value.contiguous() for name, value in weights.items()}, path)
-        return
-    try:
-        os.link(weights, path)
-    except OSError:
-        shutil.copyfile(weights, path)
 
 
 def load_result(folder: Path, key: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:

@@ -58,8 +58,8 @@ def train_model(
 ) -> TrainedModel:
     """Trains one seed, or reuses what an earlier call with the same data and parameters left.
 
-    The epoch with the best validation weighted F1 is kept; the test split is predicted once, by that
-    epoch's weights, after training has stopped.
+    The epoch with the best validation weighted F1 is kept, or the last one (``selection``); the test split is
+    predicted once, by that epoch's weights, after training has stopped.
 
     Args:
         folder: where this seed's checkpoint and results live.
@@ -70,9 +70,9 @@ def train_model(
     Raises:
         FloatingPointError: the loss became NaN or infinite.
         FileNotFoundError: ``start`` holds no finished model.
-        ValueError: the training or validation split has no labelled utterance.
+        ValueError: the training split has no labelled utterance, or validation where it chooses.
     """
-    for split in ("train", "val"):
+    for split in ("train", "val") if parameters.selection == "validation" else ("train",):
         if not (data.label[data.rows(split)] >= 0).any():
             raise ValueError(
                 f"the {split} split has no labelled utterance; training needs labels in train and "
@@ -122,7 +122,7 @@ def train_model(
         best, history, resumed = _train(network, seen, parameters, seed, folder, key, on_epoch)
     network.load_state_dict(best)
     table = pd.DataFrame(history)
-    table["selected"] = table["epoch"] == best_epoch(history)
+    table["selected"] = table["epoch"] == _kept_epoch(history, parameters)
     predictions = predict(network, seen, heads=heads_of(seen.modalities))
     predictions.insert(0, "seed", seed)
     checkpoint.save_result(folder, config, best, predictions, table)
@@ -182,7 +182,7 @@ def _train(
         row = {"seed": seed, "epoch": epoch, **row, **scores}
         row |= {"learning_rate": optimiser.param_groups[0]["lr"], "seconds": time.monotonic() - started}
         history.append(row)
-        if best_epoch(history) == epoch:
+        if _kept_epoch(history, parameters) == epoch:
             best = {name: value.detach().clone() for name, value in average.state_dict().items()}
         if time.monotonic() - saved_at > SAVE_EVERY_S:
             checkpoint.save(
@@ -317,6 +317,8 @@ def _validate(network: Network, data: Dialogues, size: int = 512) -> dict[str, f
             losses.append(torch.nn.functional.cross_entropy(logits, batch.label[seen], reduction="none"))
             truth.append(batch.label[seen])
             guess.append(logits.argmax(-1))
+    if not sum(map(len, truth)):
+        return dict.fromkeys(("val_loss", "val_weighted_f1", "val_accuracy"), math.nan)
     y, p = torch.cat(truth).numpy(), torch.cat(guess).numpy()
     return {
         "val_loss": float(torch.cat(losses).mean()),
@@ -331,9 +333,14 @@ def best_epoch(history: list[dict[str, float]]) -> int:
     return scores.index(max(scores)) if scores else -1
 
 
+def _kept_epoch(history: list[dict[str, float]], parameters: TrainParameters) -> int:
+    return best_epoch(history) if parameters.selection == "validation" else len(history) - 1
+
+
 def _finished(history: list[dict[str, float]], parameters: TrainParameters) -> bool:
     epochs = len(history)
-    return epochs >= parameters.epochs or epochs - 1 - best_epoch(history) >= parameters.patience
+    # The last epoch, where it is kept, is none too many.
+    return epochs >= parameters.epochs or epochs - 1 - _kept_epoch(history, parameters) >= parameters.patience
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, parameters: TrainParameters, epoch: int) -> None:

@@ -20,8 +20,7 @@ from erc_kedro.training.batches import Dialogues, assemble, training_statistics
 from erc_kedro.transfer.corpora import SharedCorpus, absent
 
 ALONE, MAJORITY, ZERO_SHOT, JOINT = "target_alone", "target_majority", "zero_shot", "joint"
-# Of the dialogues that fine-tuning is given, this share, one at least, chooses the epoch.
-_SELECTING = 0.2
+LAST = "none: the last epoch"
 
 
 @dataclass(frozen=True)
@@ -59,18 +58,12 @@ def arms_of(target: SharedCorpus, sources: Sequence[SharedCorpus], dialogues: Se
         Arm(JOINT, f"training of {source} + {to}", own),
     ]
     for count in dialogues:
-        learn = count - selecting(count)
-        on, by = f"{learn} dialogues of {to}", f"{count - learn} more"
+        on = f"{count} dialogues of {to}"
         made += [
-            Arm(f"fine_tuned_{count}", f"{on}, from zero-shot", by, count, start=ZERO_SHOT),
-            Arm(f"alone_{count}", on, by, count),
+            Arm(f"fine_tuned_{count}", f"{on}, from zero-shot", LAST, count, start=ZERO_SHOT),
+            Arm(f"alone_{count}", on, LAST, count),
         ]
     return made
-
-
-def selecting(count: int) -> int:
-    """How many of so many given dialogues choose the epoch; the others are trained on."""
-    return max(1, round(_SELECTING * count))
 
 
 def drawable(utterances: pd.DataFrame) -> list[str]:
@@ -97,8 +90,8 @@ def roles(arm: Arm, target: pd.DataFrame, sources: Sequence[SharedCorpus], seed:
         for source in sources:
             made |= _of_splits(source.utterances, taught)
     if arm.dialogues is not None:
-        order = np.random.default_rng(seed).permutation(drawable(target))[: arm.dialogues].tolist()
-        made |= {name: "val" if at < selecting(arm.dialogues) else "train" for at, name in enumerate(order)}
+        order = np.random.default_rng(seed).permutation(drawable(target))
+        made |= dict.fromkeys(order[: arm.dialogues].tolist(), "train")
     return made
 
 
@@ -177,9 +170,9 @@ class Together:
                 notes[arm.name] = (
                     f"not trained: {self.target.title} has {there} training dialogues with a shared label"
                 )
-            elif arm.start is not None and closed:
+            elif arm.dialogues is not None and closed:
                 notes[arm.name] = (
-                    f"not trained: {train.model.architecture} is fitted at once, from no weights"
+                    f"not trained: {train.model.architecture} starts from no weights, and asks validation"
                 )
         return notes
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from erc_kedro.evaluation.comparison import comparison_table
 from erc_kedro.evaluation.metrics import SCORES
+from erc_kedro.evaluation.units import Units
 from erc_kedro.transfer.arms import ALONE, Arm
 
 # Of an arm that is given k dialogues and starts from other weights, against one that is given them alone.
@@ -30,13 +31,13 @@ COLUMNS = [
         "p_corrected",
     ),
     *GAIN.values(),
-    "note",
+    *("unit", "units", "note"),
 ]
 
 
 def transfer_table(
     predictions: pd.DataFrame,
-    dialogue_of: "pd.Series[str] | Mapping[str, str]",
+    units: Units,
     arms: Sequence[Arm],
     notes: Mapping[str, str],
     draws: int,
@@ -46,16 +47,16 @@ def transfer_table(
     Args:
         predictions: the predictions table of the prediction's head, with a column ``experiment`` that names
             the arm.
-        dialogue_of: utterance_id to dialogue_id.
+        units: what intervals and tests are over.
         notes: by arm, why it was not trained.
-        draws: of the bootstrap and of the permutation test.
+        draws: of the permutation test.
 
     Returns:
         ``schemas.transfer``: a row an arm. ``difference`` is to the target alone, ``gain`` to the same number
         of its dialogues alone.
     """
     names = [arm.name for arm in arms]
-    table = comparison_table(predictions, dialogue_of, names, ALONE, draws)
+    table = comparison_table(predictions, units, names, ALONE, draws)
     table = table.rename(columns={"experiment": "arm"})
     table["dialogues"] = [np.nan if arm.dialogues is None else float(arm.dialogues) for arm in arms]
     table["trained_on"] = [arm.trained_on for arm in arms]
@@ -66,7 +67,7 @@ def transfer_table(
         if arm.start is None or arm.dialogues is None:
             continue
         pair = [few[arm.dialogues], arm.name]
-        compared = comparison_table(predictions, dialogue_of, pair, pair[0], draws).iloc[1]
+        compared = comparison_table(predictions, units, pair, pair[0], draws).iloc[1]
         table.loc[table["arm"] == arm.name, list(GAIN.values())] = compared[list(GAIN)].to_numpy(float)
     for name, note in notes.items():
         table.loc[table["arm"] == name, "note"] = note

@@ -26,6 +26,7 @@ def table(gain=0.05, low=0.01):
     for name in ("p_corrected", "gain_p"):
         made[name] = 0.03
     made["seeds"], made["note"], made["trained_on"], made["selected_on"] = 2, "", "training", "validation"
+    made["unit"], made["units"] = "dialogue", 31
     return made
 
 

@@ -14,7 +14,7 @@ from tests import hostile
 from tests.timelines.pages.read import Page
 from tests.timelines.pages.timelines import LABELS, facts, timeline
 
-HERE = Path("/project/scored/meld_full/call")
+HERE = Path("/project/scored/meld-full/call")
 
 
 def page(table=None, **known):

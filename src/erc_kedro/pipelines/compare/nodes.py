@@ -152,21 +152,24 @@ def compare_experiments(
     return table
 
 
-def write_comparison(parameters: dict[str, Any], *tables_and_summaries: Any) -> tuple[pd.DataFrame, str]:
+def write_comparison(parameters: dict[str, Any], *compared: Any) -> tuple[pd.DataFrame, str]:
     """One table over all corpora, and the same as a page."""
     from erc_kedro import tracking
     from erc_kedro.escaping import csv_text
     from erc_kedro.report.pages.comparison import comparison_markdown
 
     named = {
-        corpus: (tables_and_summaries[2 * i], tables_and_summaries[2 * i + 1])
-        for i, corpus in enumerate(corpora())
-        if tables_and_summaries[2 * i] is not None
+        corpus: found
+        for corpus, *found in zip(corpora(), compared[0::3], compared[1::3], compared[2::3], strict=True)
+        if found[0] is not None
     }
-    every = pd.concat([table.assign(corpus=corpus) for corpus, (table, _) in named.items()])
+    every = pd.concat([table.assign(corpus=corpus) for corpus, (table, *_) in named.items()])
     every = every[["corpus", *(column for column in every if column != "corpus")]].reset_index(drop=True)
     page = comparison_markdown(
-        every, {c: summary for c, (_, summary) in named.items()}, parameters["reference"]
+        every,
+        {corpus: summary for corpus, (_, summary, _) in named.items()},
+        parameters["reference"],
+        {corpus: table for corpus, (*_, table) in named.items() if table is not None},
     )
     tracking.current().text(page, "comparison.md")
     tracking.current().text(csv_text(every), "comparison.csv")

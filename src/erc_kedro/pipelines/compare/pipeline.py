@@ -7,6 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from erc_kedro.hooks import ACCEPTS_MISSING
 from erc_kedro.pipelines import CORPUS, CORPUS_CHECK, corpora, per_corpus
 from erc_kedro.pipelines.compare.features import experiment_tables
+from erc_kedro.pipelines.compare.modalities import compare_modalities
 from erc_kedro.pipelines.compare.nodes import compare_experiments, train_experiments, write_comparison
 
 
@@ -54,9 +55,21 @@ def create_pipeline() -> Pipeline:
                 "comparison",
                 name="compare_experiments",
             ),
+            Node(
+                compare_modalities,
+                {
+                    "predictions": "compared_predictions",
+                    "summary": "compared_summary",
+                    "utterances": "utterances",
+                    "parameters": "params:compare",
+                },
+                "compared_modalities",
+                name="compare_modalities",
+            ),
         ]
     )
-    inputs = [f"{corpus}.{name}" for corpus in corpora() for name in ("comparison", "compared_summary")]
+    read = ("comparison", "compared_summary", "compared_modalities")
+    inputs = [f"{corpus}.{name}" for corpus in corpora() for name in read]
     with warnings.catch_warnings():
         # The one node that reads across namespaces.
         warnings.filterwarnings("ignore", message="One or more dataset names contain")

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, Any], DataFrame]:
     """Reads a release as it lies on disk: utterance table, description (facts and labels), irregularities."""
-    from erc_kedro.audit import leaks
+    from erc_kedro.audit import leaks, overlaps
     from erc_kedro.corpora import CorpusError, dailydialog, emorynlp, iemocap, manifest, meld, own
     from erc_kedro.corpora.folding import folded
 
@@ -45,7 +45,10 @@ def read_corpus(parameters: IngestionParameters) -> tuple[DataFrame, dict[str, A
             corpus = manifest.read(raw, parameters.encoding, parameters.bins)
         case own_reader:
             corpus = own.read(own_reader, raw)
-    corpus = folded(leaks.examined(corpus, parameters.drop_leaks), parameters.protocol)
+    if parameters.protocol.makes_folds:
+        together = overlaps.together(corpus.utterances, corpus.recordings)
+        corpus = folded(corpus, parameters.protocol, together)
+    corpus = leaks.examined(corpus, parameters.drop_leaks)
     logger.info(
         "%s: %d utterances in %d dialogues, %d irregularities",
         raw,

@@ -36,6 +36,7 @@ def score_recordings(
     """
     from erc_kedro import files, recordings, scoring, tracking
     from erc_kedro.escaping import line
+    from erc_kedro.recordings import labels
     from erc_kedro.scoring.card import LAW, trained_on
     from erc_kedro.timelines import scored
 
@@ -45,6 +46,8 @@ def score_recordings(
             "folder, a pattern, or a CSV of recordings; docs/scoring.md)"
         )
     logger.info(LAW)
+    # Read once, however many recordings there are.
+    parameters = parameters.model_copy(update={"labels": labels.mapping(parameters.labels)})
     found = recordings.find(where, parameters)
     model = scoring.load(bundle_of(name, models), parameters.allow)
     logger.info(trained_on(model.card.model_dump()))
@@ -55,7 +58,8 @@ def score_recordings(
             "validation",
             " and ".join(lost),
         )
-    own = folder / model.card.name.replace("/", "_")
+    # No corpus has a hyphen in its name, so that a_b/c and a/b_c have a folder each.
+    own = folder / model.card.name.replace("/", "-")
     with files.held([own]):
         done = scored.score_all(found, model, parameters, own, cache)
         page = scored.write_index(done, own)

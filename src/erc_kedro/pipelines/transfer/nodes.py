@@ -128,6 +128,9 @@ def _trained(arm: Arm, together: Together, train: TrainParameters, models: Path)
 
     if arm.majority:
         train = _changed(train, {"architecture": "majority", "causal": False, "settings": {}})
+    if arm.dialogues:
+        # Nobody chooses among epochs: the few dialogues are all trained on.
+        train = train.model_copy(update={"selection": "last"})
     views = together.views(arm)
     # Without draws, every seed is given the same.
     draws = range(train.seeds if arm.dialogues else 1)
@@ -168,18 +171,20 @@ def compare_arms(
     """The table and the page; what they come to ends the log."""
     from erc_kedro import tracking
     from erc_kedro.escaping import csv_text
+    from erc_kedro.evaluation.units import few_units, units_of
     from erc_kedro.report.pages.transfer import transfer_markdown, verdict
     from erc_kedro.transfer.arms import Arm
     from erc_kedro.transfer.results import transfer_table
 
     arms = [Arm(**arm) for arm in summary["arms"]]
-    dialogue_of = utterances.set_index("utterance_id")["dialogue_id"]
-    dialogue_of.index = f"{summary['target']}/" + dialogue_of.index
-    table = transfer_table(predictions, dialogue_of, arms, summary["notes"], parameters.draws)
+    units = units_of(utterances.assign(utterance_id=f"{summary['target']}/" + utterances["utterance_id"]))
+    table = transfer_table(predictions, units, arms, summary["notes"], parameters.draws)
     page = transfer_markdown(table, summary)
     run = tracking.current()
     run.text(page, "transfer.md")
     run.text(csv_text(table), "transfer.csv")
+    if caution := few_units(int(table["units"].max()), units.kind):
+        logger.warning("%s: %s", summary["to"], caution)
     for sentence in verdict(table, summary):
         logger.info("%s", sentence)
     logger.info("Open %s", folder / f"{summary['name']}.md")

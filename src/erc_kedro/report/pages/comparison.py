@@ -9,6 +9,7 @@ import pandas as pd
 from erc_kedro.escaping import code, markdown, markdown_table
 from erc_kedro.evaluation.units import counted, few_units
 from erc_kedro.report.labels import HEADINGS, NONE
+from erc_kedro.report.pages.modalities import modalities_markdown
 from erc_kedro.report.published import PUBLISHED
 from erc_kedro.report.scaling import scaling_note
 from erc_kedro.report.tables.printed import cell, score
@@ -21,7 +22,10 @@ _WITHOUT = ("micro_f1_without_majority", "macro_f1_without_majority")
 
 
 def comparison_markdown(
-    table: pd.DataFrame, summaries: Mapping[str, Mapping[str, Any]], reference: str
+    table: pd.DataFrame,
+    summaries: Mapping[str, Mapping[str, Any]],
+    reference: str,
+    modalities: Mapping[str, pd.DataFrame] | None = None,
 ) -> str:
     """One section a corpus, one row an experiment.
 
@@ -31,6 +35,7 @@ def comparison_markdown(
             (sentences), the settings of its ``search``, and its ``experiments``: by name their
             ``parameters``, the modalities that are ``shown``, and their ``key``, None where none was trained.
         reference: the experiment that the others were tested against.
+        modalities: by corpus ``schemas.compared_modalities``.
     """
     lines = ["# Experiments compared", ""]
     for corpus, rows in table.groupby("corpus", sort=False):
@@ -70,6 +75,8 @@ def comparison_markdown(
         for caution in summary.get("cautions") or []:
             lines += [f"**{markdown(caution)}**", ""]
         lines += _scaling_notes(summary)
+        if modalities and str(corpus) in modalities:
+            lines += modalities_markdown(modalities[str(corpus)], reference)
     if table["experiment"].isin({name for name, *_ in PUBLISHED}).any():
         lines += ["Published figures and how they were selected:", ""]
         lines += [

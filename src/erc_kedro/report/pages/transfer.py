@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from erc_kedro.escaping import code, markdown, markdown_table
+from erc_kedro.evaluation.units import counted, few_units
 from erc_kedro.report.labels import NONE
 from erc_kedro.report.scaling import scaling_note
 from erc_kedro.report.tables.printed import cell, probability, score
@@ -42,20 +43,22 @@ def transfer_markdown(table: pd.DataFrame, summary: Mapping[str, Any]) -> str:
             ``cautions``; ``parameters`` of training.
     """
     target, sources = summary["to"], " + ".join(summary["from"])
+    count, unit = int(table["units"].max()), str(table["unit"].iloc[0])
     lines = [f"# From {markdown(sources)} to {markdown(target)}", ""]
     if summary["synthetic"]:
         lines += ["**SYNTHETIC DATA, not a result.**", ""]
     lines += [f"- {markdown(sentence)}" for sentence in verdict(table, summary)] + [""]
     lines += [
         f"Scores × 100 on the labelled test utterances of {markdown(target)} whose label is shared "
-        f"({_tested(summary)}), mean ± standard deviation over seeds; intervals by bootstrap over dialogues, "
-        "p by a paired permutation test over dialogues. Differences are in weighted F1; p to the target "
-        "alone is corrected for their number (Holm). No test utterance is trained on or selects an epoch, "
-        "in any row.",
+        f"({_tested(summary)}), mean ± standard deviation over seeds. Differences are in weighted F1, p by "
+        "a paired permutation test, and that to the target alone is corrected for their number (Holm). "
+        f"Intervals and tests are over the {counted(count, unit)} of test. No test utterance is trained on "
+        "or selects an epoch, in any row.",
         "",
         markdown_table(HEADER, (_cells(row) for row in table.to_dict("records")), _RIGHT),
     ]
-    for caution in summary["cautions"]:
+    few = few_units(count, unit)
+    for caution in [few, *summary["cautions"]] if few else summary["cautions"]:
         lines += [f"**{markdown(caution)}**", ""]
     lines += ["## Labels", "", markdown(summary["labels"]["source"]), ""]
     lines += [
