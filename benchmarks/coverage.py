@@ -158,8 +158,8 @@ def studentised(flat: np.ndarray, score: Any, draws: int, rng: np.random.Generat
     units = len(flat)
     times = rng.multinomial(units, [1 / units] * units, size=draws).astype(float)
     sums, whole = times @ flat, score(flat.sum(axis=0))
-    without = score(sums[:, None] - flat)
-    # A unit that was not drawn cannot be left out.
+    # A unit that was not drawn is not left out either.
+    without = score(sums[:, None] - np.where(times[..., None] > 0, flat, 0))
     mean = (times * without).sum(axis=1, keepdims=True) / units
     errors = np.sqrt((units - 1) / units * (times * (without - mean) ** 2).sum(axis=1))
     known = errors > 1e-9

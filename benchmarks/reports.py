@@ -13,6 +13,7 @@ import pandas as pd
 from benchmarks.run import REPOSITORY, RESULTS
 from erc_kedro.evaluation.comparison import comparison_table
 from erc_kedro.evaluation.metrics import metrics_table
+from erc_kedro.evaluation.units import units_of
 from erc_kedro.pipelines.reporting.nodes import evaluate_results
 from erc_kedro.report.pages.report import render_report
 from erc_kedro.report.plots.drawn import figures_of
@@ -87,7 +88,6 @@ def section(name: str, experiments: int, seeds: int, shrink: int = 1) -> CorpusS
         for number in range(experiments)
         for seed in range(seeds)
     )
-    dialogue_of = utterances.set_index("utterance_id")["dialogue_id"]
     names = list(compared["experiment"].unique())
     test = utterances[utterances["split"] == "test"]
     contributions = pd.concat(
@@ -137,7 +137,7 @@ def section(name: str, experiments: int, seeds: int, shrink: int = 1) -> CorpusS
         contributions,
         degraded,
         layout,
-        comparison_table(compared, dialogue_of, names, names[0], draws=1000),
+        comparison_table(compared, units_of(utterances), names, names[0], draws=1000),
     )
 
 

@@ -110,7 +110,9 @@ def test_a_corpus_that_is_not_there_is_named_beside_those_that_are(run):
 
     run(loading, namespaces=["meld"])
     for names in (["xyz"], ["meld", "xyz.train"]):
-        with pytest.raises(ConfigError, match=r"--namespaces: no corpus is called 'xyz.*'; there are meld, iemocap"):
+        with pytest.raises(
+            ConfigError, match=r"--namespaces: no corpus is called 'xyz.*'; there are meld, iemocap"
+        ):
             run(loading, namespaces=names)
 
 

@@ -53,8 +53,8 @@ class ProjectSession(KedroSession):
             # Kedro takes a node's, too: meld.train.
             if name.partition(".")[0] not in (corpora := active_corpora()):
                 raise ConfigError(
-                    f"--namespaces: no corpus is called {name!r}; there are {', '.join(corpora)} (globals.yml: "
-                    "corpora)"
+                    f"--namespaces: no corpus is called {name!r}; there are {', '.join(corpora)} "
+                    "(globals.yml: corpora)"
                 )
         return context
 

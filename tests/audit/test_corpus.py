@@ -219,14 +219,16 @@ def test_classes_may_be_numbers_and_may_be_many(labels: Any, warnings: int) -> N
 @pytest.mark.parametrize("labels", [["-2.4", "0.0", "1.2", "3"], ["3.3333", "2,6667", "1", "0.3333"]])
 def test_a_few_ratings_are_no_classes_and_the_mend_is_named(labels: list[str]) -> None:
     [error] = audit_corpus(long_corpus(labels * 30), DESCRIPTION, NOTHING)["errors"]
-    assert "Regression is not offered" in error and "ingestion.bins" in error
+    assert "Regression is not offered" in error
+    assert "ingestion.bins" in error
 
 
 def test_speakers_of_test_that_training_hears_are_counted_where_a_hash_made_the_splits() -> None:
     said = "speakers of test are in train, too"
     by_hash = {**DESCRIPTION, "split_by": "dialogue"}
     [warning] = [w for w in audit_corpus(corpus(), by_hash, NOTHING)["warnings"] if said in w]
-    assert "1 of 3 speakers" in warning and "leave_one_out" in warning
+    assert "1 of 3 speakers" in warning
+    assert "leave_one_out" in warning
     for description in (DESCRIPTION, {**DESCRIPTION, "split_by": "speaker"}):
         assert not any(said in w for w in audit_corpus(corpus(), description, NOTHING)["warnings"])
 

@@ -233,7 +233,12 @@ def test_equal_texts_of_two_splits_are_listed_and_told_where_they_are_many(tmp_p
     findings = audit_corpus(corpus.utterances, corpus.facts, corpus.irregularities)
     assert any("1 of 3 utterances of test have the same words" in said for said in findings["warnings"])
     # The words of an acted sentence are all that a single utterance is.
-    rows = ["speaker,text,label,split", "a,It will happen.,glad,train", "b,Yes.,glad,val", "c,It will happen.,calm,test"]
+    rows = [
+        "speaker,text,label,split",
+        "a,It will happen.,glad,train",
+        "b,Yes.,glad,val",
+        "c,It will happen.,calm,test",
+    ]
     path.write_text("\n".join(rows) + "\n", "utf-8")
     assert found(ingested("manifest", path), "same_text_across_splits") == ["train and test"]
 
@@ -242,13 +247,17 @@ def test_published_text_vectors_are_joined_where_they_are_named(own: Path, tmp_p
     corpus = ingested("manifest", own)
     folder = tmp_path / "own_published"
     folder.mkdir()
-    vectors = corpus.utterances[["utterance_id"]].assign(x=np.arange(len(corpus.utterances), dtype=float), y=1.0)
+    vectors = corpus.utterances[["utterance_id"]].assign(
+        x=np.arange(len(corpus.utterances), dtype=float), y=1.0
+    )
     vectors.to_parquet(folder / "text.parquet")
     asked = FeatureParameters(text={"path": "auto", "field": ["x"]})
     table, alone, record = text_features(corpus.utterances, corpus.facts, tmp_path, tmp_path / "own", asked)
     assert [vector.tolist() for vector in table["vector"]] == [[float(n)] for n in range(len(table))]
-    assert record["extractor"]["name"] == "published:text.parquet" and record["source"]["columns"] == ["x"]
-    assert alone.empty and list(alone)[-1] == f"p_{corpus.labels[-1]}"
+    assert record["extractor"]["name"] == "published:text.parquet"
+    assert record["source"]["columns"] == ["x"]
+    assert alone.empty
+    assert list(alone)[-1] == f"p_{corpus.labels[-1]}"
     ignoring = FeatureParameters(text={"extractor": "tfidf"})
     _, _, record = text_features(corpus.utterances, corpus.facts, tmp_path, tmp_path / "own", ignoring)
     assert record["extractor"]["name"] != "published:text.parquet"

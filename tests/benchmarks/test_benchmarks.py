@@ -10,6 +10,7 @@ import pytest
 from benchmarks import (
     child,
     corpora,
+    coverage,
     extraction,
     finetuning,
     machine,
@@ -179,3 +180,22 @@ def test_the_steps_of_fine_tuning_are_timed_beside_a_straightforward_loop(tmp_pa
 def test_every_choice_of_fine_tuning_is_one_that_can_be_made(choice):
     made = finetuning.parameters("meld", **finetuning.CHOICES[choice])
     assert (made.folds, made.jobs) == (0, 1)
+
+
+def test_intervals_of_few_dialogues_hold_the_true_value_more_often_than_a_bootstrap_s():
+    figures = coverage.coverage("meld", units=6, repeats=300, bootstrapped=100, draws=200)
+    found = {(row["what"], row["method"]): row for row in figures["rows"]}
+    for what in ("score", "difference"):
+        # The same draws each time.
+        assert found[what, "ours"]["covers"] >= 0.92
+        assert found[what, "percentile"]["covers"] < 0.92
+        assert found[what, "ours"]["longest"] <= 1
+    asked = {"population": "meld", "units": 6}
+    rows = [
+        {**asked, "metric": m, **r} for m in ("weighted_f1", "accuracy", "macro_f1") for r in figures["rows"]
+    ]
+    host = {"cores": 1, "processor": "p", "load_before": 0.0, "python": "3", "torch": "2"}
+    result = {"quick": False, "finished": "now", "took_s": 1.0, "machine": host}
+    result["figures"] = {"repeats": 300, "bootstrapped": 100, "draws": 200, "rows": rows}
+    table = page.part("coverage", result)
+    assert f"| meld | 6 | score | {found['score', 'percentile']['covers']:.3f} |".replace("0.", ".") in table

@@ -122,7 +122,9 @@ def write_emorynlp(folder: Path, **splits: dict[str, list[Said]]) -> Path:
 EMORYNLP_HEADER = "Utterance,Speaker,Emotion,Scene_ID,Utterance_ID,Season,Episode,Start_Time,End_Time"
 
 
-def emorynlp_row(scene: int, utterance: int, text: str = "Made up.", label: str = "Sad", episode: int = 1) -> str:
+def emorynlp_row(
+    scene: int, utterance: int, text: str = "Made up.", label: str = "Sad", episode: int = 1
+) -> str:
     times = f"00:00:{utterance:02d}.100,00:00:{utterance + 1:02d}.250"
     return f"\"{text}\",['Ada Roe'],{label},{scene},{utterance},2,{episode},{times}"
 
@@ -140,7 +142,9 @@ def write_dailydialog(folder: Path, **splits: list[list[tuple[str, int]]]) -> Pa
     for split in ("train", "validation", "test"):
         dialogues = splits.get(split, [[(f"Only in {split} .", 0), ("Really ?", 6)]])
         (folder / split).mkdir(parents=True, exist_ok=True)
-        texts = "".join("".join(f" {text} __eou__" for text, _ in turns).strip() + "\n" for turns in dialogues)
+        texts = "".join(
+            "".join(f" {text} __eou__" for text, _ in turns).strip() + "\n" for turns in dialogues
+        )
         codes = "".join("".join(f"{code} " for _, code in turns) + "\n" for turns in dialogues)
         (folder / split / f"dialogues_{split}.txt").write_text(texts, "utf-8")
         (folder / split / f"dialogues_emotion_{split}.txt").write_text(codes, "utf-8")

@@ -14,9 +14,11 @@ def test_a_line_is_a_dialogue_of_a_and_b(tmp_path):
     assert [rows[f"train_2_{at}"]["speaker"] for at in range(3)] == ["A", "B", "A"]
     assert rows["train_2_0"]["text"] == "Say , Jim , how are you ?"
     assert [rows[f"train_2_{at}"]["label"] for at in range(3)] == ["no emotion", "sadness", "happiness"]
-    assert rows["validation_1_1"]["split"] == "val" and rows["test_1_1"]["label"] == "surprise"
+    assert rows["validation_1_1"]["split"] == "val"
+    assert rows["test_1_1"]["label"] == "surprise"
     assert corpus.facts["majority_label"] == "no emotion"
-    assert corpus.labels[0] == "no emotion" and len(corpus.labels) == 7
+    assert corpus.labels[0] == "no emotion"
+    assert len(corpus.labels) == 7
     assert found(corpus, "curly_quotes") == ["train/dialogues_train.txt"]
 
 
@@ -46,15 +48,16 @@ def test_without_the_zips_dialogues_are_split_by_hash_and_that_is_said(tmp_path)
     (tmp_path / "dialogues_emotion.txt").write_bytes(b"0 4\r\n" * 60)
     corpus = dailydialog.read(tmp_path)
     table = corpus.utterances
-    assert len(table) == 120 and table["text"].iloc[0] == "Well ."
+    assert len(table) == 120
+    assert table["text"].iloc[0] == "Well ."
     assert set(table["split"]) == {"train", "val", "test"}
     assert corpus.facts["protocol"] == "hashed splits"
     assert "official splits are in train.zip" in corpus.facts["notes"][-1]
 
 
 def test_dialogues_that_two_splits_share_are_listed_not_lost(tmp_path):
-    words = "the quick brown fox jumps over the lazy dog near a quiet river bank".split()
-    long = [(" ".join(words) + " .", 0), ("I have never seen such a thing in my whole life !", 6)]
+    words = "the quick brown fox jumps over the lazy dog near a quiet river bank ."
+    long = [(words, 0), ("I have never seen such a thing in my whole life !", 6)]
     corpus = leaks.examined(dailydialog.read(write_dailydialog(tmp_path, train=[long], test=[long])))
     assert found(corpus, "repeated_across_splits") == ["train_1_0 = test_1_0", "train_1_1 = test_1_1"]
     assert corpus.utterances["dialogue_id"].nunique() == 3

@@ -1,4 +1,4 @@
-"""EmoryNLP: scenes are dialogues, both kinds of files are read, and what is odd in them is listed or refused."""
+"""EmoryNLP: scenes are dialogues, both kinds of files are read, what is odd is listed or refused."""
 
 import json
 
@@ -43,7 +43,9 @@ def test_what_is_odd_in_the_release_is_listed(tmp_path):
 
 def test_the_shared_csvs_are_read_in_the_order_of_their_numbers(tmp_path):
     rows = [emorynlp_row(3, 4), emorynlp_row(3, 2, 'She said ""no"".', "mad"), emorynlp_row(5, 1)]
-    corpus = emorynlp.read(write_emorynlp_csv(tmp_path / "data", train=rows, dev=[emorynlp_row(1, 1, episode=9)]))
+    corpus = emorynlp.read(
+        write_emorynlp_csv(tmp_path / "data", train=rows, dev=[emorynlp_row(1, 1, episode=9)])
+    )
     table = rows_of(corpus)
     first = table["s02_e01_c03_u002"]
     assert (first["position"], first["text"], first["label"]) == (0, 'She said "no".', "Mad")

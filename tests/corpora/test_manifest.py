@@ -107,8 +107,11 @@ def test_single_utterances_keep_a_speaker_in_one_split(tmp_path: Path) -> None:
     assert table["split"].value_counts().to_dict() == {"train": 120, "val": 40, "test": 40}
     assert corpus.facts["split_by"] == "speaker"
     # Two speakers cannot be in three splits.
-    two = manifest.read(write(tmp_path, *[f"s{n % 2},text {n},glad" for n in range(99)], header="speaker,text,label"))
-    assert two.facts["split_by"] == "row" and set(two.utterances["split"]) == {"train", "val", "test"}
+    two = manifest.read(
+        write(tmp_path, *[f"s{n % 2},text {n},glad" for n in range(99)], header="speaker,text,label")
+    )
+    assert two.facts["split_by"] == "row"
+    assert set(two.utterances["split"]) == {"train", "val", "test"}
 
 
 def test_other_columns_are_offered_for_folds(tmp_path: Path) -> None:

@@ -5,12 +5,15 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from erc_kedro import schemas
 from erc_kedro.evaluation.comparison import comparison_table, digest, holm, paired_test
-from erc_kedro.evaluation.intervals import metric_from_counts
-from erc_kedro.evaluation.units import Units
+from erc_kedro.evaluation.intervals import metric_from_counts, score_interval
+from erc_kedro.evaluation.units import Units, units_of
+from tests.conftest import examples
 
 CLASSES = ("calm", "cross", "glad")
 
@@ -64,6 +67,31 @@ def test_the_p_value_is_what_all_exchanges_give():
     assert p == pytest.approx(extreme / 64)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(2, 6), st.sampled_from(["weighted_f1", "macro_f1"]))
+@settings(deadline=None, max_examples=examples(25))
+def test_few_dialogues_are_exchanged_in_every_way(start, dialogues, metric):
+    first, second = random_counts(start, dialogues)
+
+    def mean(counts):
+        return metric_from_counts(counts.sum(axis=1), metric).mean()
+
+    observed, extreme = abs(mean(first) - mean(second)), 0
+    for exchanged in product((False, True), repeat=dialogues):
+        swap = np.array(exchanged)[None, :, None, None]
+        a, b = np.where(swap, second, first), np.where(swap, first, second)
+        extreme += abs(mean(a) - mean(b)) >= observed - 1e-12
+    _, p = paired_test(first, second, metric, draws=2**dialogues)
+    assert p == extreme / 2**dialogues >= 2 / 2**dialogues
+    _, drawn = paired_test(first, second, metric, draws=2**dialogues - 1)
+    # Drawn exchanges count what was observed, too, and so are never certain of a difference.
+    assert 1 / 2**dialogues <= drawn <= 1
+
+
+def test_one_dialogue_is_not_tested():
+    first, second = random_counts(0, dialogues=1)
+    assert np.isnan(paired_test(first, second)[1])
+
+
 def test_a_model_does_not_differ_from_itself():
     first, _ = random_counts(0)
     assert paired_test(first, first, draws=200) == (0.0, 1.0)
@@ -87,7 +115,7 @@ def test_chance_alone_is_called_significant_as_often_as_promised():
 def test_other_dialogues_cannot_be_paired():
     first, second = random_counts(0)
     second[:, 0] += 1
-    with pytest.raises(ValueError, match="same seeds, dialogues and labels"):
+    with pytest.raises(ValueError, match="same seeds, units and labels"):
         paired_test(first, second)
 
 
@@ -118,6 +146,14 @@ def test_the_table_has_a_row_an_experiment_and_holds_its_schema():
     assert table.loc["full", "weighted_f1"] == pytest.approx(np.mean(expected))
     assert table.loc["full", "weighted_f1_std"] == pytest.approx(np.std(expected, ddof=1))
     assert table.loc["full", "low"] < np.mean(expected) < table.loc["full", "high"]
+    assert table["units"].tolist() == [20, 20, 20, 0]
+    assert set(table["unit"]) == {"dialogue"}
+    assert "points below full (95 % interval -" in table.loc["worse", "verdict"]
+    assert table.loc["worse", "verdict"].endswith("corrected for 2 comparisons): it is shown to be worse.")
+    assert table.loc["alike", "verdict"].endswith(
+        "p 1 uncorrected, 1 corrected for 2 comparisons): no difference is shown."
+    )
+    assert table.loc["untrained", "verdict"] == "untrained has no score on test."
     assert np.isnan(table.loc["full", "p"])
     assert table.loc["worse", "p"] == pytest.approx(1 / 501)
     assert table.loc["worse", "p_corrected"] == pytest.approx(2 / 501)
@@ -150,7 +186,38 @@ def test_an_experiment_that_comes_to_the_same_is_no_further_comparison():
     tests = ["difference", "p", "p_corrected"]
     assert table.loc["worse_again", tests].tolist() == table.loc["worse", tests].tolist()
     assert table.loc["full_again", tests].isna().all()
+    assert table.loc["full_again", "verdict"].startswith("full_again and full are the same model")
     assert table.loc["full_again", "weighted_f1"] == table.loc["full", "weighted_f1"]
+
+
+def test_speakers_of_clips_are_what_is_drawn_and_exchanged():
+    full, worse = predicted(1, 20, 0.9, "full"), predicted(1, 20, 0.4, "worse", start=1)
+    every = pd.concat([full, worse])
+    ids = every["utterance_id"].drop_duplicates().to_numpy()
+    speakers = [f"speaker {n % 5}" for n in range(len(ids))]
+    clips = pd.DataFrame({"utterance_id": ids, "dialogue_id": ids, "speaker": speakers})
+    table = comparison_table(every, units_of(clips), ["full", "worse"], "full")
+    assert table["unit"].tolist() == ["speaker"] * 2
+    assert table["units"].tolist() == [5, 5]
+    # All five exchanged, or none.
+    assert table.loc[1, "p"] == 2 / 2**5
+    assert table.loc[1, "verdict"].endswith(": 5 speakers are too few to say.")
+    low, high = score_interval(full[full["split"] == "test"], dict(zip(ids, speakers, strict=True)))
+    assert table.loc[0, ["low", "high"]].tolist() == [low, high]
+
+
+def test_scores_without_the_majority_class_are_there_on_demand():
+    full = predicted(2, 10, 0.7, "full")
+    table = comparison_table(full, dialogues(full), ["full"], "full", majority="calm")
+    schemas.comparison.validate(table)
+    own = full[full["split"] == "test"]
+    guess = np.array(CLASSES)[own[[f"p_{c}" for c in CLASSES]].to_numpy().argmax(1)]
+    expected = [
+        f1_score(rows["label"], guess[own["seed"] == seed], labels=["cross", "glad"], average="micro")
+        for seed, rows in own.groupby("seed")
+    ]
+    assert table.loc[0, "micro_f1_without_majority"] == pytest.approx(np.mean(expected))
+    assert "micro_f1_without_majority" not in comparison_table(full, dialogues(full), ["full"], "full")
 
 
 def seeds_of(name, *seeds):

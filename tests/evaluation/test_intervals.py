@@ -1,13 +1,24 @@
-"""Intervals over dialogues: point values against scikit-learn, the bootstrap against a plain loop."""
+"""Intervals over units: point values against scikit-learn, the jackknife against a plain loop, sane ends."""
 
 import time
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
 
-from erc_kedro.evaluation.intervals import metric_from_counts, score_interval, unit_counts
+from erc_kedro.evaluation.intervals import (
+    difference_interval,
+    interval_of_counts,
+    metric_from_counts,
+    score_interval,
+    unit_counts,
+)
+from tests.conftest import examples
 
 SCORES = {
     "accuracy": accuracy_score,
@@ -49,18 +60,21 @@ def test_point_value_is_scikit_learns(metric):
 @pytest.mark.parametrize("metric", SCORES)
 def test_interval_is_that_of_a_plain_loop(metric):
     predictions, dialogue_of = case(dialogues=6)
-    low, high = score_interval(predictions, dialogue_of, metric, level=0.8, draws=60, seed=3)
-    drawn = np.random.default_rng(3).multinomial(6, [1 / 6] * 6, size=60)
     names = dialogue_of[predictions.loc[predictions["label"].notna(), "utterance_id"]].unique()
-    means = []
-    for times in drawn:
-        weight = dict(zip(names, times, strict=True))
+
+    def logit_of_mean(left_out=None):
         scores = []
         for truth, predicted, ids in by_seed(predictions):
-            repeat = [weight[dialogue_of[name]] for name in ids]
-            scores.append(SCORES[metric](np.repeat(truth, repeat), np.repeat(predicted, repeat)))
-        means.append(np.mean(scores))
-    assert (low, high) == pytest.approx(tuple(np.quantile(means, [0.1, 0.9])))
+            kept = np.array([dialogue_of[name] != left_out for name in ids])
+            scores.append(SCORES[metric](truth[kept], predicted[kept]))
+        return np.mean(scores)
+
+    score, without = logit_of_mean(), np.array([logit_of_mean(name) for name in names])
+    error = np.sqrt(5 / 6 * ((without - without.mean()) ** 2).sum())
+    half = stats.t.ppf(0.9, 5) * error / (score * (1 - score))
+    middle = np.log(score / (1 - score))
+    expected = [1 / (1 + np.exp(-(middle + sign * half))) for sign in (-1, 1)]
+    assert score_interval(predictions, dialogue_of, metric, level=0.8) == pytest.approx(expected)
 
 
 def test_interval_holds_the_point_and_narrows_with_its_level():
@@ -80,7 +94,7 @@ def test_one_dialogue_has_no_interval():
 
 def test_what_would_mislead_is_refused():
     predictions, dialogue_of = case()
-    with pytest.raises(ValueError, match="without a dialogue, the first 'u"):
+    with pytest.raises(ValueError, match="in no unit, the first 'u"):
         score_interval(predictions, dialogue_of.iloc[3:])
     with pytest.raises(ValueError, match="one head at a time"):
         score_interval(pd.concat([predictions, predictions.assign(head="t")]), dialogue_of)
@@ -92,8 +106,60 @@ def test_what_would_mislead_is_refused():
         score_interval(predictions, dialogue_of, level=95)
 
 
+@st.composite
+def counted(draw, models=1, perfect=False):
+    """Confusion counts [S, U, C, C] of each model, on the same labels; at least one utterance a unit."""
+    seeds, units, size = draw(st.integers(1, 3)), draw(st.integers(2, 6)), draw(st.integers(1, 3))
+    labels = draw(
+        st.lists(st.lists(st.integers(0, size - 1), min_size=1, max_size=4), min_size=units, max_size=units)
+    )
+    made = np.zeros((models, seeds, units, size, size), int)
+    for model in range(models):
+        for seed in range(seeds):
+            for unit, own in enumerate(labels):
+                for label in own:
+                    guess = label if perfect else draw(st.integers(0, size - 1))
+                    made[model, seed, unit, label, guess] += 1
+    return made
+
+
+@given(counted(2), st.sampled_from(sorted(SCORES)))
+@settings(deadline=None, max_examples=examples(100))
+def test_ends_are_sane_whatever_was_counted(counts, metric):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        low, high = interval_of_counts(counts[0], metric)
+        score = metric_from_counts(counts[0].sum(axis=1), metric).mean()
+        assert 0 <= low <= score + 1e-9
+        assert score - 1e-9 <= high <= 1
+        assert low < high
+        below, above = difference_interval(counts[0], counts[1], metric)
+        difference = score - metric_from_counts(counts[1].sum(axis=1), metric).mean()
+        assert -1 <= below <= difference + 1e-9
+        assert difference - 1e-9 <= above <= 1
+        assert (below == above) == np.array_equal(counts[0], counts[1])
+        assert difference_interval(counts[1], counts[0], metric) == pytest.approx((-above, -below))
+
+
+def test_a_perfect_score_of_few_dialogues_is_no_certainty():
+    perfect = np.eye(3, dtype=int)[None, None].repeat(5, axis=1)
+    low, high = interval_of_counts(perfect)
+    # Five of five would come of a share of .478 once in forty times (Clopper and Pearson 1934).
+    assert (low, high) == (pytest.approx(stats.beta.ppf(0.025, 5, 1)), 1)
+    wrong = np.roll(perfect, 1, axis=-1)
+    assert interval_of_counts(wrong) == (0, pytest.approx(1 - low))
+    assert difference_interval(perfect, wrong) == (pytest.approx(low), 1)
+
+
+def test_two_dialogues_have_an_interval_of_nearly_everything():
+    counts = np.array([[[[9, 1], [2, 8]], [[5, 5], [4, 6]]]])
+    low, high = interval_of_counts(counts)
+    assert low < 0.05
+    assert high > 0.95
+
+
 def test_the_official_meld_test_takes_less_than_a_second_of_cpu():
     predictions, dialogue_of = case(seeds=5, dialogues=280, size=10, classes=7, true_classes=7)
     started = time.process_time()
-    score_interval(predictions, dialogue_of, draws=1000)
+    score_interval(predictions, dialogue_of)
     assert time.process_time() - started < 1

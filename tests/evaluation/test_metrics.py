@@ -1,8 +1,12 @@
 """Every number of evaluation.metrics against scikit-learn or plain loops, on random predictions."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -14,6 +18,7 @@ from sklearn.metrics import (
 
 from erc_kedro import schemas
 from erc_kedro.evaluation.metrics import (
+    WITHOUT_MAJORITY,
     class_columns,
     classification_metrics,
     confusion,
@@ -21,6 +26,7 @@ from erc_kedro.evaluation.metrics import (
     per_class,
     summary,
 )
+from tests.conftest import examples
 
 CLASSES = ["joy", "anger", "neutral", "fear"]
 
@@ -179,6 +185,53 @@ def test_summary_over_seeds_and_of_one():
     assert row["seeds"] == 3
     single = summary(table[table["seed"] == 0])
     assert single["std"].isna().all()
+
+
+@given(st.lists(st.tuples(st.sampled_from(CLASSES), st.sampled_from(CLASSES)), min_size=1, max_size=12))
+@settings(deadline=None, max_examples=examples(60))
+def test_without_the_majority_class_f1_is_scikit_learn_s(pairs):
+    truth, predicted = map(list, zip(*pairs, strict=True))
+    chances = np.eye(len(CLASSES))[[CLASSES.index(name) for name in predicted]]
+    scores = classification_metrics(truth, chances, CLASSES, "neutral")
+    others = [name for name in CLASSES if name != "neutral"]
+    micro = f1_score(truth, predicted, labels=others, average="micro", zero_division=0)
+    assert scores["micro_f1_without_majority"] == pytest.approx(micro)
+    occurring = [name for name in others if name in {*truth, *predicted}]
+    macro = f1_score(truth, predicted, labels=occurring, average="macro") if occurring else 0
+    assert scores["macro_f1_without_majority"] == pytest.approx(macro)
+    assert scores.keys() - classification_metrics(truth, chances, CLASSES).keys() == set(WITHOUT_MAJORITY)
+
+
+def test_a_majority_class_must_be_one_of_the_classes(scored):
+    truth, _, probabilities, _ = scored
+    with pytest.raises(ValueError, match="labels without a probability column: \\['calm'\\]"):
+        classification_metrics(truth, probabilities, CLASSES, "calm")
+
+
+@given(st.integers(2, 4), st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=examples(15))
+def test_pooled_folds_are_scored_as_one_concatenation(folds, start):
+    rng = np.random.default_rng(start)
+    parts = []
+    for seed, fold in itertools.product(range(2), range(folds)):
+        # Each fold is test once, and validates the fold after it.
+        for split, of in (("test", fold), ("val", (fold + 1) % folds)):
+            rows = pd.DataFrame(
+                rng.dirichlet([1] * len(CLASSES), 3 + of), columns=[f"p_{name}" for name in CLASSES]
+            )
+            ids = [f"{of}_{n}" for n in range(3 + of)]
+            labels = np.random.default_rng(of).choice(CLASSES, 3 + of)
+            parts.append(rows.assign(seed=seed, utterance_id=ids, split=split, head="tav", label=labels))
+    pooled = pd.concat(parts, ignore_index=True).sample(frac=1, random_state=start % 1000)
+    table = metrics_table(pooled).set_index(["seed", "split", "metric"])["value"]
+    for seed, split in itertools.product(range(2), ("val", "test")):
+        truth, predicted = truth_and_prediction(pooled, seed=seed, split=split)
+        assert len(truth) == sum(3 + fold for fold in range(folds))
+        expected = f1_score(truth, predicted, average="weighted")
+        assert table[seed, split, "weighted_f1"] == pytest.approx(expected)
+        recall = recall_score(truth, predicted, labels=sorted(set(truth)), average="macro")
+        assert table[seed, split, "uar"] == pytest.approx(recall)
+        assert table[seed, split, "accuracy"] == pytest.approx(accuracy_score(truth, predicted))
 
 
 def test_class_columns_are_those_of_probabilities():

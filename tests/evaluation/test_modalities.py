@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score
 
 from erc_kedro import schemas
 from erc_kedro.evaluation.modalities import modality_table
-from tests.evaluation.test_comparison import dialogue_of, predicted
+from tests.evaluation.test_comparison import dialogues, predicted
 
 ALL = ["text", "audio", "visual"]
 
@@ -56,7 +56,7 @@ def made(right=RIGHT, seeds=3, dialogues=40):
 
 
 def table_of(predictions, experiments=EXPERIMENTS, reference="full"):
-    return modality_table(predictions, dialogue_of(predictions), experiments, reference, draws=500)
+    return modality_table(predictions, dialogues(predictions), experiments, reference, draws=500)
 
 
 def test_each_modality_is_added_withheld_and_alone_where_that_was_compared():
@@ -145,6 +145,6 @@ def test_utterances_without_labels_count_nothing():
         label=None, utterance_id=lambda rows: "val_d0_extra" + rows["utterance_id"]
     )
     every = pd.concat([predictions, extra], ignore_index=True)
-    names = dialogue_of(every)
+    names = dialogues(every)
     table = modality_table(every, names, experiments, "full", draws=500)
     pd.testing.assert_frame_equal(table, known)

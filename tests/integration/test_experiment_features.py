@@ -124,8 +124,8 @@ def test_vectors_that_give_the_label_away_are_refused_for_the_experiment_that_re
     utterances = pd.read_parquet(project.folder / "data/demo/03_primary/meld/utterances.parquet")
     told = np.stack([utterances["label"].factorize()[0], np.arange(len(utterances)) % 7], 1).astype(float)
     table = pd.DataFrame({"utterance_id": utterances["utterance_id"], "mfcc": told[:, 1], "tone": told[:, 0]})
-    table.to_csv(project.folder / "told.csv", index=False)
-    write(project, "told", "{features: {audio: {path: told.csv}}}")
+    table.to_parquet(project.folder / "told.parquet", index=False)
+    write(project, "told", "{features: {audio: {path: told.parquet}}}")
     before = project.files("data/demo/06_models/meld")
     printed = compare(project, "full", "told", succeeds=False)
     assert "give the label away by themselves: tone" in printed

@@ -29,6 +29,7 @@ def shapes(causal=None, **others):
         gates=st.booleans(),
         guide=st.booleans(),
         fusion=st.sampled_from(["gated", "concat"]),
+        linear_path=st.booleans(),
         modalities=st.lists(st.sampled_from(MODALITIES), min_size=1, unique=True),
         **{name: st.just(value) for name, value in {"hidden": 16, "attention_heads": 2, **others}.items()},
     )

@@ -21,6 +21,7 @@ from erc_kedro.parameters import (
     Parameters,
     ScoreParameters,
     TrainParameters,
+    TransferParameters,
     TuneParameters,
 )
 
@@ -35,7 +36,10 @@ MODELS: dict[str, type[Parameters]] = {
     "tune": TuneParameters,
     "demo": DemoParameters,
     "score": ScoreParameters,
+    "transfer": TransferParameters,
 }
+# Those that are not each corpus's own.
+ONCE = ("demo", "score", "transfer")
 # Of blocks that configuration leaves out, or writes once for each name.
 OWN_DEFAULTS = {LoraParameters, Dimension}
 # Mappings that are one parameter.
@@ -56,7 +60,7 @@ def loaded(env: str) -> dict[str, dict[str, Any]]:
     """The block of every stage and corpus, as nodes get it."""
     parameters = ErcConfigLoader(str(CONF), env=env, **CONFIG_LOADER_ARGS)["parameters"]
     blocks = {f"{corpus}.{stage}": parameters[corpus][stage] for corpus in CORPORA for stage in STAGES}
-    return {**blocks, "demo": parameters["demo"], "score": parameters["score"]}
+    return {**blocks, **{stage: parameters[stage] for stage in ONCE}}
 
 
 def of(where: str) -> type[Parameters]:
@@ -73,7 +77,7 @@ def leaves(block: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[
 
 
 def test_every_stage_is_looked_at():
-    assert {*STAGES, "demo", "score"} == set(MODELS)
+    assert {*STAGES, *ONCE} == set(MODELS)
 
 
 def test_the_package_has_no_default():

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from erc_kedro.scoring.export import _encoder
 from tests import tiny
 from tests.conftest import CLASSES, make_corpus
 from tests.defaults import AudioParameters, VisualParameters
+from tests.models.test_own import GOOD as OWN
 from tests.scoring.conftest import train
 
 
@@ -49,8 +51,13 @@ def test_an_encoder_in_a_bundle_does_not_say_which_dialogues_it_learned_from(tmp
     )
     record = finetuned.EncoderRecord(
         **dict.fromkeys(("corpus", "split_fingerprint", "encoder", "licence", "digest"), "x"),
-        protocol=None, run=None, classes=["glad"], settings={"question": None, "context": 0, "following": 0},
-        parameters={}, versions={}, fitted={"": fitted, "fold0": fitted},
+        protocol=None,
+        run=None,
+        classes=["glad"],
+        settings={"question": None, "context": 0, "following": 0},
+        parameters={},
+        versions={},
+        fitted={"": fitted, "fold0": fitted},
     )
     other = record.model_copy(update={"fitted": {"": fitted}})
     record = record.model_copy(update={"beside": {"beside0": other.identity}})
@@ -116,6 +123,28 @@ def test_so_does_every_kind_of_model(changes, tmp_path):
     utterances = made.recorded()
     answered = found.predictions(utterances, own(made.features, utterances))
     assert answered == pytest.approx(np.stack(made.expected(utterances)), abs=1e-6)
+
+
+def test_a_network_from_elsewhere_runs_with_consent_alone(tmp_path, monkeypatch):
+    (tmp_path / "my_scored.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    made = train(tmp_path, 12, model={"architecture": "my_scored:Net", "settings": {"width": 5}})
+    assert "my_scored:Net" in (made.bundle / bundle.README).read_text()
+    utterances = made.recorded()
+    allowed = scoring.load(made.bundle, allow=["my_scored:Net"])
+    answered = allowed.predictions(utterances, own(made.features, utterances))
+    assert answered == pytest.approx(np.stack(made.expected(utterances)), abs=1e-6)
+    # A line of the module would tell that it was imported.
+    (tmp_path / "my_scored.py").write_text("raise AssertionError('it ran')")
+    monkeypatch.delitem(sys.modules, "my_scored")
+    for allow in ([], ["my_scored:Other"]):
+        with pytest.raises(BundleError, match=r"its network is my_scored:Net.*allow=\[\"my_scored:Net\"\]"):
+            scoring.load(made.bundle, allow=allow)
+    # Nor does one that answers otherwise than in training.
+    (tmp_path / "my_scored.py").write_text(OWN.replace("self.out(x)", "-self.out(x)"))
+    with pytest.raises(BundleError, match=r"answer otherwise here.*and my_scored:Net as it was in training"):
+        scoring.load(made.bundle, allow=["my_scored:Net"])
+    monkeypatch.delitem(sys.modules, "my_scored")
 
 
 def test_a_speaker_of_a_recording_is_scaled_by_training(tmp_path):

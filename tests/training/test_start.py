@@ -64,14 +64,14 @@ def test_the_structure_is_the_start_s_whatever_a_few_dialogues_lack(first, tmp_p
     assert weights(made.folder).keys() == weights(first).keys()
 
 
-def test_without_patience_the_last_epoch_is_kept_and_no_validation_is_needed(tmp_path):
+def test_the_last_epoch_can_be_kept_and_no_validation_is_needed(tmp_path):
     utterances, features = make_corpus(12)
     utterances = utterances[utterances["split"] != "val"]
     features = {name: x[x["utterance_id"].isin(utterances["utterance_id"])] for name, x in features.items()}
     data = assemble(utterances, features, CLASSES)
     with pytest.raises(ValueError, match="val split has no labelled"):
         train_model(data, SMALL, 0, tmp_path / "chosen")
-    last = SMALL.model_copy(update={"epochs": 5, "patience": None})
+    last = SMALL.model_copy(update={"epochs": 5, "selection": "last"})
     history = train_model(data, last, 0, tmp_path / "last").history
     assert history["selected"].tolist() == [False] * 4 + [True]
     whole = assemble(*make_corpus(12), CLASSES)

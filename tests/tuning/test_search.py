@@ -1,11 +1,13 @@
 """A search: its first trials, its draws, its scores, its workers, and its winner."""
 
+import sys
+
 import numpy as np
 import pytest
 import yaml
 from optuna.trial import TrialState
 
-from erc_kedro import processes
+from erc_kedro import processes, sources
 from erc_kedro.audit.provenance import provenance
 from erc_kedro.config import ConfigError, for_stage
 from erc_kedro.pipelines.tune.nodes import tune_corpus
@@ -60,6 +62,65 @@ def test_causal_trials_are_scaled_by_the_past_where_the_base_cannot_be_causal(tm
     assert [(of_trial(t), t.state) for t in study.trials] == [
         ({"model.architecture": "bc_lstm"}, TrialState.COMPLETE),
         ({"model.architecture": "gated_fusion", "model.causal": True}, TrialState.COMPLETE),
+    ]
+
+
+OWN = """
+from erc_kedro.models.baselines.feedforward import ConcatMlp
+
+class Net(ConcatMlp):
+    class Settings(ConcatMlp.Settings):
+        width: int = 8
+        rate: float = 0
+"""
+
+
+@pytest.fixture
+def own_network(tmp_path, monkeypatch):
+    """The name of somebody's own network."""
+    (tmp_path / "my_searched.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "my_searched:Net"
+    sys.modules.pop("my_searched", None)
+    sources.version_of_module.cache_clear()
+
+
+def test_settings_of_a_network_of_one_s_own_are_searched(own_network, tmp_path):
+    model = BASE.model.model_copy(update={"architecture": own_network, "settings": {"width": 9}})
+    base = QUICK.model_copy(update={"model": model})
+    width, rate = {"low": 4, "high": 16}, {"low": 0, "high": 1}
+    chosen = given(tmp_path, base, trials=3, space={"model": {"settings": {"width": width, "rate": rate}}})
+    study = search(chosen)
+    assert states(study) == {"COMPLETE": 3}
+    default, *drawn = [of_trial(trial) for trial in study.trials]
+    # The one is written in the base, the other nowhere but in the class.
+    assert default == {"model.settings.width": 9, "model.settings.rate": 0.0}
+    assert all(isinstance(one["model.settings.width"], int) for one in drawn)
+    assert any(0 < one["model.settings.rate"] < 1 for one in drawn)
+    best = winner(study, None)
+    assert with_values(chosen.base, of_trial(best)).model.settings == {
+        name.rpartition(".")[2]: value for name, value in of_trial(best).items()
+    }
+    for space, said in (
+        ({"widht": width}, "tune.space: .*settings.widht: .*it has width, rate"),
+        ({"width": {"choices": [4, "wide"]}}, "settings.width: 'wide' is not possible"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            given(tmp_path, base, space={"model": {"settings": space}})
+
+
+def test_settings_are_searched_of_the_network_that_has_them(own_network, tmp_path):
+    width = {"low": 4, "high": 16}
+    architecture = {"choices": ["gated_fusion", own_network]}
+    space = {"architecture": architecture, "settings": {"width": width}}
+    with pytest.raises(ConfigError, match="gated_fusion has no such setting"):
+        given(tmp_path, QUICK, space={"model": space})
+    space["settings"]["width"] = width | {"when": {"model": {"architecture": own_network}}}
+    point = {"model": {"architecture": own_network, "settings": {"width": 7}}}
+    study = search(given(tmp_path, QUICK, trials=2, space={"model": space}, enqueue=[point]))
+    assert [(of_trial(t), t.state) for t in study.trials] == [
+        ({"model.architecture": "gated_fusion"}, TrialState.COMPLETE),
+        ({"model.architecture": own_network, "model.settings.width": 7}, TrialState.COMPLETE),
     ]
 
 

@@ -18,8 +18,8 @@ _MOST_SENTENCES = 5
 _MOST_FRACTIONS, _MANY = 10, 20
 _EMPTY = {
     "train": "There is nothing to learn from.",
-    "val": "Epochs are chosen on it: write val for some dialogues of train, leave a manifest's column split out, or "
-    "ask for folds (ingestion.protocol).",
+    "val": "Epochs are chosen on it: write val for some dialogues of train, leave a manifest's column split "
+    "out, or ask for folds (ingestion.protocol).",
 }
 # Of a split's utterances, with the words of another's.
 _WORTH_SAYING = 0.01
@@ -65,9 +65,9 @@ def audit_corpus(
     hashed = description.get("split_by") in ("dialogue", "row") and not is_folded(utterances)
     if hashed and shared["train and test"]:
         warnings.append(
-            f"No split column, and {shared['train and test']} of {splits['test']['speakers']} speakers of test are "
-            "in train, too: scores do not say how somebody new would be judged. Write a column split, or name "
-            "speaker in ingestion.protocol.leave_one_out."
+            f"No split column, and {shared['train and test']} of {splits['test']['speakers']} speakers of "
+            "test are in train, too: scores do not say how somebody new would be judged. Write a column "
+            "split, or name speaker in ingestion.protocol.leave_one_out."
         )
     return {
         "name": description.get("name"),
@@ -92,8 +92,8 @@ def _held_twice(twice: Mapping[str, Any], splits: Mapping[str, Any]) -> list[str
         "ingestion.drop_leaks leaves those of {0} out",
         "same_words": "have the words of utterances of {0}, said again, as in a script: their text is known "
         "from there, not their voice or face",
-        "same_text": "have the same words as an utterance of {0} (of a conversation, those of four words or more): "
-        "a model may know their text from there",
+        "same_text": "have the same words as an utterance of {0} (of a conversation, those of four words or "
+        "more): a model may know their text from there",
         "same_span": "overlap in time with utterances of {0} that say something else: a time is wrong, or "
         "both clips hold the same sound",
     }
@@ -163,7 +163,9 @@ def _no_classes(labels: pd.Series) -> tuple[list[str], list[str]]:
     )
     many = (fractions and len(counts) > _MOST_FRACTIONS) or (rare and len(counts) > _MANY)
     if are_ratings(names) or (numeric and many):
-        return [f"The labels are {len(counts)} numbers, such as {few(names, 3)}: no classes. {fix} {_BINS}"], []
+        return [
+            f"The labels are {len(counts)} numbers, such as {few(names, 3)}: no classes. {fix} {_BINS}"
+        ], []
     if len(counts) > _MANY and rare:
         said = f"Most of the {len(counts)} labels occur once or twice, such as {few(names[::-1], 3)}"
         return [f"{said}: no classes. {fix}"], []

@@ -26,7 +26,7 @@ MEANINGS = {
     "missing_value_as_text": "A text that programs write for a missing value; it was kept, as if said.",
     "names_alike": "Names that only case, white space, invisible characters or, of classes, quotes, full "
     "stops, hyphens and underscores tell apart; they count as two.",
-    "unused_column": "A column that is none of a manifest's; it was not read, but protocol may name it for folds.",
+    "unused_column": "A column that is none of a manifest's; it was not read, but may make folds.",
     "outside_bins": "Ratings in none of the classes of ingestion.bins; their utterances have no label.",
     "hour_of_one_digit": "Times whose hour has one digit; they are read as they are meant.",
     "odd_time": "A time with missing digits; read as a decimal fraction.",
@@ -37,8 +37,8 @@ MEANINGS = {
     "repeated_across_splits": "An utterance of which another split holds the same recording: a leak.",
     "repeated_in_split": "Dialogues of one split that hold the same recording; folds keep them together.",
     "same_words_across_splits": "A dialogue whose words another split holds, too, said again: a script, say.",
-    "same_text_across_splits": "Utterances whose words an utterance of an earlier split has, too; of a conversation, "
-    "those of four words or more.",
+    "same_text_across_splits": "Utterances whose words an utterance of an earlier split has, too; of a "
+    "conversation, those of four words or more.",
     "overlapping_spans": "Dialogues whose spans of one recording overlap though the words differ: a time is "
     "wrong, or their clips hold the same sound.",
     "leak_dropped": "An utterance that was left out, since a later split holds the same recording.",

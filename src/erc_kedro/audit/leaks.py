@@ -27,8 +27,8 @@ def examined(corpus: Corpus, drop_leaks: bool = False) -> Corpus:
 
     Returns:
         the corpus with the findings among its irregularities and, in its facts, ``twice``: kind, later split
-        and earlier split to the number of the later one's utterances (``same_text``: those that are equal, word
-        by word, and no finding yet). Where utterances were left out,
+        and earlier split to the number of the later one's utterances (``same_text``: those that are equal,
+        word by word, and no finding yet). Where utterances were left out,
         positions are recounted, ``notes`` and ``protocol`` say so, and ``dropped`` has the ``dialogue_id``,
         the ``position`` in the release and the ``utterance_id`` of each. Otherwise the table is as it was.
     """
@@ -55,9 +55,9 @@ def examined(corpus: Corpus, drop_leaks: bool = False) -> Corpus:
         counts = twice.setdefault(kind, {}).setdefault(later, {})
         counts[earlier] = counts.get(earlier, 0) + 1
     equal = _equal_texts(table, {*once["second"]})
-    for (later, earlier), names in equal.items():
-        twice.setdefault("same_text", {}).setdefault(later, {})[earlier] = len(names)
-        found.append(("same_text_across_splits", f"{earlier} and {later}", f"{len(names)}: {few(names)}"))
+    for (second, first), names in equal.items():
+        twice.setdefault("same_text", {}).setdefault(second, {})[first] = len(names)
+        found.append(("same_text_across_splits", f"{first} and {second}", f"{len(names)}: {few(names)}"))
     facts["twice"] = twice
     found += _findings(pairs, table["dialogue_id"].value_counts().to_dict())
     irregularities = pd.concat([corpus.irregularities, irregularity_table(found)], ignore_index=True)
@@ -67,8 +67,8 @@ def examined(corpus: Corpus, drop_leaks: bool = False) -> Corpus:
 def _equal_texts(table: pd.DataFrame, known: Collection[str]) -> dict[tuple[str, str], list[str]]:
     """(Later split, earlier split) to the later one's utterances whose words an utterance of the earlier has.
 
-    Case and punctuation aside; of utterances in conversation, those of four words or more, since everybody says
-    "Yes, I know." A name is in one pair at most, with the split that comes first.
+    Case and punctuation aside; of utterances in conversation, those of four words or more, since everybody
+    says "Yes, I know." A name is in one pair at most, with the split that comes first.
     """
     said = table["text"].map(words)
     alone = table.groupby("dialogue_id")["position"].transform("size") == 1

@@ -1,9 +1,10 @@
 """DailyDialog, read from its release as it is (Li et al., IJCNLP 2017; http://yanran.li/dailydialog).
 
 A line is a dialogue: in ``dialogues_train.txt`` its utterances, each with ``__eou__`` behind it, in
-``dialogues_emotion_train.txt`` their emotions as numbers; likewise ``validation`` and ``test``, from the release's
-three zips. Older copies call them ``dialogues.txt`` and ``dialogues_emotion.txt``, in folders of the splits' names.
-The release's ``dialogues_text.txt`` and ``dialogues_emotion.txt`` hold all dialogues without splits.
+``dialogues_emotion_train.txt`` their emotions as numbers; likewise ``validation`` and ``test``, from the
+release's three zips. Older copies call them ``dialogues.txt`` and ``dialogues_emotion.txt``, in folders of
+the splits' names. The release's ``dialogues_text.txt`` and ``dialogues_emotion.txt`` hold all dialogues
+without splits.
 """
 
 import re
@@ -46,8 +47,8 @@ def read(raw: Path, encoding: str | None = None) -> Corpus:
         knows which belong together: its dialogue is kept without labels, and listed.
 
     Raises:
-        CorpusError: a folder or file is missing, a text and its emotions differ in their number of lines, or an
-            emotion is none of the seven.
+        CorpusError: a folder or file is missing, a text and its emotions differ in their number of lines, or
+            an emotion is none of the seven.
     """
     if not raw.is_dir():
         raise CorpusError(f"{raw}: no such folder; name the folder that holds dialogues_train.txt")
@@ -61,14 +62,16 @@ def read(raw: Path, encoding: str | None = None) -> Corpus:
                 if split == _ALL:
                     name = f"dialogues_{kind}.txt"
                 raise CorpusError(
-                    f"{raw}: {name} is missing, up to three folders down; unpack train.zip, validation.zip and "
-                    "test.zip of the release there"
+                    f"{raw}: {name} is missing, up to three folders down; unpack train.zip, validation.zip "
+                    "and test.zip of the release there"
                 )
     found: Found = []
     tables: dict[str, dict[str, int]] = {}
     rows: list[dict[str, Any]] = []
     for split in wanted:
-        rows += _read_split(raw, split, files[split, "text"], files[split, "emotion"], encoding, found, tables)
+        rows += _read_split(
+            raw, split, files[split, "text"], files[split, "emotion"], encoding, found, tables
+        )
     if not rows:
         raise CorpusError(f"{files[wanted[0], 'text']}: no dialogue; fetch the file again")
     notes = ["A and B name places in a dialogue, not persons: A of one dialogue is somebody else in another."]

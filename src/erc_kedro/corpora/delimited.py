@@ -114,8 +114,8 @@ def csv_rows(
     Args:
         path: the file.
         required: names of columns that must be there, in lower case.
-        numbered: a column that always holds whole numbers; it shows rows that a quote swallowed. Where the table
-            has none of that name, a line with as many cells as the header counts as a row.
+        numbered: a column that always holds whole numbers; it shows rows that a quote swallowed. Where the
+            table has none of that name, a line with as many cells as the header counts as a row.
         encoding: see ``text_lines``, as for ``stray_cp1252``.
 
     Raises:

@@ -56,12 +56,12 @@ def read(raw: Path, encoding: str | None = None) -> Corpus:
             cp1252.
 
     Returns:
-        12,606 utterances of 897 scenes for the release. Positions count from 0 in the order of the file, or of
-        the CSVs' numbers; several speakers of one utterance are one speaker of a joint name.
+        12,606 utterances of 897 scenes for the release. Positions count from 0 in the order of the file, or
+        of the CSVs' numbers; several speakers of one utterance are one speaker of a joint name.
 
     Raises:
-        CorpusError: a folder or file is missing, files of both kinds are there, one cannot be read, a label is
-            unknown, or an utterance is there twice or its scene in two splits.
+        CorpusError: a folder or file is missing, files of both kinds are there, one cannot be read, a label
+            is unknown, or an utterance is there twice or its scene in two splits.
     """
     if not raw.is_dir():
         raise CorpusError(f"{raw}: no such folder; name the folder that holds {_RELEASE['train']}")
@@ -127,8 +127,8 @@ def read(raw: Path, encoding: str | None = None) -> Corpus:
 
 
 _NOTE_SHARED = (
-    "Of the release's 12,606 utterances, these files hold those that have a clip; scores on the release are of "
-    "others. Their times come from subtitles, and often are of the neighbouring utterance."
+    "Of the release's 12,606 utterances, these files hold those that have a clip; scores on the release are "
+    "of others. Their times come from subtitles, and often are of the neighbouring utterance."
 )
 
 
@@ -290,7 +290,7 @@ def _refuse_twice(rows: list[dict[str, Any]]) -> None:
 
 
 def _number_positions(rows: list[dict[str, Any]], found: Found) -> None:
-    scenes = defaultdict(list)
+    scenes: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         row["position"] = len(scenes[row["dialogue_id"]])
         scenes[row["dialogue_id"]].append(row)

@@ -164,7 +164,7 @@ def list_lost(text: str, where: str, found: Found) -> None:
 
 
 def are_ratings(labels: Collection[str]) -> bool:
-    """Whether different labels are numbers that measure, such as -2.4: with more than whole and half points."""
+    """Whether different labels are numbers that measure, such as -2.4: not only whole and half points."""
     numbers = [re.fullmatch(r"[-+]?\d*(?:[.,](\d*))?", label.strip(), re.ASCII) for label in labels]
     fractions = [match for match in numbers if match and (match[1] or "").rstrip("0") not in ("", "5")]
     return 3 * len(fractions) > len(labels) and 10 * sum(map(bool, numbers)) > 9 * len(labels)

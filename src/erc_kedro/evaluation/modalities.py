@@ -6,8 +6,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from erc_kedro.evaluation.comparison import difference_interval, holm, paired_test
-from erc_kedro.evaluation.intervals import dialogue_counts, metric_from_counts
+from erc_kedro.evaluation.comparison import holm, paired_test
+from erc_kedro.evaluation.intervals import difference_interval, metric_from_counts, unit_counts
+from erc_kedro.evaluation.units import Units
 
 # A subset is better than all where chance alone makes it so with at most this probability, corrected.
 _P = 0.05
@@ -17,7 +18,7 @@ Counts = dict[int, np.ndarray]
 
 def modality_table(
     predictions: pd.DataFrame,
-    dialogue_of: "pd.Series[str] | Mapping[str, str]",
+    units: Units,
     experiments: Mapping[str, Mapping[str, Any]],
     reference: str,
     draws: int = 10_000,
@@ -29,11 +30,11 @@ def modality_table(
 
     Args:
         predictions: of one head, with a column ``experiment``.
-        dialogue_of: utterance_id to dialogue_id, or to what else is drawn as one.
+        units: what intervals and tests are over.
         experiments: by name the ``parameters`` and ``key`` of its training, the modalities that are ``shown``
             and the ``features`` of each.
         reference: the experiment that reads all modalities.
-        draws: of the paired test and of the bootstrap.
+        draws: of the paired test.
 
     Returns:
         ``schemas.compared_modalities``: weighted F1 of the reference less that of a subset, over the seeds
@@ -60,7 +61,7 @@ def modality_table(
     rows = [
         {"split": split, "comparison": what, "modality": modality, "experiment": name, **tested}
         for (split, what, modality, name) in pairs
-        if (tested := _tested(predictions, dialogue_of, reference, name, split, draws)) is not None
+        if (tested := _tested(predictions, units, reference, name, split, draws)) is not None
     ]
     columns = ["split", "comparison", "modality", "experiment", *_COLUMNS]
     table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(_COLUMNS, "float64"))
@@ -106,37 +107,37 @@ def _subsets(
 
 def _tested(
     predictions: pd.DataFrame,
-    dialogue_of: "pd.Series[str] | Mapping[str, str]",
+    units: Units,
     reference: str,
     name: str,
     split: str,
     draws: int,
 ) -> dict[str, float] | None:
     """The reference against another experiment on a split; None without labels or seeds that both have."""
-    first, second = (_counts(predictions, dialogue_of, each, split) for each in (reference, name))
+    first, second = (_counts(predictions, units, each, split) for each in (reference, name))
     shared = [seed for seed in first if seed in second]
     if not shared:
         return None
     pair = [np.stack([counts[seed] for seed in shared]) for counts in (first, second)]
     scores = [float(metric_from_counts(counts.sum(axis=1), "weighted_f1").mean()) for counts in pair]
     difference, p = paired_test(pair[0], pair[1], draws=draws)
-    interval = difference_interval(pair[0], pair[1], draws=draws)
+    interval = difference_interval(pair[0], pair[1])
     return dict(zip(_COLUMNS, (*scores, difference, *interval, p), strict=True))
 
 
 def _counts(
     predictions: pd.DataFrame,
-    dialogue_of: "pd.Series[str] | Mapping[str, str]",
+    units: Units,
     experiment: str,
     split: str,
 ) -> Counts:
-    """Confusion counts of each seed, dialogues in an order that all experiments share."""
+    """Confusion counts of each seed, units in an order that all experiments share."""
     known = predictions["label"].notna() & (predictions["split"] == split)
     rows = predictions[known & (predictions["experiment"] == experiment)]
     if rows.empty:
         return {}
     rows = rows.drop(columns="experiment").sort_values(["seed", "utterance_id"])
-    return dict(zip(rows["seed"].unique().tolist(), dialogue_counts(rows, dialogue_of), strict=True))
+    return dict(zip(rows["seed"].unique().tolist(), unit_counts(rows, units.of), strict=True))
 
 
 def _notes(

@@ -63,6 +63,5 @@ def few_units(count: int, kind: str) -> str:
         return f"{only}: there is no interval and no paired test."
     least = f"{2 / 2**count:.2g}".removeprefix("0")
     return (
-        f"{only}: below {FEWEST}, an interval depends on what is assumed about those that were not seen, and "
-        f"no paired test can find p below {least}."
+        f"{only}: intervals over fewer than {FEWEST} are rough, and no paired test can find p below {least}."
     )

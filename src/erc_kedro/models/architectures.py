@@ -113,7 +113,7 @@ def _refusal(
     there = ", ".join(kind.model_fields) or "none"
     match first["type"]:
         case "extra_forbidden":
-            return f"{where}: {architecture} has no such setting; there are {there}"
+            return f"{where}: {architecture} has no such setting; it has {there}"
         case "missing":
             return f"{where} is missing; {architecture} needs it"
         case _:

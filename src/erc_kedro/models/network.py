@@ -1,4 +1,4 @@
-"""The network: context, guided gates, guided fusion, seven heads (docs/model.md)."""
+"""The network: context, guided gates and fusion, a linear path beside them, seven heads (docs/model.md)."""
 
 from dataclasses import replace
 
@@ -12,6 +12,7 @@ from erc_kedro.models.encoders import GruContext, Inputs, TransformerContext
 from erc_kedro.models.fusion import PairFusion, TrimodalFusion
 from erc_kedro.models.gates import GuidedGates
 from erc_kedro.models.layers import Dropout, GroupedLinear
+from erc_kedro.models.linear import LinearPath
 from erc_kedro.parameters import LossParameters, ModelParameters
 from erc_kedro.schemas import HEADS
 
@@ -39,6 +40,7 @@ class GatedFusionNetwork(Network):
         self.trimodal = TrimodalFusion(parameters)
         self.dropout = Dropout(parameters.dropout)
         self.classifiers = GroupedLinear(len(HEADS), size, classes)
+        self.linear = LinearPath(parameters, dimensions, classes) if parameters.linear_path else None
         # Pi and Q of the loss: only training calls them.
         self.consistency = GroupedLinear(6, size, size)
         self.redundancy = GroupedLinear(3, size, size)
@@ -57,9 +59,10 @@ class GatedFusionNetwork(Network):
         tav, weights = self.trimodal(pairs, e, present)
         representations = torch.cat([e, pairs, tav[None]])
         logits = self.classifiers(self.dropout(representations).flatten(1, 2))
-        return Output(
-            logits.view(*representations.shape[:3], -1), representations, gates, alpha, beta, weights
-        )
+        logits = logits.view(*representations.shape[:3], -1)
+        if self.linear is not None:
+            logits = logits + self.linear(self.features(batch))
+        return Output(logits, representations, gates, alpha, beta, weights)
 
     def loss(
         self, output: Output, batch: Batch, parameters: LossParameters, class_weight: Tensor | None = None

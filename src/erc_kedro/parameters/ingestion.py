@@ -51,7 +51,7 @@ class IngestionParameters(Parameters):
     drop_leaks: bool
     # Of text files that are neither UTF-8 nor have a byte-order mark; as Python calls it, such as gbk.
     encoding: str | None
-    # Manifests only: classes of labels that are ratings, by name: a number, or two ends of which null is open.
+    # Manifests only: classes of labels that are ratings, by name: a number, or two ends (null is open).
     bins: dict[str, FiniteFloat | tuple[FiniteFloat | None, FiniteFloat | None]] | None
 
     @field_validator("reader")

@@ -47,6 +47,8 @@ class ModelParameters(Parameters):
     guide: bool
     guide_dropout: Probability
     fusion: Literal["gated", "concat"]
+    # What each modality's features say without a hidden layer is added to the heads' logits.
+    linear_path: bool
     modalities: tuple[Modality, ...]
 
     @field_validator("architecture")
@@ -126,9 +128,10 @@ class TrainParameters(Parameters):
 
     seeds: int = Field(ge=1)
     epochs: int = Field(ge=1)
-    # Epochs without a better validation weighted F1 before training stops; None: validation chooses nothing,
-    # and the last epoch is kept.
-    patience: int | None = Field(ge=1)
+    # Epochs without a better validation weighted F1 before training stops.
+    patience: int = Field(ge=1)
+    # Which epoch is kept: that with the best validation weighted F1, or the last of all.
+    selection: Literal["validation", "last"]
     learning_rate: float = Field(gt=0)
     weight_decay: Weight
     warmup_epochs: int = Field(ge=0)

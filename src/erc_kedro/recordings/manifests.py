@@ -73,7 +73,9 @@ def sources(path: Path, encoding: str | None) -> list[Source]:
     table = corpus.utterances.assign(channel=pd.Series(pd.NA, index=corpus.utterances.index, dtype="str"))
     if "dialogue_id" not in raw[0][1]:
         # A corpus may be of single utterances; a recording without its turns is not known to be.
-        raise RecordingError("unreadable_manifest", f"{path}: columns dialogue_id and position are missing; add both")
+        raise RecordingError(
+            "unreadable_manifest", f"{path}: columns dialogue_id and position are missing; add both"
+        )
     # As ingestion has them, by dialogue and position.
     raw.sort(key=lambda row: (row[1]["dialogue_id"].strip(), float(row[1]["position"].replace(",", "."))))
     for column in [name for name in _SIDES if name in raw[0][1]]:

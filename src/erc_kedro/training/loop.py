@@ -58,8 +58,8 @@ def train_model(
 ) -> TrainedModel:
     """Trains one seed, or reuses what an earlier call with the same data and parameters left.
 
-    The epoch with the best validation weighted F1 is kept, or without ``patience`` the last; the test split
-    is predicted once, by that epoch's weights, after training has stopped.
+    The epoch with the best validation weighted F1 is kept, or the last one (``selection``); the test split is
+    predicted once, by that epoch's weights, after training has stopped.
 
     Args:
         folder: where this seed's checkpoint and results live.
@@ -72,7 +72,7 @@ def train_model(
         FileNotFoundError: ``start`` holds no finished model.
         ValueError: the training split has no labelled utterance, or validation where it chooses.
     """
-    for split in ("train",) if parameters.patience is None else ("train", "val"):
+    for split in ("train", "val") if parameters.selection == "validation" else ("train",):
         if not (data.label[data.rows(split)] >= 0).any():
             raise ValueError(
                 f"the {split} split has no labelled utterance; training needs labels in train and "
@@ -334,13 +334,13 @@ def best_epoch(history: list[dict[str, float]]) -> int:
 
 
 def _kept_epoch(history: list[dict[str, float]], parameters: TrainParameters) -> int:
-    return len(history) - 1 if parameters.patience is None else best_epoch(history)
+    return best_epoch(history) if parameters.selection == "validation" else len(history) - 1
 
 
 def _finished(history: list[dict[str, float]], parameters: TrainParameters) -> bool:
-    since = len(history) - 1 - _kept_epoch(history, parameters)
-    patience = parameters.patience
-    return len(history) >= parameters.epochs or (patience is not None and since >= patience)
+    epochs = len(history)
+    # The last epoch, where it is kept, is none too many.
+    return epochs >= parameters.epochs or epochs - 1 - _kept_epoch(history, parameters) >= parameters.patience
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, parameters: TrainParameters, epoch: int) -> None:

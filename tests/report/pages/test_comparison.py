@@ -18,13 +18,17 @@ def table():
     ]
     names = "corpus experiment modalities seeds weighted_f1 weighted_f1_std difference p p_corrected note"
     made = pd.DataFrame(rows, columns=names.split())
-    for score in ("accuracy", "macro_f1"):
+    for score in ("accuracy", "macro_f1", "uar"):
         made[score], made[f"{score}_std"] = made["weighted_f1"], made["weighted_f1_std"]
     made["low"], made["high"] = made["weighted_f1"] - 0.03, made["weighted_f1"] + 0.03
     made["difference_low"], made["difference_high"] = made["difference"] - 0.01, made["difference"] + 0.01
     made["effect"] = 50 * made["difference"]
     made["val_weighted_f1"] = made["weighted_f1"]
+    made["settings"] = ""
     made["made_of"] = ["text: MiniLM (a)", "text: tfidf (b)", "", "text: x; y.csv (c); audio: z (d)"]
+    made["settings"] = ""
+    made["unit"], made["units"] = "dialogue", np.where(made["corpus"] == "meld", 280, 8)
+    made["verdict"] = made["experiment"] + " is as it is."
     return made
 
 
@@ -46,9 +50,9 @@ def test_scores_tests_and_published_figures_stand_in_one_row():
     page = comparison_markdown(table(), summaries(), "full")
     row = next(line for line in page.splitlines() if line.startswith("| dialogue_rnn"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells[2:6] == ["5", "58.0 ± 2.0", "58.0 ± 2.0", "55.0 to 61.0"]
-    assert cells[8:13] == ["-2.0", "-3.0 to -1.0", "-1.0", "&lt;.001", "&lt;.001"]
-    assert cells[13] == "57.0"
+    assert cells[2:7] == ["5", "58.0 ± 2.0", "58.0 ± 2.0", "58.0 ± 2.0", "55.0 to 61.0"]
+    assert cells[9:14] == ["-2.0", "-3.0 to -1.0", "-1.0", "&lt;.001", "&lt;.001"]
+    assert cells[14] == "57.0"
     assert "DialogueRNN" in page
     assert "selected on test" in page
 
@@ -94,8 +98,23 @@ def test_cautions_that_quote_data_make_no_link():
     assert r"**All are \[x\](http\://y.example) ␛\[2J.**" in page
 
 
-def test_the_number_of_comparisons_is_said():
-    assert "corrected for 1 comparisons" in section(comparison_markdown(table(), summaries(), "full"), "MELD")
+def test_each_experiment_has_its_verdict_and_each_corpus_its_units():
+    page = comparison_markdown(table(), summaries(), "full")
+    assert "- dialogue_rnn is as it is." in section(page, "MELD")
+    assert "| 95 % interval over 280 dialogues |" in section(page, "MELD")
+    assert "Test has only" not in section(page, "MELD")
+    assert "**Test has only 8 dialogues: intervals over fewer than 15" in section(page, "Mine")
+
+
+def test_scores_without_the_majority_class_are_of_the_corpora_that_have_them():
+    scores = table()
+    for name in ("micro_f1_without_majority", "macro_f1_without_majority"):
+        scores[name] = np.where(scores["corpus"] == "mine", 0.4567, np.nan)
+        scores[f"{name}_std"] = np.nan
+    page = comparison_markdown(scores, summaries(), "full")
+    assert "| micro F1 without the majority class |" in section(page, "Mine")
+    assert section(page, "Mine").count("| 45.7 | 45.7 |") == 1
+    assert "without the majority" not in section(page, "MELD")
 
 
 def test_what_scaling_reads_of_test_is_said_under_the_scores():

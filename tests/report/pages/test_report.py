@@ -9,6 +9,7 @@ from sklearn.metrics import f1_score, precision_score
 
 from erc_kedro.evaluation.intervals import score_interval
 from erc_kedro.evaluation.metrics import class_columns, metrics_table
+from erc_kedro.pipelines.reporting.nodes import evaluate_results
 from erc_kedro.report.pages.model_card import model_card
 from erc_kedro.report.pages.report import headline_markdown, render_report
 from erc_kedro.report.plots.drawn import figures_of
@@ -203,8 +204,10 @@ def test_headline_as_a_table_and_as_markdown(whole):
     assert row["low"] < row["mean"] < row["high"]
     lines = headline_markdown([whole, other, CorpusSection("none")]).strip().splitlines()
     cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines[2:]]
-    assert {len(line) for line in cells} == {10}
+    assert {len(line) for line in cells} == {11}
     assert score(row["mean"], row["std"]) in lines[4]
+    assert "| 6 dialogues |" in lines[4]
+    assert "**MELD: Test has only 6 dialogues:" in lines[0]
     assert "A\\|B" in lines[5]
     assert headline_table([]).empty
 
@@ -277,10 +280,12 @@ def test_validation_without_labels_leaves_a_sentence(whole):
 
 
 def test_an_older_comparison_without_effects_is_still_shown(whole):
-    old = whole.comparison.drop(columns=["effect", "difference_low", "difference_high"])
+    old = whole.comparison.drop(
+        columns=["effect", "difference_low", "difference_high", "unit", "units", "verdict"]
+    )
     page = Page(rendered([replace(whole, comparison=old)]))
     row = page.row("other")
-    assert row[3] == score(*whole.comparison.loc[1, ["weighted_f1", "weighted_f1_std"]])
+    assert row[4] == score(*whole.comparison.loc[1, ["weighted_f1", "weighted_f1_std"]])
 
 
 def test_commands_name_what_they_need(whole):
@@ -303,7 +308,36 @@ def test_modalities_that_nobody_has_are_said_to_be_absent(whole):
 
 def test_few_test_dialogues_are_said_to_prove_little(whole):
     assert "Test has only 6 dialogues" in words([whole])
-    assert "no paired test can find p below 0.0312" in words([whole])
+    assert "no paired test can find p below .031" in words([whole])
+    card = model_card(whole, FACTS)
+    assert "95 % interval over 6 dialogues" in card
+    assert "Test has only 6 dialogues" in card
+
+
+def test_what_is_shown_of_each_experiment_is_a_sentence(whole):
+    said = words([whole])
+    assert "full is what the others are tested against." in said
+    assert re.search(r"other is .* points? (above|below) full \(95 % interval [^)]*, p [^)]*\)", said)
+    assert "6 dialogues are too few to say." in said
+
+
+def test_corpora_of_other_units_name_each_of_them(whole):
+    clips = section("clips")
+    clips.utterances["dialogue_id"], clips.utterances["position"] = clips.utterances["utterance_id"], 0
+    clips = evaluate_results(clips)
+    assert "over 6 dialogues (MELD), 2 speakers (CLIPS). MELD: Test" in side_by_side([whole, clips]).title
+    assert "Test has only 2 speakers" in side_by_side([whole, clips]).title
+    assert Page(rendered([whole, clips])).row("Interval over")[1:] == ["6 dialogues", "2 speakers"]
+
+
+def test_scores_without_the_majority_class_are_shown_where_the_corpus_has_them(whole):
+    metrics = metrics_table(whole.predictions, "neutral")
+    other = evaluate_results(replace(whole, metrics=metrics))
+    pairs = list(by_seed(whole.predictions))
+    expected = printed([f1_score(*pair, labels=["joy", "anger"], average="micro") for pair in pairs])
+    row = Page(rendered([whole, other])).row("Micro F1 without the majority class")
+    assert row[1:] == ["–", expected]
+    assert "without the majority class" not in words([whole])
 
 
 def test_what_scaling_reads_of_test_is_said_beside_the_headline(whole):

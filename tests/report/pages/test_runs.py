@@ -1,7 +1,10 @@
 """MLflow runs beside each other on a page: their scores, and what their parameters do not share."""
 
+import re
+
 import pytest
 
+from erc_kedro.evaluation.metrics import class_columns
 from erc_kedro.evaluation.runs import runs_comparison
 from erc_kedro.evaluation.units import units_of
 from erc_kedro.report.pages.runs import render_runs
@@ -36,12 +39,27 @@ def test_the_page_shows_scores_and_what_differs(known, units):
     page = Page(html)
     assert EVIL not in html
     assert page.row("train.learning_rate")[1:] == ["0.1", "0.2"]
-    assert page.row("bbbbbbbb")[5] == "25.0 ± 1.0"
+    assert page.row("bbbbbbbb")[6] == "25.0 ± 1.0"
     assert "No runs were chosen" not in page.words
     assert sum(tag == "h2" for tag, _ in page.tags) == 2
     for tag, attributes in page.tags:
         assert tag not in ("link", "iframe", "img")
         assert "src" not in attributes
+
+
+def test_runs_have_verdicts_over_named_units(known, units):
+    other = known.predictions.copy()
+    columns = class_columns(other)
+    other[columns] = other[columns].to_numpy()[:, ::-1]
+    runs = [run("a", known.predictions), run("b", other), run("c", other), run("d", None)]
+    table = compared(runs, units)
+    page = Page(render_runs(runs, table, named=True))
+    assert "a aaaaaaaa is what the others are tested against." in page.words
+    assert re.search(r"b bbbbbbbb is \S+ points? (above|below) a aaaaaaaa \(95 % interval", page.words)
+    assert "c cccccccc and b bbbbbbbb are the same model" in page.words
+    assert "d dddddddd is" not in page.words
+    assert "Test has only 6 dialogues" in page.words
+    assert "6 dialogues" in page.row("bbbbbbbb")
 
 
 def test_no_runs_leave_a_sentence():

@@ -44,9 +44,9 @@ def read(raw: Path, encoding: str | None = None, bins: Bins | None = None) -> Co
         bins: classes of labels that are ratings.
 
     Returns:
-        the utterances by dialogue and position, recounted from 0; of single rows, in their order. Where several
-        rows share a clip and have times, the times are their spans in it; otherwise the clip is the utterance.
-        Labels are sorted, or in the order of ``bins``. Every other column groups utterances.
+        the utterances by dialogue and position, recounted from 0; of single rows, in their order. Where
+        several rows share a clip and have times, the times are their spans in it; otherwise the clip is the
+        utterance. Labels are sorted, or in the order of ``bins``. Every other column groups utterances.
 
     Raises:
         CorpusError: the file cannot be read (``delimited.csv_rows``) or is empty, a column or a needed cell
@@ -61,7 +61,8 @@ def read(raw: Path, encoding: str | None = None, bins: Bins | None = None) -> Co
     rows = [checked_row(raw, line, cells) for line, cells in without_markers(table, found)]
     groupings = _groupings(table, rows)
     for column in [name for name in columns if name not in COLUMNS]:
-        detail = f"not read, but folds may be made by it; {len(groupings[column])} of {len(rows)} cells say something"
+        cells = f"{len(groupings[column])} of {len(rows)} cells say something"
+        detail = f"not read, but folds may be made by it; {cells}"
         found.append(("unused_column", column or "column 1, without a name", detail))
     for kind, numbers in table.odd.items():
         found.append((kind, raw.name, in_rows(numbers)))
@@ -71,7 +72,9 @@ def read(raw: Path, encoding: str | None = None, bins: Bins | None = None) -> Co
     list_alike(rows, found)
     alone, split_by = "dialogue_id" not in columns, None
     if alone:
-        notes.append("No columns dialogue_id and position: each row is a dialogue of its own, without context.")
+        notes.append(
+            "No columns dialogue_id and position: each row is a dialogue of its own, without context."
+        )
     if "split" not in columns:
         split_by, note = set_splits(rows, alone)
         notes.append(note)

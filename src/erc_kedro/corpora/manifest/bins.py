@@ -47,8 +47,8 @@ def put_into_classes(raw: Path, rows: list[dict[str, Any]], bins: Bins, found: F
             rating = math.nan
         if math.isnan(rating):
             raise CorpusError(
-                f"{raw}, row {row['line']}, column label: {row['label']!r} is not a number, but ingestion.bins "
-                "puts ratings into classes; correct the cell, or leave bins out"
+                f"{raw}, row {row['line']}, column label: {row['label']!r} is not a number, but "
+                "ingestion.bins puts ratings into classes; correct the cell, or leave bins out"
             )
         name = class_of(rating, bins)
         if name is None:

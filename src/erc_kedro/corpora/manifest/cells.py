@@ -47,7 +47,8 @@ def read_table(raw: Path, encoding: str | None) -> RawTable:
     if len(there) == 1:
         [missing] = set(_OF_DIALOGUES) - set(there)
         raise CorpusError(
-            f"{raw}: column {missing} is missing; name it, or leave out {there[0]}, too, if each row is by itself"
+            f"{raw}: column {missing} is missing; name it, or leave out {there[0]}, too, if each row is by "
+            "itself"
         )
     return table
 

@@ -133,8 +133,9 @@ def set_splits(rows: list[dict[str, Any]], alone: bool) -> tuple[str, str]:
     """Puts rows without a split into train, val and test; whole dialogues, and whole speakers if it can.
 
     Args:
-        alone: each row is a dialogue of its own. Then speakers can be kept in one split, where there are three
-            of them: in the order of a hash, they fill test, then val, up to 15 % of the rows, then train.
+        alone: each row is a dialogue of its own. Then speakers can be kept in one split, where there are
+            three of them: in the order of a hash, they fill test, then val, up to 15 % of the rows, then
+            train.
 
     Returns:
         what was kept together (``dialogue``, ``speaker`` or ``row``), and a sentence about it.
@@ -159,8 +160,8 @@ def set_splits(rows: list[dict[str, Any]], alone: bool) -> tuple[str, str]:
         row["split"] = split_of[row["speaker"]]
     said = ", ".join(f"{sum(of == split for of in split_of.values())} in {split}" for split in SPLITS)
     return "speaker", (
-        "No split column: each speaker is in one split, by the order of a hash of the name, with about 15 % of "
-        f"the utterances in val and in test (speakers: {said})."
+        "No split column: each speaker is in one split, by the order of a hash of the name, with about 15 % "
+        f"of the utterances in val and in test (speakers: {said})."
     )
 
 

@@ -18,10 +18,11 @@ def compare_modalities(
 ) -> pd.DataFrame:
     """The reference against those of its subsets of modalities that were compared with it."""
     from erc_kedro.evaluation.modalities import modality_table
+    from erc_kedro.evaluation.units import units_of
 
     table = modality_table(
         predictions,
-        utterances.set_index("utterance_id")["dialogue_id"],
+        units_of(utterances),
         summary["experiments"],
         parameters.reference,
         parameters.draws,

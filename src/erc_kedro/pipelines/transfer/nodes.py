@@ -130,7 +130,7 @@ def _trained(arm: Arm, together: Together, train: TrainParameters, models: Path)
         train = _changed(train, {"architecture": "majority", "causal": False, "settings": {}})
     if arm.dialogues:
         # Nobody chooses among epochs: the few dialogues are all trained on.
-        train = train.model_copy(update={"patience": None})
+        train = train.model_copy(update={"selection": "last"})
     views = together.views(arm)
     # Without draws, every seed is given the same.
     draws = range(train.seeds if arm.dialogues else 1)

@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from erc_kedro.escaping import code, markdown, markdown_table
-from erc_kedro.report.tables.printed import cell, probability, score
+from erc_kedro.report.tables.printed import cell, score
+from erc_kedro.sentences import probability
 
 _HEADER = (
     "modality",
