@@ -56,7 +56,10 @@ def check_before_training(
     records = features_audit.get("provenance") or {}
     errors, cautions = provenance_errors(records, features, utterances)
     if is_complete(records.get("text")):
-        found = (text_errors(records["text"], view.utterances, corpus, causal) for view in views(utterances))
+        found = (
+            text_errors(records["text"], view.utterances, corpus, causal, view.name)
+            for view in views(utterances)
+        )
         errors += dict.fromkeys(error for of_fold in found for error in of_fold)
     refuse({"name": f"{corpus} {name}", "errors": errors})
     fitted = (features_audit.get("fitted") or {}).get("warnings") or {}

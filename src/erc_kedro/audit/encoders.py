@@ -74,15 +74,17 @@ def encoder_errors(
 
 
 def text_errors(
-    made_by: Mapping[Any, Any], utterances: pd.DataFrame, corpus: str, causal: bool = False
+    made_by: Mapping[Any, Any], utterances: pd.DataFrame, corpus: str, causal: bool = False, fold: str = ""
 ) -> list[str]:
     """What forbids a table of text vectors for these utterances.
 
     Args:
         made_by: the table's ``provenance``.
+        utterances: as the fold of this name has them, if there are folds.
         causal: whether the model that reads them may not look ahead.
     """
-    errors = encoder_errors(made_by["encoder"], utterances, corpus) if made_by["encoder"] else []
+    encoder = made_by.get("encoder_of_fold", {}).get(fold, made_by["encoder"])
+    errors = encoder_errors(encoder, utterances, corpus) if encoder else []
     following = made_by["extractor"].get("settings", {}).get("following", 0)
     if causal and following:
         errors.append(

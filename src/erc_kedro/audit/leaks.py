@@ -55,9 +55,9 @@ def examined(corpus: Corpus, drop_leaks: bool = False) -> Corpus:
         counts = twice.setdefault(kind, {}).setdefault(later, {})
         counts[earlier] = counts.get(earlier, 0) + 1
     equal = _equal_texts(table, {*once["second"]})
-    for (later, earlier), names in equal.items():
-        twice.setdefault("same_text", {}).setdefault(later, {})[earlier] = len(names)
-        found.append(("same_text_across_splits", f"{earlier} and {later}", f"{len(names)}: {few(names)}"))
+    for (second, first), names in equal.items():
+        twice.setdefault("same_text", {}).setdefault(second, {})[first] = len(names)
+        found.append(("same_text_across_splits", f"{first} and {second}", f"{len(names)}: {few(names)}"))
     facts["twice"] = twice
     found += _findings(pairs, table["dialogue_id"].value_counts().to_dict())
     irregularities = pd.concat([corpus.irregularities, irregularity_table(found)], ignore_index=True)

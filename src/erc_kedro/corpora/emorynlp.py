@@ -290,7 +290,7 @@ def _refuse_twice(rows: list[dict[str, Any]]) -> None:
 
 
 def _number_positions(rows: list[dict[str, Any]], found: Found) -> None:
-    scenes = defaultdict(list)
+    scenes: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         row["position"] = len(scenes[row["dialogue_id"]])
         scenes[row["dialogue_id"]].append(row)

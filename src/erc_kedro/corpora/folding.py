@@ -34,7 +34,7 @@ def folded(corpus: Corpus, protocol: ProtocolParameters, together: Mapping[str, 
     Returns:
         the corpus with ``fold`` in its utterances, and ``split`` as the first fold has it; dialogues without
         a label have no fold. Its facts' ``protocol`` and ``notes`` say so, and ``folds`` has ``by``,
-        ``count`` and ``shared_speakers``, how many speakers lie in several folds.
+        ``names`` and ``shared_speakers``, how many speakers lie in several folds.
 
     Raises:
         CorpusError: there is no such column, a labelled utterance has no value in it, or fewer than
@@ -70,7 +70,8 @@ def folded(corpus: Corpus, protocol: ProtocolParameters, together: Mapping[str, 
     table["split"] = views(table)[0].utterances["split"]
     in_folds = table[table["label"].notna()].groupby("speaker")["fold"].nunique()
     shared = int((in_folds > 1).sum())
-    count = of_dialogue.nunique()
+    names = [view.name for view in views(table)]
+    count = len(names)
     note = (
         f"Every dialogue is tested once, by models that have not seen its fold: {count} folds ({how}), "
         "validation is the next fold in order, training the rest. "
@@ -84,7 +85,7 @@ def folded(corpus: Corpus, protocol: ProtocolParameters, together: Mapping[str, 
         **corpus.facts,
         "protocol": f"{corpus.facts['protocol']}, {how}",
         "notes": [*corpus.facts.get("notes", []), note],
-        "folds": {"by": by, "count": int(count), "shared_speakers": shared},
+        "folds": {"by": by, "names": names, "shared_speakers": shared},
     }
     return replace(corpus, utterances=table, facts=facts)
 

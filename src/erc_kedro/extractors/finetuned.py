@@ -6,6 +6,7 @@ of it.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -244,6 +245,20 @@ class FineTuned:
             "trained_on": whole.trained_on,
             "selected_on": whole.selected_on,
         }
+
+
+def of_folds(encoder: str, own: Path, folds: Sequence[str]) -> "dict[str, FineTuned | None]":
+    """:func:`find` for each fold of a corpus, by its name; for "" where it has none.
+
+    Fine-tuning leaves a fold's encoder in a folder of its own. One that is named by its folder is the same
+    for all.
+
+    Args:
+        folds: their names; none where the splits are fixed.
+    """
+    if not folds:
+        return {"": find(encoder, own)}
+    return {name: find(encoder, own / f"fold_{name}") for name in folds}
 
 
 def find(encoder: str, own: Path) -> FineTuned | None:

@@ -57,7 +57,7 @@ class TransformerContext(nn.Module):
         self.norm = GroupedLayerNorm(groups, parameters.hidden)
 
     def forward(self, z: Tensor, speaker: Tensor, present: Tensor, valid: Tensor, allowed: Tensor) -> Tensor:
-        """z [M, B, L, d], speaker [B, L], allowed [M, B, L, L] -> [M, B, L, d]."""
+        """z [M, B, L, d], speaker [B, L], allowed [M, B, L or 1, L] -> [M, B, L, d]."""
         shape = z.shape
         codes = sinusoids(shape[2], shape[3], z.device) + self.speaker[speaker.clamp(0, MAX_SPEAKERS - 1)]
         h = z + codes
@@ -82,7 +82,7 @@ class TransformerLayer(nn.Module):
         self.down = GroupedLinear(groups, 2 * size, size)
 
     def forward(self, h: Tensor, allowed: Tensor) -> Tensor:
-        """h [M, B, L, d], allowed [M, B, L, L] -> [M, B, L, d]."""
+        """h [M, B, L, d], allowed [M, B, L or 1, L] -> [M, B, L, d]."""
         shape = h.shape
         h = h.flatten(1, 2)
         q, k, v = self.qkv(self.norm1(h)).view(*shape[:3], -1).chunk(3, -1)

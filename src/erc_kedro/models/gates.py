@@ -27,7 +27,7 @@ class GuidedGates(nn.Module):
         self.dropout = Dropout(parameters.dropout)
 
     def forward(self, h: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor | None]:
-        """h [3, B, L, d]; allowed [3 (key modality), B, L, L] -> E [3, B, L, d], G [6, B, L, d] or None."""
+        """h [3, B, L, d]; allowed [3 (key modality), B, L or 1, L] -> E [3, B, L, d], G [6, B, L, d] or None."""
         shape = h.shape
         flat = h.flatten(1, 2)
         if not self.enabled:
@@ -38,7 +38,7 @@ class GuidedGates(nn.Module):
         mask = allowed[list(SOURCE)]
         a = self.out(attend(q, k, v, mask, self.attention_heads).flatten(1, 2))
         # Where the source says nothing, its offset must not speak for it.
-        a = a * mask.any(-1).reshape(6, -1, 1)
+        a = a * mask.any(-1).expand(6, *shape[1:3]).reshape(6, -1, 1)
         g = torch.sigmoid(self.gate(torch.cat([target, a], -1)))
         e = flat + self.dropout((g * a).view(3, 2, *flat.shape[1:]).sum(1))
         return self.norm(e).view(shape), g.view(6, *shape[1:])

@@ -67,22 +67,22 @@ def attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor, heads: int) -> Tens
 
     Args:
         q, k, v: [G, B, L, d].
-        allowed: bool, broadcastable to [G, B, L (query), L (key)].
+        allowed: bool [G, B, L (query), L (key)], or [G, B, 1, L] for the same keys to every query, which
+            takes memory by a dialogue's length and not by its square.
     Returns:
         [G, B, L, d].
     """
-    groups, batch, length, _ = q.shape
-    allowed = allowed.expand(groups, batch, length, length)
+    length, whole = q.shape[2], allowed.shape[2] == 1
     some = allowed.flatten(1).any(1)
     if some.any() and not some.all():
         # Of a chat nobody is heard or seen: groups whose keys are all absent yield zeros without the work.
         out = torch.zeros_like(q)
         out[some] = attend(q[some], k[some], v[some], allowed[some], heads)
         return out
-    parts = [
-        _attend(q[:, :, first : first + QUERIES], k, v, allowed[:, :, first : first + QUERIES], heads)
-        for first in range(0, length, QUERIES)
-    ]
+    parts = []
+    for first in range(0, length, QUERIES):
+        part = slice(first, first + QUERIES)
+        parts.append(_attend(q[:, :, part], k, v, allowed if whole else allowed[:, :, part], heads))
     return torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]
 
 
@@ -94,6 +94,6 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor, heads: int) -> Ten
 
     some = allowed.any(-1, keepdim=True)
     # A row without keys would be softmax over nothing (NaN); it is opened here and zeroed below.
-    mask = (allowed | ~some).reshape(groups * batch, 1, queries, k.shape[2])
+    mask = (allowed | ~some).reshape(groups * batch, 1, -1, k.shape[2])
     out = F.scaled_dot_product_attention(split(q), split(k), split(v), attn_mask=mask)
     return out.transpose(1, 2).reshape(groups, batch, queries, size) * some

@@ -52,8 +52,6 @@ class GatedFusionNetwork(Network):
         if self.parameters_of_model.causal:
             past = torch.ones(length, length, dtype=torch.bool, device=present.device).tril()
             allowed = allowed & past
-        else:
-            allowed = allowed.expand(-1, -1, length, -1)
         z = self.inputs(batch.features, present)
         h = self.context(z, batch.speaker, present, batch.valid, allowed)
         e, gates = self.gates(h, allowed)

@@ -21,7 +21,7 @@ from erc_kedro.errors import PlainError
 from erc_kedro.parameters.base import Modality
 from erc_kedro.parameters.train import Scaling
 
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 # A card takes some kilobytes.
 _LONGEST_CARD = 1 << 24
 CARD = "bundle.json"
@@ -113,7 +113,7 @@ class Card(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal[1]
+    format: Literal[2]
     corpus: str
     experiment: str
     protocol: str | None

@@ -25,6 +25,7 @@ def table():
     made["effect"] = 50 * made["difference"]
     made["val_weighted_f1"] = made["weighted_f1"]
     made["made_of"] = ["text: MiniLM (a)", "text: tfidf (b)", "", "text: x; y.csv (c); audio: z (d)"]
+    made["settings"] = ""
     made["unit"], made["units"] = "dialogue", np.where(made["corpus"] == "meld", 280, 8)
     made["verdict"] = made["experiment"] + " is as it is."
     return made

@@ -10,6 +10,7 @@ import pandas as pd
 
 from erc_kedro.errors import PlainError
 from erc_kedro.escaping import line
+from erc_kedro.folds import views
 from erc_kedro.parameters import CompareParameters, FeatureParameters, FinetuneParameters
 from erc_kedro.schemas import MODALITIES
 
@@ -113,7 +114,7 @@ class _Maker:
         refused = []
         for name, features in parameters.features.items():
             finetune = parameters.finetune[name]
-            why = _why_other(self._encoders, finetune) if _reads_finetuned(features) else ""
+            why = self._why_other(finetune) if _reads_finetuned(features) else ""
             if why and self._from_gone_encoder(finetune) is None:
                 refused.append(
                     f"{name} reads vectors of an encoder that was fine-tuned as it says, but {why}; "
@@ -130,7 +131,7 @@ class _Maker:
         from erc_kedro.pipelines.features.nodes import asked_of
 
         tuned = modality == "text" and _reads_finetuned(features)
-        if tuned and _why_other(self._encoders, finetune):
+        if tuned and self._why_other(finetune):
             gone = self._from_gone_encoder(finetune)
             assert gone is not None, "check_encoders let it pass"
             return gone
@@ -142,10 +143,10 @@ class _Maker:
                 self._known[key] = own
             else:
                 folder = self._folder(modality, {"finetune": asked["finetune"]} if tuned else asked)
+                # Before they are made, so that whoever reads of a failure knows whose they are.
+                corpus = self._encoders.name
+                logger.info("%s: %s vectors of %s, in %s", corpus, modality, name, folder)
                 self._known[key] = self._make(modality, features, folder)
-                logger.info(
-                    "%s: %s reads %s vectors of its own, in %s", self._encoders.name, name, modality, folder
-                )
         return self._known[key]
 
     def _make(self, modality: str, features: FeatureParameters, folder: Path) -> _Made:
@@ -191,6 +192,11 @@ class _Maker:
                     self._known[key] = one
         return self._known.get(key)
 
+    def _why_other(self, finetune: FinetuneParameters) -> str:
+        """Why the fine-tuned encoders that are there are not those that are asked for; empty if they are."""
+        folders = [self._encoders / view.folder for view in views(self._utterances)]
+        return next(filter(None, (_why_other(folder, finetune) for folder in folders)), "")
+
     def _folder(self, modality: str, asked: dict[str, Any]) -> Path:
         return self._kept / _key(modality, asked, self._said)
 
@@ -224,7 +230,8 @@ def _key(*parts: Any) -> str:
 
 
 def _reads_finetuned(features: FeatureParameters) -> bool:
-    return features.text.extractor == "transformers" and features.text.encoder == "finetuned"
+    text = features.text
+    return text.path is None and text.extractor == "transformers" and text.encoder == "finetuned"
 
 
 def _why_other(encoders: Path, finetune: FinetuneParameters) -> str:

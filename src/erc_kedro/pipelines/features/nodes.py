@@ -30,11 +30,8 @@ def text_features(
         the vectors; what a fine-tuned encoder predicts with its own head (no rows for an encoder that is
         not fine-tuned for these classes); and the vectors' provenance.
     """
-    from erc_kedro.audit.checks import refuse
-    from erc_kedro.audit.encoders import encoder_errors
     from erc_kedro.audit.provenance import provenance
-    from erc_kedro.extractors import finetuned, text
-    from erc_kedro.folds import is_folded, views
+    from erc_kedro.extractors import finetuned
 
     corpus, asked = folder.name, parameters.text
     raw = Path(description["raw"])
@@ -46,43 +43,80 @@ def text_features(
         return table, _no_predictions(description["labels"]), record
     for lying in _published_files(raw, "text"):
         logger.warning("%s: %s is not used; --params=features.text.path=auto does", corpus, lying)
-    tuned = finetuned.find(asked.encoder, folder) if asked.extractor == "transformers" else None
-    if tuned is not None:
-        dropped = description.get("dropped", [])
-        errors = [
-            error
-            for view in views(utterances)
-            for error in encoder_errors(tuned.facts, view.utterances, corpus, dropped)
-        ]
-        if errors and is_folded(utterances):
-            errors = [
-                f"Every dialogue of {corpus} is tested, and its text encoder was fine-tuned on one split, so "
-                f"that it knows what it would be tested on; take a frozen encoder, or fixed splits "
-                f"({corpus}.protocol)."
-            ]
-        refuse({"name": f"features.text.encoder {tuned.folder}", "errors": errors})
-        asked = tuned.surroundings(asked)
-    if asked.extractor == "transformers":
-        vectors, made_by, read, _ = text.extract(utterances, asked, cache, tuned)
-        table = _of_text(utterances, vectors)
-        extractor = _described(made_by, asked)
+    tuned = finetuned.of_folds(asked.encoder, folder, _folds(description)) if _is_encoder(asked) else {}
+    if any(tuned.values()):
+        table, predictions, record = _of_tuned(utterances, description, cache, corpus, asked, tuned)
     else:
         table, extractor = _fitted(utterances, asked, cache)
-        read = None
-    predictions = _no_predictions(description["labels"])
-    facts = None if tuned is None else tuned.facts
-    if tuned is not None and facts is not None and read is not None:
-        extractor |= {"finetune_run": facts["run"], "folds": facts["folds"]}
-        # The settings are the first one's, with what any of them is shown.
-        extractor["settings"] |= {
-            "read": tuned.record.read,
-            "beside": [one.record.settings for one in tuned.beside],
-        }
-        if tuned.record.classes == description["labels"]:
-            predictions = tuned.predictions(utterances, read)
-            extractor["alone"] = _log_alone(corpus, tuned.name, description, predictions, facts["run"])
-    record = provenance(table, utterances, extractor, facts)
+        predictions, record = _no_predictions(description["labels"]), provenance(table, utterances, extractor)
     return table, predictions, record | {"asked": asked_of("text", parameters, description, folder)}
+
+
+def _is_encoder(parameters: TextParameters) -> bool:
+    return parameters.extractor == "transformers"
+
+
+def _folds(description: dict[str, Any]) -> list[str]:
+    """The names of the corpus's folds; none where its splits are fixed."""
+    return (description.get("folds") or {}).get("names") or []
+
+
+def _of_tuned(
+    utterances: DataFrame,
+    description: dict[str, Any],
+    cache: Path,
+    corpus: str,
+    asked: TextParameters,
+    tuned: "dict[str, Any]",
+) -> tuple[DataFrame, DataFrame, dict[str, Any]]:
+    """Vectors of fine-tuned encoders, each fold's by its own, as ``text_features`` returns them."""
+    from erc_kedro.audit.checks import refuse
+    from erc_kedro.audit.encoders import encoder_errors
+    from erc_kedro.audit.provenance import provenance
+    from erc_kedro.extractors import text
+    from erc_kedro.extractors.base import fingerprint
+    from erc_kedro.folds import pooled_rows, views
+
+    found = views(utterances)
+    folded = len(found) > 1
+    dropped = description.get("dropped", [])
+    for view in found:
+        errors = encoder_errors(tuned[view.name].facts, view.utterances, corpus, dropped)
+        if errors and folded and asked.encoder != "finetuned":
+            errors = [
+                f"Every dialogue of {corpus} is tested, and its text encoder was fine-tuned on one split, so "
+                "that it knows what it would be tested on; `kedro run --pipeline=finetune` and encoder: "
+                f"finetuned have one a fold, or take a frozen encoder, or fixed splits ({corpus}.protocol)."
+            ]
+        refuse({"name": f"features.text.encoder {tuned[view.name].folder}", "errors": errors})
+    first = tuned[found[0].name]
+    tables, predicted, versions = [], [], []
+    for view in found:
+        one = tuned[view.name]
+        made = text.extract(view.utterances, one.surroundings(asked), cache, one)
+        table = _of_text(utterances, made.vectors)
+        tables.append(table.assign(fold=view.name) if folded else table)
+        versions.append(made.metadata.version)
+        if one.record.classes == description["labels"]:
+            predicted.append(one.predictions(view.utterances, made.read))
+    extractor = _described(made.metadata, first.surroundings(asked))
+    extractor |= {"finetune_run": first.facts["run"], "folds": first.facts["folds"]}
+    # The settings are the first one's, with what any of them is shown.
+    extractor["settings"] |= {
+        "read": first.record.read,
+        "beside": [one.record.settings for one in first.beside],
+    }
+    predictions = _no_predictions(description["labels"])
+    if predicted:
+        predictions = pooled_rows(predicted)
+        extractor["alone"] = _log_alone(corpus, first.name, description, predictions, first.facts["run"])
+    if folded:
+        extractor["version"] = fingerprint(*versions)
+    table = pd.concat(tables, ignore_index=True) if folded else tables[0]
+    record = provenance(table, utterances, extractor, first.facts)
+    if folded:
+        record["encoder_of_fold"] = {name: one.facts for name, one in tuned.items()}
+    return table, predictions, record
 
 
 def _of_text(utterances: DataFrame, vectors: np.ndarray) -> DataFrame:
@@ -95,7 +129,7 @@ def _of_text(utterances: DataFrame, vectors: np.ndarray) -> DataFrame:
 def _fitted(
     utterances: DataFrame, parameters: TextParameters, cache: Path
 ) -> tuple[DataFrame, dict[str, Any]]:
-    """Vectors of an extractor that may learn from training, each fold's from its own, and what made them.
+    """Vectors of an extractor, each fold's from its own training if it learns there, and what made them.
 
     Those of all folds stand below each other with the name of their fold, unless nothing was learned.
     """
@@ -103,7 +137,9 @@ def _fitted(
     from erc_kedro.extractors.base import fingerprint
     from erc_kedro.folds import views
 
-    made = {view.name: text.extract(view.utterances, parameters, cache) for view in views(utterances)}
+    # What others have trained learns nothing here.
+    found = views(utterances)[:1] if _is_encoder(parameters) else views(utterances)
+    made = {view.name: text.extract(view.utterances, parameters, cache) for view in found}
     first = next(iter(made.values()))
     extractor = _described(first.metadata, parameters)
     versions = [one.metadata.version for one in made.values()]
@@ -204,14 +240,16 @@ def asked_of(
     if modality != "text":
         settings = extractors.resolved(own).model_dump(mode="json", exclude=left_out)
         return settings | {"longest_s": parameters.runner.longest_s}
-    tuned = None
-    if folder is not None and own.extractor == "transformers":
-        tuned = finetuned.find(own.encoder, folder)
-    if tuned is None:
+    found: dict[str, Any] = {}
+    if folder is not None and _is_encoder(own):
+        found = finetuned.of_folds(own.encoder, folder, _folds(description))
+    tuned = [one for one in found.values() if one is not None]
+    if not tuned:
         return own.model_dump(mode="json", exclude=left_out)
-    shown = tuned.settings(own, tuned.folder).model_dump(mode="json", exclude={*left_out, "encoder"})
-    fitted = [one.record.identity for one in tuned.every]
-    return shown | {"finetune": tuned.learned, "fine_tuned": fitted}
+    first = tuned[0]
+    shown = first.settings(own, first.folder).model_dump(mode="json", exclude={*left_out, "encoder"})
+    fitted = [one.record.identity for of_fold in tuned for one in of_fold.every]
+    return shown | {"finetune": first.learned, "fine_tuned": fitted}
 
 
 def audit_features(

@@ -143,7 +143,7 @@ def gather_results(
 
 
 def evaluate_results(gathered: CorpusSection) -> CorpusSection:
-    """The same with all that is computed of its tables, bootstraps included, once for every page."""
+    """The same with all that is computed of its tables, intervals included, once for every page."""
     from erc_kedro.evaluation.results import corpus_results
 
     results = corpus_results(
