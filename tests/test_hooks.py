@@ -54,7 +54,7 @@ def test_experiments_that_cannot_be_compared_are_refused_before_any_node():
 def test_a_network_that_is_nowhere_is_refused_before_any_node():
     nowhere = TrainParameters(model={"architecture": "nowhere:Net"})
     data = {"params:meld.compare": CompareParameters(experiments={"mine": nowhere}, refused={})}
-    with pytest.raises(ConfigError, match="experiment mine: .*nowhere:Net: there is no module nowhere"):
+    with pytest.raises(ConfigError, match=r"experiment mine: .*nowhere:Net: there is no module nowhere"):
         before(COMPARE, None, **data)
     training = Pipeline([Node(one, "params:meld.train", "table", name="train")])
     ours = TrainParameters(model={"settings": {"width": 3}})
