@@ -186,9 +186,9 @@ def estimate_flops(network: Network, data: Dialogues, groups: list[np.ndarray], 
     """
     sizes: dict[str, int] = {}
     for name, weight in network.named_parameters():
+        part = name.split(".")[0]
         # Weights of layer normalisation have one row.
-        if name.endswith("weight") and weight.ndim > 1 and weight.shape[-2] > 1:
-            part = name.split(".")[0]
+        if (name.endswith("weight") or part == "linear") and weight.ndim > 1 and weight.shape[-2] > 1:
             sizes[part] = sizes.get(part, 0) + 2 * weight.numel()
     loss_only = sizes.pop("consistency", 0) + sizes.pop("redundancy", 0)
     context = sizes.pop("context", 0)
@@ -203,7 +203,7 @@ def estimate_flops(network: Network, data: Dialogues, groups: list[np.ndarray], 
         if training:
             # Three correlation matrices in the loss; attention's gradient computes its scores again.
             products += places * (loss_only + 3 * 2 * hidden**2)
-            total += 3 * products - places * sizes["inputs"] + 3.5 * attention
+            total += 3 * products - places * (sizes["inputs"] + sizes["linear"]) + 3.5 * attention
         else:
             total += products + attention
         real += count

@@ -51,8 +51,13 @@ def test_an_encoder_in_a_bundle_does_not_say_which_dialogues_it_learned_from(tmp
     )
     record = finetuned.EncoderRecord(
         **dict.fromkeys(("corpus", "split_fingerprint", "encoder", "licence", "digest"), "x"),
-        protocol=None, run=None, classes=["glad"], settings={"question": None, "context": 0, "following": 0},
-        parameters={}, versions={}, fitted={"": fitted, "fold0": fitted},
+        protocol=None,
+        run=None,
+        classes=["glad"],
+        settings={"question": None, "context": 0, "following": 0},
+        parameters={},
+        versions={},
+        fitted={"": fitted, "fold0": fitted},
     )
     other = record.model_copy(update={"fitted": {"": fitted}})
     record = record.model_copy(update={"beside": {"beside0": other.identity}})

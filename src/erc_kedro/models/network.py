@@ -1,4 +1,4 @@
-"""The network: context, guided gates, guided fusion, a linear path beside them, seven heads (docs/model.md)."""
+"""The network: context, guided gates and fusion, a linear path beside them, seven heads (docs/model.md)."""
 
 from dataclasses import replace
 
