@@ -225,7 +225,7 @@ def test_the_same_training_makes_the_same_bundle(trained):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda card: card.update(format=2), "format 2"),
+        (lambda card: card.update(format=1), "format 1"),
         (lambda card: card.pop("labels"), "labels"),
         (lambda card: card.update(surprise=1), "surprise"),
         (lambda card: card["extractors"]["text"].update(version="0"), "text extractor.*another version"),
