@@ -159,7 +159,7 @@ def test_without_shared_semaphores_one_process_does_the_work_of_all(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["['ok', 'ok']", "['ok', 'ok']", "[0, 1]"]
-    for parameter in ("features.runner.n_jobs", "train.jobs"):
+    for parameter in ("runner.n_jobs", "train.jobs"):
         assert done.stderr.count(f"{parameter} is 2, but this machine has no semaphores") == 1
 
 
