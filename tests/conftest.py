@@ -69,6 +69,7 @@ SLOW = (
     "test_tracking.py",
     "tracking",
     "training/test_loop.py",
+    "training/test_own.py",
     "training/test_planted_signal.py",
     "training/test_properties.py",
     "training/test_seeds.py",

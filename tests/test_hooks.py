@@ -43,12 +43,25 @@ def test_runners_under_which_fits_would_share_a_generator_are_refused(runner):
 def test_experiments_that_cannot_be_compared_are_refused_before_any_node():
     known = {"full": TrainParameters()}
     refused = CompareParameters(experiments=known, refused={"finetuned": "finetuned differs"})
-    data = {"params:meld.compare": refused}
+    data = {"params:meld.compare": refused, "params:meld.train": TrainParameters()}
     with pytest.raises(ConfigError, match="finetuned differs"):
         before(COMPARE, None, **data)
     before(COMPARE, None, **{"params:meld.compare": CompareParameters(experiments=known)})
     other = Pipeline([Node(one, "params:meld.train", "table", name="train")])
     before(other, None, **data)
+
+
+def test_a_network_that_is_nowhere_is_refused_before_any_node():
+    nowhere = TrainParameters(model={"architecture": "nowhere:Net"})
+    data = {"params:meld.compare": CompareParameters(experiments={"mine": nowhere}, refused={})}
+    with pytest.raises(ConfigError, match=r"experiment mine: .*nowhere:Net: there is no module nowhere"):
+        before(COMPARE, None, **data)
+    training = Pipeline([Node(one, "params:meld.train", "table", name="train")])
+    ours = TrainParameters(model={"settings": {"width": 3}})
+    for given, said in ((nowhere, "there is no module nowhere"), (ours, "width: gated_fusion has no such")):
+        with pytest.raises(ConfigError, match=said):
+            before(training, None, **{"params:meld.train": given})
+    before(training, None, **{"params:meld.train": TrainParameters()})
 
 
 GATHER = Node(one, "predictions", "results", name="gather")

@@ -93,30 +93,10 @@ def active_corpora() -> list[str]:
     return loader.corpora
 
 
-def transfer_corpora() -> tuple[list[str], str | None]:
-    """The corpora that teach another one, and that one: ``from`` and ``to``; none where they are not chosen.
-
-    Raises:
-        ConfigError: one of them is no corpus, or both are the same.
-    """
+def written_parameters() -> dict[str, Any]:
+    """The session's parameters as they are written, corpora and experiments apart; none without a session."""
     loader = _in_session.get()
-    if loader is None:
-        return [], None
-    chosen = loader["parameters"]
-    named, target = chosen.get("from"), chosen.get("to")
-    if not named or not target:
-        return [], None
-    sources = [named] if isinstance(named, str) else named
-    known = loader.corpora
-    for key, names in (("from", sources), ("to", [target])):
-        for name in names if isinstance(names, list) else [names]:
-            if name not in known:
-                raise ConfigError(f"{key}: {line(name, 60)} is no corpus; globals.yml has {', '.join(known)}")
-    if target in sources or len(set(sources)) < len(sources):
-        raise ConfigError(
-            f"from, to: {', '.join(sources)} to {target}; name each corpus once, the one in `to` there alone"
-        )
-    return list(sources), target
+    return {} if loader is None else OmegaConfigLoader.__getitem__(loader, "parameters")
 
 
 def check_name(name: Any, where: str, taken: Collection[str] = ()) -> str:

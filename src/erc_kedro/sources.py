@@ -34,13 +34,15 @@ def version_of_module(name: str) -> str:
         name: of a module that was imported; what its source says later is not asked, as Python itself does.
     """
     found: dict[str, Path] = {}
-    left = [name]
+    left, seen = [name], {name}
     while left:
         module = left.pop()
         path = _source(module, name.partition(".")[0])
-        if path is not None and module not in found:
+        if path is not None:
             found[module] = path
-            left += _imports(path, module)
+            new = set(_imports(path, module)) - seen
+            seen |= new
+            left += sorted(new)
     return _hashed(found)
 
 

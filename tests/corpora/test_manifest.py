@@ -6,8 +6,10 @@ import pytest
 
 from erc_kedro import schemas
 from erc_kedro.corpora import CorpusError, manifest
+from erc_kedro.corpora.folding import folded
 from erc_kedro.corpora.tables import irregularity_table
 from tests.corpora.releases import touch
+from tests.defaults import ProtocolParameters
 
 HEADER = "dialogue_id,position,speaker,text,clip,label,split"
 
@@ -325,3 +327,12 @@ def test_names_of_files_that_are_not_utf_8_are_listed(tmp_path: Path) -> None:
     odd = b"caf\xe9.mp4".decode("utf-8", "surrogateescape")
     listed = irregularity_table([("clip_unplaced", odd, "")])
     assert listed["where"].tolist() == ["caf[U+DCE9].mp4"]
+
+
+def test_folds_are_said_instead_of_the_splits_that_they_replace(tmp_path: Path) -> None:
+    rows = [f"s{n % 4},text {n},{'glad' if n % 3 else 'calm'}" for n in range(40)]
+    corpus = manifest.read(write(tmp_path, *rows, header="speaker,text,label"))
+    assert any("No split column" in note for note in corpus.facts["notes"])
+    notes = folded(corpus, ProtocolParameters(leave_one_out="speaker")).facts["notes"]
+    assert not any("No split column" in note for note in notes)
+    assert any("4 folds" in note for note in notes)

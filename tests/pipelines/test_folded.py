@@ -154,9 +154,14 @@ def test_a_comparison_pools_folds_and_chooses_settings_in_each_by_its_own_valida
     # What learns nothing is not what validation prefers.
     assert "its own in" in rows.set_index("experiment").loc["full", "settings"]
     for fold, of_fold in searched.items():
-        config = json.loads((tmp_path / "meld" / "full" / fold / "seed0" / "config.json").read_text())
-        rate = config["parameters"]["learning_rate"]
-        assert rate == (1e-9 if of_fold["chosen"] == 0 else SMALL.learning_rate)
+        own = tmp_path / "meld" / "full" / fold
+        chosen = own / "settings0" if of_fold["chosen"] == 0 else own
+        config = json.loads((chosen / "seed0" / "config.json").read_text())
+        assert config["parameters"]["learning_rate"] == (
+            1e-9 if of_fold["chosen"] == 0 else SMALL.learning_rate
+        )
+        # What `train` would leave for the experiment is not replaced by other settings.
+        assert (own / "seed0").exists() == (of_fold["chosen"] == 1)
 
 
 def test_a_search_over_folds_gives_each_the_trial_that_its_own_validation_prefers(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from erc_kedro import recordings, scoring
 from erc_kedro.errors import PlainError
 from erc_kedro.extractors import text
+from erc_kedro.extractors.base import UnreachableError
 from erc_kedro.timelines import forgetting, scored
 from tests.defaults import ScoreParameters
 from tests.scoring.conftest import train
@@ -108,6 +109,19 @@ def test_one_that_makes_an_extractor_fail_fails_alone(calls, model, tmp_path, mo
     done, _ = run(calls, model, tmp_path)
     assert done["first"].folder is not None
     assert done["second"].facts["error"] == {"reason": "failed", "detail": "ValueError: not this one"}
+
+
+def test_workers_that_nobody_reaches_end_the_run_and_blame_no_recording(calls, model, tmp_path, monkeypatch):
+    asked = []
+
+    def unreachable(*given):
+        asked.append(given)
+        raise UnreachableError("runner.address: no Dask scheduler answers")
+
+    monkeypatch.setattr(text, "extract", unreachable)
+    with pytest.raises(PlainError, match=r"runner\.address"):
+        run(calls, model, tmp_path)
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("keep", ["nothing", "features", "all"])

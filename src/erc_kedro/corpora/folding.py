@@ -84,7 +84,10 @@ def folded(corpus: Corpus, protocol: ProtocolParameters, together: Mapping[str, 
     facts = {
         **corpus.facts,
         "protocol": f"{corpus.facts['protocol']}, {how}",
-        "notes": [*corpus.facts.get("notes", []), note],
+        "notes": [
+            *(said for said in corpus.facts.get("notes", []) if said != corpus.facts.get("split_note")),
+            note,
+        ],
         "folds": {"by": by, "names": names, "shared_speakers": shared},
     }
     return replace(corpus, utterances=table, facts=facts)

@@ -1,5 +1,6 @@
 """A reader of somebody's own, ``package.module:function``, and what it must return."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ def read(name: str, raw: Path) -> Corpus:
     strange = sorted(set(made.utterances["label"].dropna()) - set(made.labels))
     if strange:
         raise CorpusError(f"{said} utterances with label {strange[0]!r}, which is none of its labels; add it")
-    return made
+    # Stages that need them do not ask whether they are there.
+    return replace(made, facts={"raw": str(raw), "notes": [], **made.facts})
 
 
 def _check_facts(made: Corpus, said: str) -> None:

@@ -24,6 +24,10 @@ class ExtractionError(PlainError, ValueError):
     """Extraction that cannot go on; the message names the file or the parameter. What was done is kept."""
 
 
+class UnreachableError(ExtractionError):
+    """Workers that cannot be reached, for which no file is to blame."""
+
+
 @dataclass(frozen=True)
 class Metadata:
     """What an extractor says of itself; it is stored with its vectors.

@@ -15,7 +15,7 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from erc_kedro import processes, surroundings
 from erc_kedro.extractors import worker
-from erc_kedro.extractors.base import ExtractionError, Metadata
+from erc_kedro.extractors.base import ExtractionError, Metadata, UnreachableError
 from erc_kedro.extractors.cache import Cache, Result
 from erc_kedro.extractors.jobs import jobs
 from erc_kedro.extractors.worker import Job, Results, Settings
@@ -48,8 +48,8 @@ def extract(
         modality to its extractor's metadata and one result an utterance, in the table's order.
 
     Raises:
-        ExtractionError: an extractor cannot be made from its parameters, the cache not be written, or the
-            Dask cluster not be reached.
+        ExtractionError: an extractor cannot be made from its parameters, or the cache not be written.
+        UnreachableError: the Dask cluster cannot be reached.
     """
     with Cache(folder) as kept, worker.one_thread():
         tools = worker.tools(settings)
@@ -165,7 +165,7 @@ def _backend(runner: RunnerParameters) -> Iterator[None]:
         with parallel_config(backend="loky", inner_max_num_threads=1, **processes.pool_options()):
             yield
         return
-    client = processes.dask_client(runner.address, "runner", ExtractionError)
+    client = processes.dask_client(runner.address, "runner", UnreachableError)
     with client, parallel_config(backend="dask", client=client):
         yield
 

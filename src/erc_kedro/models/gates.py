@@ -27,7 +27,7 @@ class GuidedGates(nn.Module):
         self.dropout = Dropout(parameters.dropout)
 
     def forward(self, h: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor | None]:
-        """h [3, B, L, d]; allowed [3 (key modality), B, L or 1, L] -> E [3, B, L, d], G [6, B, L, d] or None."""
+        """h [3, B, L, d], allowed [3 (keys), B, L or 1, L] -> E [3, B, L, d] and G [6, B, L, d] or None."""
         shape = h.shape
         flat = h.flatten(1, 2)
         if not self.enabled:

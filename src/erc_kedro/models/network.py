@@ -1,4 +1,4 @@
-"""The network: context, gates, fusion, a linear path beside them, and seven heads (docs/model.md)."""
+"""The network: context, guided gates and fusion, a linear path beside them, seven heads (docs/model.md)."""
 
 from dataclasses import replace
 

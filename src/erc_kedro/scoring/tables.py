@@ -72,7 +72,7 @@ def utterances_of(table: pd.DataFrame) -> pd.DataFrame:
     for name in ("label", "wav"):
         made[name] = pd.Series(None, made.index, dtype="str")
     try:
-        return schemas.recorded.validate(made[list(schemas.recorded.columns)])
+        return schemas.recorded.validate(made[[name for name in schemas.recorded.columns if name in made]])
     except SchemaError as error:
         raise ValueError(str(error).splitlines()[0]) from error
 

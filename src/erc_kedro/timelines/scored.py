@@ -19,6 +19,7 @@ from erc_kedro import files, recordings, sources, timelines
 from erc_kedro.errors import PlainError
 from erc_kedro.evaluation.metrics import SCORES, class_columns, class_names, classification_metrics
 from erc_kedro.extractors import runner
+from erc_kedro.extractors.base import UnreachableError
 from erc_kedro.extractors.cache import Cache
 from erc_kedro.parameters import ScoreParameters
 from erc_kedro.progress import bar
@@ -70,7 +71,7 @@ def score_all(
         cache: of features, for ``keep: features`` and ``all``.
 
     Raises:
-        PlainError: nothing can be written to the folder.
+        PlainError: nothing can be written to the folder, or no Dask scheduler answers.
     """
     with writing(folder):
         # What forbids it is to be known before hours of work.
@@ -145,6 +146,9 @@ def _scored(
         with _kept(cache, parameters.keep) as own:
             features = model.features(utterances, own, parameters.runner)
         timeline = model.timeline(utterances, features.tables, parameters.accuracy)
+    except UnreachableError:
+        # It would be said of every recording, after a wait for each.
+        raise
     except Exception as error:
         if len(waiting) == 1:
             [(recording, _)] = waiting

@@ -27,9 +27,10 @@ def searched(
         models: the corpus's folder, which keeps the models below each experiment's and fold's.
 
     Returns:
-        the experiments with what was chosen; and for each of them and its folds ``chosen``, the place of the
-        settings with the best validation weighted F1 (the first of equal ones), and ``scores``, that of each.
-        Those that are not trained by steps have nothing to set, and stay as they are.
+        the experiments with what was chosen, each fold in a folder of its settings; and for each of them and
+        its folds ``chosen``, the place of the settings with the best validation weighted F1 (the first of
+        equal ones), and ``scores``, that of each. Those that are not trained by steps have nothing to set,
+        and stay as they are.
     """
     tasks, of_task = [], []
     for name, folds in experiments.items():
@@ -53,7 +54,9 @@ def searched(
         for fold, own in by_fold.items():
             data, base = experiments[name][fold]
             number = own.index(max(own))
-            of_experiment[fold] = data, with_settings(base, settings[number])
+            # The experiment's own folder is for its own settings, as the train pipeline leaves them.
+            folder = str(Path(fold) / f"settings{number}") if settings[number] else fold
+            of_experiment[folder] = data, with_settings(base, settings[number])
             found.setdefault(name, {})[fold] = {"chosen": number, "scores": own}
         chosen[name] = of_experiment
     return chosen, found

@@ -24,6 +24,7 @@ def table():
     made["difference_low"], made["difference_high"] = made["difference"] - 0.01, made["difference"] + 0.01
     made["effect"] = 50 * made["difference"]
     made["val_weighted_f1"] = made["weighted_f1"]
+    made["settings"] = ""
     made["made_of"] = ["text: MiniLM (a)", "text: tfidf (b)", "", "text: x; y.csv (c); audio: z (d)"]
     made["settings"] = ""
     made["unit"], made["units"] = "dialogue", np.where(made["corpus"] == "meld", 280, 8)

@@ -70,14 +70,14 @@ def read(raw: Path, encoding: str | None = None, bins: Bins | None = None) -> Co
         put_into_classes(raw, rows, bins, found)
     refuse_alike(raw, rows)
     list_alike(rows, found)
-    alone, split_by = "dialogue_id" not in columns, None
+    alone, split_by, split_note = "dialogue_id" not in columns, None, None
     if alone:
         notes.append(
             "No columns dialogue_id and position: each row is a dialogue of its own, without context."
         )
     if "split" not in columns:
-        split_by, note = set_splits(rows, alone)
-        notes.append(note)
+        split_by, split_note = set_splits(rows, alone)
+        notes.append(split_note)
     list_missing_media(raw, rows, found)
     refuse_twice(raw, rows, "utterance_id")
     refuse_mixed_splits(raw, rows)
@@ -113,6 +113,7 @@ def read(raw: Path, encoding: str | None = None, bins: Bins | None = None) -> Co
             "groups": {"name": "group", "of": groups},
             "tables": {raw.name: table.counts},
             "split_by": split_by,
+            "split_note": split_note,
         },
         groupings=groupings,
     )

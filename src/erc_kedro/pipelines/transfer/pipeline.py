@@ -4,7 +4,8 @@ import warnings
 
 from kedro.pipeline import Node, Pipeline
 
-from erc_kedro.config import transfer_corpora
+from erc_kedro.config import ConfigError, written_parameters
+from erc_kedro.escaping import line
 from erc_kedro.pipelines import CORPUS, corpora
 from erc_kedro.pipelines.transfer.nodes import (
     compare_arms,
@@ -19,7 +20,7 @@ def create_pipeline() -> Pipeline:
 
     Before they are chosen, as in a list of pipelines, it is drawn for all corpora.
     """
-    sources, target = transfer_corpora()
+    sources, target = _chosen()
     used = corpora() if target is None else [*sources, target]
     name = "source_to_target" if target is None else f"{'_'.join(sources)}_to_{target}"
     share = Pipeline(
@@ -70,3 +71,27 @@ def create_pipeline() -> Pipeline:
             name="compare_arms",
         )
         return sum(each, Pipeline([first, train, page]))
+
+
+def _chosen() -> tuple[list[str], str | None]:
+    """The corpora that teach another one, and that one: ``from`` and ``to``; none where they are not chosen.
+
+    Raises:
+        ConfigError: one of them is no corpus, or is there twice.
+    """
+    written = written_parameters()
+    named, target = written.get("from"), written.get("to")
+    if not named or not target:
+        return [], None
+    sources = named if isinstance(named, list) else [named]
+    for key, names in (("from", sources), ("to", [target])):
+        for name in names:
+            if name not in corpora():
+                raise ConfigError(
+                    f"{key}: {line(name, 60)} is no corpus; globals.yml has {', '.join(corpora())}"
+                )
+    if len({*sources, target}) <= len(sources):
+        raise ConfigError(
+            f"from, to: {', '.join(sources)} to {target}; name each corpus once, the one in `to` there alone"
+        )
+    return list(sources), target
