@@ -46,6 +46,16 @@ def provenance(
     }
 
 
+def described(metadata: Any, parameters: Any) -> dict[str, Any]:
+    """What a record says of an extractor, from its metadata and its parameters."""
+    return {
+        "name": metadata.name,
+        "version": metadata.version,
+        "licence": metadata.licence,
+        "settings": parameters.model_dump(mode="json"),
+    }
+
+
 def provenance_errors(
     records: Mapping[str, Mapping[str, Any]], tables: Mapping[str, pd.DataFrame], utterances: pd.DataFrame
 ) -> tuple[list[str], list[str]]:

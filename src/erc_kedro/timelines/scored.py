@@ -1,10 +1,8 @@
 """A folder of scored recordings: what is there, what is left to do, and what could not be done."""
 
-import hashlib
 import json
 import logging
 import math
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +13,7 @@ from typing import Any
 import pandas as pd
 from joblib import Parallel, delayed
 
-from erc_kedro import files, recordings, sources, timelines
+from erc_kedro import files, recordings, timelines
 from erc_kedro.errors import PlainError
 from erc_kedro.evaluation.metrics import SCORES, class_columns, class_names, classification_metrics
 from erc_kedro.extractors import runner
@@ -31,6 +29,7 @@ from erc_kedro.sentences import few
 from erc_kedro.surroundings import writing
 from erc_kedro.timelines import pages
 from erc_kedro.timelines.formats.tables import csv
+from erc_kedro.timelines.keys import key_of, media_of
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +82,7 @@ def score_all(
     with bar(len(found), f"Scoring with {model.card.name}", "recording") as progress:
         waiting, kept_before = [], []
         for source in found:
-            key = _key(source, model, parameters)
+            key = key_of(source, model, parameters)
             own = folder / source.name
             known = facts_of(own)
             if (
@@ -198,7 +197,7 @@ def _write(
             known["media"] or known["transcript"],
         )
     facts = facts_of_scoring(model, recording.facts, timeline, parameters.accuracy)
-    files_used = {*_media(recording.utterances)}
+    files_used = {*media_of(recording.utterances)}
     keys = {key for one in timeline["utterance_id"] for key in features.keys[one]}
     if known is not None and "nothing" not in (known["keep"], parameters.keep):
         # What an earlier transcript or model left in the cache is to be forgotten with it.
@@ -364,38 +363,6 @@ def _failed(name: str, of: Source | Recording, reason: str, detail: str) -> Scor
         "error": {"reason": reason, "detail": detail},
     }
     return Scored(facts, None, new=False)
-
-
-def _key(source: Source, model: Model, parameters: ScoreParameters) -> str:
-    """A hash of all that decides a recording's results; files count by their place, size and time."""
-    files = [source.media, source.transcript, source.rttm]
-    rows = ""
-    if source.rows is not None:
-        rows = source.rows.to_json(orient="split")
-        files += map(Path, _media(source.rows))
-    if isinstance(parameters.labels, str):
-        files.append(Path(parameters.labels))
-    parts = [
-        model.card.digest,
-        parameters.model_dump_json(exclude={"runner", "allow"}),
-        rows,
-        *(f"{path} {_status(path)}" for path in files if path is not None),
-        repr((source.notes, source.others)),
-        sources.version("scoring/*.py", "timelines/**/*.py", "recordings/**/*.py"),
-    ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _media(utterances: pd.DataFrame) -> list[str]:
-    return sorted({*utterances["clip"].dropna(), *utterances["wav"].dropna()})
-
-
-def _status(path: Path) -> str:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return "absent"
-    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def totals(done: Sequence[Scored]) -> dict[str, float]:

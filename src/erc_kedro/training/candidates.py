@@ -55,8 +55,8 @@ def searched(
             data, base = experiments[name][fold]
             number = own.index(max(own))
             # The experiment's own folder is for its own settings, as the train pipeline leaves them.
-            folder = str(Path(fold) / f"settings{number}") if settings[number] else fold
-            of_experiment[folder] = data, with_settings(base, settings[number])
+            place = str(Path(fold) / f"settings{number}") if settings[number] else fold
+            of_experiment[place] = data, with_settings(base, settings[number])
             found.setdefault(name, {})[fold] = {"chosen": number, "scores": own}
         chosen[name] = of_experiment
     return chosen, found

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
-from erc_kedro.parameters import FeatureParameters, TextParameters
+from erc_kedro.parameters import FeatureParameters
+from erc_kedro.pipelines.features.text import fitted, folds_of, is_encoder, no_predictions, of_tuned
 
 logger = logging.getLogger(__name__)
 
@@ -40,113 +41,17 @@ def text_features(
         table, record = _published(file, utterances, description, "text", asked)
         _log_present(corpus, "text", table, record)
         record["asked"] = asked_of("text", parameters, description, folder)
-        return table, _no_predictions(description["labels"]), record
+        return table, no_predictions(description["labels"]), record
     for lying in _published_files(raw, "text"):
         logger.warning("%s: %s is not used; --params=features.text.path=auto does", corpus, lying)
-    tuned = finetuned.of_folds(asked.encoder, folder, _folds(description)) if _is_encoder(asked) else {}
-    if any(tuned.values()):
-        table, predictions, record = _of_tuned(utterances, description, cache, corpus, asked, tuned)
+    found = finetuned.of_folds(asked.encoder, folder, folds_of(description)) if is_encoder(asked) else {}
+    tuned = {name: one for name, one in found.items() if one is not None}
+    if tuned:
+        table, predictions, record = of_tuned(utterances, description, cache, corpus, asked, tuned)
     else:
-        table, extractor = _fitted(utterances, asked, cache)
-        predictions, record = _no_predictions(description["labels"]), provenance(table, utterances, extractor)
+        table, extractor = fitted(utterances, asked, cache)
+        predictions, record = no_predictions(description["labels"]), provenance(table, utterances, extractor)
     return table, predictions, record | {"asked": asked_of("text", parameters, description, folder)}
-
-
-def _is_encoder(parameters: TextParameters) -> bool:
-    return parameters.extractor == "transformers"
-
-
-def _folds(description: dict[str, Any]) -> list[str]:
-    """The names of the corpus's folds; none where its splits are fixed."""
-    return (description.get("folds") or {}).get("names") or []
-
-
-def _of_tuned(
-    utterances: DataFrame,
-    description: dict[str, Any],
-    cache: Path,
-    corpus: str,
-    asked: TextParameters,
-    tuned: "dict[str, Any]",
-) -> tuple[DataFrame, DataFrame, dict[str, Any]]:
-    """Vectors of fine-tuned encoders, each fold's by its own, as ``text_features`` returns them."""
-    from erc_kedro.audit.checks import refuse
-    from erc_kedro.audit.encoders import encoder_errors
-    from erc_kedro.audit.provenance import provenance
-    from erc_kedro.extractors import text
-    from erc_kedro.extractors.base import fingerprint
-    from erc_kedro.folds import pooled_rows, views
-
-    found = views(utterances)
-    folded = len(found) > 1
-    dropped = description.get("dropped", [])
-    for view in found:
-        errors = encoder_errors(tuned[view.name].facts, view.utterances, corpus, dropped)
-        if errors and folded and asked.encoder != "finetuned":
-            errors = [
-                f"Every dialogue of {corpus} is tested, and its text encoder was fine-tuned on one split, so "
-                "that it knows what it would be tested on; `kedro run --pipeline=finetune` and encoder: "
-                f"finetuned have one a fold, or take a frozen encoder, or fixed splits ({corpus}.protocol)."
-            ]
-        refuse({"name": f"features.text.encoder {tuned[view.name].folder}", "errors": errors})
-    first = tuned[found[0].name]
-    tables, predicted, versions = [], [], []
-    for view in found:
-        one = tuned[view.name]
-        made = text.extract(view.utterances, one.surroundings(asked), cache, one)
-        table = _of_text(utterances, made.vectors)
-        tables.append(table.assign(fold=view.name) if folded else table)
-        versions.append(made.metadata.version)
-        if one.record.classes == description["labels"]:
-            predicted.append(one.predictions(view.utterances, made.read))
-    extractor = _described(made.metadata, first.surroundings(asked))
-    extractor |= {"finetune_run": first.facts["run"], "folds": first.facts["folds"]}
-    # The settings are the first one's, with what any of them is shown.
-    extractor["settings"] |= {
-        "read": first.record.read,
-        "beside": [one.record.settings for one in first.beside],
-    }
-    predictions = _no_predictions(description["labels"])
-    if predicted:
-        predictions = pooled_rows(predicted)
-        extractor["alone"] = _log_alone(corpus, first.name, description, predictions, first.facts["run"])
-    if folded:
-        extractor["version"] = fingerprint(*versions)
-    table = pd.concat(tables, ignore_index=True) if folded else tables[0]
-    record = provenance(table, utterances, extractor, first.facts)
-    if folded:
-        record["encoder_of_fold"] = {name: one.facts for name, one in tuned.items()}
-    return table, predictions, record
-
-
-def _of_text(utterances: DataFrame, vectors: np.ndarray) -> DataFrame:
-    from erc_kedro.extractors.cache import feature_table
-
-    said = utterances["text"].str.strip() != ""
-    return feature_table(utterances["utterance_id"], vectors, said.map({True: "ok", False: "no_text"}))
-
-
-def _fitted(
-    utterances: DataFrame, parameters: TextParameters, cache: Path
-) -> tuple[DataFrame, dict[str, Any]]:
-    """Vectors of an extractor, each fold's from its own training if it learns there, and what made them.
-
-    Those of all folds stand below each other with the name of their fold, unless nothing was learned.
-    """
-    from erc_kedro.extractors import text
-    from erc_kedro.extractors.base import fingerprint
-    from erc_kedro.folds import views
-
-    # What others have trained learns nothing here.
-    found = views(utterances)[:1] if _is_encoder(parameters) else views(utterances)
-    made = {view.name: text.extract(view.utterances, parameters, cache) for view in found}
-    first = next(iter(made.values()))
-    extractor = _described(first.metadata, parameters)
-    versions = [one.metadata.version for one in made.values()]
-    if len(set(versions)) == 1:
-        return _of_text(utterances, first.vectors), extractor
-    tables = [_of_text(utterances, one.vectors).assign(fold=name) for name, one in made.items()]
-    return pd.concat(tables, ignore_index=True), extractor | {"version": fingerprint(*versions)}
 
 
 def clip_features(
@@ -174,7 +79,7 @@ def of_clips(
         by modality its features and their provenance; and what became of every clip.
     """
     from erc_kedro import extractors
-    from erc_kedro.audit.provenance import provenance
+    from erc_kedro.audit.provenance import described, provenance
     from erc_kedro.extractors import runner
     from erc_kedro.extractors.cache import feature_table, matrix
 
@@ -207,8 +112,8 @@ def of_clips(
         vectors = matrix(results, metadata.dimension)
         reasons = [result.reason for result in results]
         table = feature_table(utterances["utterance_id"], vectors, reasons)
-        described = _described(metadata, asked[modality]) | {"longest_s": parameters.runner.longest_s}
-        made[modality] = table, provenance(table, utterances, described)
+        extractor = described(metadata, asked[modality]) | {"longest_s": parameters.runner.longest_s}
+        made[modality] = table, provenance(table, utterances, extractor)
     for modality in asked:
         if modality not in made:
             made[modality] = _absent(utterances)
@@ -241,8 +146,8 @@ def asked_of(
         settings = extractors.resolved(own).model_dump(mode="json", exclude=left_out)
         return settings | {"longest_s": parameters.runner.longest_s}
     found: dict[str, Any] = {}
-    if folder is not None and _is_encoder(own):
-        found = finetuned.of_folds(own.encoder, folder, _folds(description))
+    if folder is not None and is_encoder(own):
+        found = finetuned.of_folds(own.encoder, folder, folds_of(description))
     tuned = [one for one in found.values() if one is not None]
     if not tuned:
         return own.model_dump(mode="json", exclude=left_out)
@@ -283,51 +188,6 @@ def _log_present(corpus: str, modality: str, table: DataFrame, record: dict[str,
     logger.info("%s: %d of %d utterances have %s features (%s)", corpus, there, len(table), modality, name)
 
 
-def _no_predictions(labels: list[str]) -> DataFrame:
-    columns = ["seed", "utterance_id", "split", "head", "label"]
-    types = dict.fromkeys(columns[1:], "str") | {f"p_{label}": "float32" for label in labels}
-    return pd.DataFrame(columns=[*columns, *(f"p_{label}" for label in labels)]).astype(
-        {"seed": "int64", **types}
-    )
-
-
-def _log_alone(
-    corpus: str, name: str, description: dict[str, Any], predictions: DataFrame, fitted_by: str | None
-) -> str:
-    """Tracks the encoder's own scores, beside those of the models that build on it, and says them."""
-    from erc_kedro import tracking
-    from erc_kedro.evaluation.metrics import metrics_table
-
-    scores = {
-        f"{split}.{metric}": float(value)
-        for split, metric, value in metrics_table(predictions)[["split", "metric", "value"]].to_numpy()
-        if split != "train"
-    }
-    tags = {
-        "corpus": corpus,
-        "experiment": "encoder_alone",
-        "level": "corpus",
-        "synthetic": description["synthetic"],
-        "protocol": description["protocol"],
-        "finetune_run": fitted_by,
-    }
-    with tracking.child(f"{corpus} encoder alone", tags) as run:
-        run.metrics(scores)
-    score = {split: scores.get(f"{split}.weighted_f1", float("nan")) for split in ("val", "test")}
-    said = f"weighted F1 {score['val']:.4f} on validation, {score['test']:.4f} on test"
-    logger.info("%s: %s alone has %s", corpus, name, said)
-    return said
-
-
-def _described(metadata: Any, parameters: Any) -> dict[str, Any]:
-    return {
-        "name": metadata.name,
-        "version": metadata.version,
-        "licence": metadata.licence,
-        "settings": parameters.model_dump(mode="json"),
-    }
-
-
 def _published(
     file: Path, utterances: DataFrame, description: dict[str, Any], modality: str, parameters: Any
 ) -> tuple[DataFrame, dict[str, Any]]:
@@ -350,14 +210,14 @@ def _published(
 
 
 def _absent(utterances: DataFrame) -> tuple[DataFrame, dict[str, Any]]:
-    from erc_kedro.audit.provenance import provenance
+    from erc_kedro.audit.provenance import described, provenance
     from erc_kedro.extractors.base import Metadata
     from erc_kedro.extractors.cache import feature_table
     from erc_kedro.parameters import Parameters
 
     vectors = np.zeros((len(utterances), 1), np.float32)
     table = feature_table(utterances["utterance_id"], vectors, ["no_media"] * len(utterances))
-    return table, provenance(table, utterances, _described(Metadata("none", 1, "", ""), Parameters()))
+    return table, provenance(table, utterances, described(Metadata("none", 1, "", ""), Parameters()))
 
 
 def _clips(utterances: DataFrame, found: dict[str, Any]) -> DataFrame:
