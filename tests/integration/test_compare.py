@@ -16,7 +16,7 @@ EXPERIMENTS = ["full", "no_gates", "only_text", "majority"]
 def compared(copy_of_demo):
     """A finished demo in which four experiments have been compared."""
     project = copy_of_demo()
-    project.kedro(*COMMAND, f"--params=experiments=[{','.join(EXPERIMENTS)}],seeds=2")
+    project.kedro(*COMMAND, f"--params=experiments=[{','.join(EXPERIMENTS)}],seeds=2,compare.search=[]")
     return project
 
 
@@ -110,7 +110,7 @@ def test_a_second_comparison_trains_only_what_is_new_or_changed(compared):
     project = compared
     before = configs(project)
     first = table(project)
-    project.kedro(*COMMAND, "--params=experiments=[full,no_gates,majority,concat],seeds=2")
+    project.kedro(*COMMAND, "--params=experiments=[full,no_gates,majority,concat],seeds=2,compare.search=[]")
     after = configs(project)
     assert {name for name in after if after[name] != before.get(name)} == {
         f"{corpus}/concat/seed{seed}" for corpus in ("meld", "iemocap") for seed in range(2)
@@ -123,7 +123,9 @@ def test_a_second_comparison_trains_only_what_is_new_or_changed(compared):
         pd.testing.assert_series_equal(merged[column], merged[f"{column}_again"], check_names=False)
     # Files that are there do not count: another learning rate is another model.
     project.kedro(
-        *COMMAND, "--params=experiments=[full],seeds=1,train.learning_rate=0.001", "--namespaces=meld"
+        *COMMAND,
+        "--params=experiments=[full],seeds=1,compare.search=[],train.learning_rate=0.001",
+        "--namespaces=meld",
     )
     changed = configs(project)
     assert changed["meld/full/seed0"][1] != after["meld/full/seed0"][1]
@@ -131,7 +133,11 @@ def test_a_second_comparison_trains_only_what_is_new_or_changed(compared):
 
 
 def test_a_killed_comparison_goes_on_where_it_stopped(demo_copy):
-    command = (*COMMAND, "--params=experiments=[full,no_gates,concat],seeds=2", "--namespaces=meld")
+    command = (
+        *COMMAND,
+        "--params=experiments=[full,no_gates,concat],seeds=2,compare.search=[]",
+        "--namespaces=meld",
+    )
     process = demo_copy.start(*command)
     one = demo_copy.folder / DATA / "06_models" / "meld" / "no_gates" / "seed1" / "config.json"
     deadline = time.monotonic() + 200

@@ -22,7 +22,7 @@ def run(project, *words, succeeds=True):
 
 
 def compare(project, *experiments, succeeds=True):
-    named = f"--params=experiments=[{','.join(experiments)}],seeds=1"
+    named = f"--params=experiments=[{','.join(experiments)}],seeds=1,compare.search=[]"
     return run(project, "--pipeline=compare", named, succeeds=succeeds)
 
 
