@@ -125,6 +125,17 @@ def test_folds_that_cannot_be_made_are_refused(protocol, said):
         folded(given_corpus, ProtocolParameters(**protocol))
 
 
+def test_the_refusal_blames_what_joins_the_folds():
+    apart = [(f"d{n}", f"s{n}", "a") for n in range(4)]
+    together = {"d0": "one", "d1": "one", "d2": "two", "d3": "two"}
+    for protocol in ({"folds": 3}, {"leave_one_out": "dialogue"}):
+        with pytest.raises(CorpusError, match="since dialogues that hold the same recording lie in one"):
+            folded(corpus(apart), ProtocolParameters(**protocol), together)
+    mixed = corpus([(f"d{n // 3}", f"s{n // 3}", "a") for n in range(9)], site=["x", "y", "z"] * 3)
+    with pytest.raises(CorpusError, match=r"dialogues are whole: dialogue 'd\d' has 3 of 3 values of site"):
+        folded(mixed, ProtocolParameters(leave_one_out="site"))
+
+
 def test_both_ways_at_once_are_refused():
     with pytest.raises(ValueError, match="two ways to make folds"):
         ProtocolParameters(leave_one_out="speaker", folds=5)

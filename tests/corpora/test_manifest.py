@@ -9,7 +9,7 @@ from erc_kedro.corpora import CorpusError, manifest
 from erc_kedro.corpora.folding import folded
 from erc_kedro.corpora.tables import irregularity_table
 from tests.corpora.releases import touch
-from tests.defaults import ProtocolParameters
+from tests.defaults import IngestionParameters, ProtocolParameters
 
 HEADER = "dialogue_id,position,speaker,text,clip,label,split"
 
@@ -138,6 +138,18 @@ def test_ratings_become_the_classes_that_bins_name(tmp_path: Path) -> None:
     assert outside["detail"] == "1: 7 (row9)"
     with pytest.raises(CorpusError, match=r"row 2, column label: 'glad' is not a number, but ingestion.bins"):
         manifest.read(write(tmp_path, "a,x,glad,train", header="speaker,text,label,split"), None, BINS)
+
+
+@pytest.mark.parametrize("cell", ["1_5", "inf", "-inf"])
+def test_what_python_alone_takes_for_a_number_is_no_rating(tmp_path: Path, cell: str) -> None:
+    bins = {"low": (None, 0.0), "high": (0.0, None)}
+    with pytest.raises(CorpusError, match=r"is not a number, but ingestion\.bins"):
+        manifest.read(write(tmp_path, f"a,x,{cell},train", header="speaker,text,label,split"), None, bins)
+
+
+def test_a_number_has_one_class() -> None:
+    with pytest.raises(ValueError, match="bins: calm and flat are the same number"):
+        IngestionParameters(reader="manifest", raw="x.csv", bins={"calm": 0, "flat": 0.0})
 
 
 def test_an_end_that_two_classes_share_is_of_the_one_that_begins_with_it(tmp_path: Path) -> None:

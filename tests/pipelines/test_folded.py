@@ -14,6 +14,7 @@ from erc_kedro.folds import views
 from erc_kedro.pipelines.compare.features import ExperimentTables
 from erc_kedro.pipelines.compare.nodes import compare_experiments, train_experiments
 from erc_kedro.pipelines.contributions.nodes import read_contributions
+from erc_kedro.pipelines.reporting.nodes import inspect_networks
 from erc_kedro.pipelines.train.nodes import train_corpus
 from erc_kedro.pipelines.tune.nodes import tune_corpus
 from tests.conftest import CLASSES, make_corpus
@@ -111,6 +112,54 @@ def test_what_is_trained_is_not_trained_again_and_a_fold_may_have_settings_of_it
         trained(models, SMALL.model_copy(update={"in_fold": {"four": {}}}))
     with pytest.raises(ConfigError, match=r"train\.in_fold\.two: Input should be greater than 0"):
         trained(models, SMALL.model_copy(update={"in_fold": {"two": {"learning_rate": 0}}}))
+
+
+def test_a_head_that_some_folds_models_lack_is_not_scored_beside_those_of_all(tmp_path):
+    """Voices of one fold alone: where it is test or validation, training has none."""
+
+    def heard_in_one(features, table):
+        heard = (table["fold"] == "one").to_numpy()
+        rows = features["audio"]
+        rows["present"] = heard
+        rows["reason"] = np.where(heard, "ok", "no_audio")
+        rows["vector"] = [x if here else 0 * x for x, here in zip(rows["vector"], heard, strict=True)]
+        return features
+
+    models = tmp_path / "meld" / "full"
+    once = SMALL.model_copy(update={"seeds": 1})
+    predictions, metrics, _, summary = trained(models, once, heard_in_one)
+    table, features, _ = corpus(heard_in_one)
+    assert "a" not in set(metrics["head"])
+    for head in metrics["head"].unique():
+        rows = predictions[(predictions["head"] == head) & (predictions["split"] == "test")]
+        assert sorted(rows["utterance_id"]) == sorted(table["utterance_id"])
+    _, degraded, _ = inspect_networks(table, *features.values(), DESCRIPTION, predictions, summary, models)
+    assert set(degraded["modality"]) == {"text", "visual"}
+
+
+def test_a_fold_whose_models_read_less_is_inspected_as_it_was_trained(tmp_path):
+    models = tmp_path / "meld" / "full"
+    less = {"two": {"model": {"modalities": ["text"]}}}
+    parameters = SMALL.model_copy(update={"seeds": 1, "in_fold": less})
+    predictions, metrics, _, summary = trained(models, parameters)
+    table, features, _ = corpus()
+    tables = (table, *features.values(), DESCRIPTION, predictions, summary, models)
+    weights = read_contributions(*tables, parameters)
+    assert set(weights["utterance_id"]) == set(table["utterance_id"])
+    assert "v" not in set(metrics["head"])
+    assert set(inspect_networks(*tables)[1]["modality"]) == {"text"}
+
+
+def test_a_comparison_judges_settings_by_the_epoch_that_is_kept(tmp_path):
+    table, features, audited = corpus()
+    last = SMALL.model_copy(update={"seeds": 1, "epochs": 6, "selection": "last", "learning_rate": 0.5})
+    parameters = CompareParameters(experiments={"full": last}, search=[{}, {"learning_rate": 0.05}])
+    tables = ExperimentTables(features, audited)
+    _, summary = train_experiments(table, DESCRIPTION, AUDIT, {"full": tables}, tmp_path / "meld", parameters)
+    for fold, of_fold in summary["experiments"]["full"]["searched"].items():
+        for number, score in enumerate(of_fold["scores"]):
+            folder = tmp_path / "meld" / "full" / fold / f"settings{number}" / "seed1000"
+            assert score == pd.read_parquet(folder / "history.parquet")["val_weighted_f1"].iloc[-1]
 
 
 def test_folds_leave_no_bundle(made):

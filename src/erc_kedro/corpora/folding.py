@@ -49,16 +49,16 @@ def folded(corpus: Corpus, protocol: ProtocolParameters, together: Mapping[str, 
     if labelled.empty:
         raise CorpusError(f"{name}: folds need labelled utterances, and there is none; set protocol to null")
     value = _values(labelled, by, corpus.groupings, name)
-    ties = [value]
+    ties = {"value": value}
     if together:
-        ties.append("recording " + labelled["dialogue_id"].map(dict(together)))
+        ties["recording"] = "recording " + labelled["dialogue_id"].map(dict(together))
     if protocol.leave_one_out:
-        ties.append("speaker " + labelled["speaker"])
-    group = _connected(labelled["dialogue_id"], ties)
+        ties["speaker"] = "speaker " + labelled["speaker"]
+    group = _connected(labelled["dialogue_id"], [*ties.values()])
     groups = group.nunique()
     wanted = protocol.folds or FEWEST
     if groups < wanted:
-        raise CorpusError(_too_few(name, by, labelled, value, groups, wanted, bool(protocol.leave_one_out)))
+        raise CorpusError(_too_few(name, by, labelled, ties, groups, wanted))
     if protocol.leave_one_out:
         fold_of = _named(group, value.str.removeprefix(f"{by} "))
         how = f"one {by} left out at a time"
@@ -163,14 +163,24 @@ def _dealt(labelled: pd.DataFrame, group: pd.Series, count: int) -> pd.Series:
 
 
 def _too_few(
-    name: str, by: str, labelled: pd.DataFrame, value: pd.Series, groups: int, wanted: int, left_out: bool
+    name: str, by: str, labelled: pd.DataFrame, ties: Mapping[str, pd.Series], groups: int, wanted: int
 ) -> str:
+    """What to say of it: the first of the ties with which there are too few is the one to blame."""
     said = f"{name}: protocol: {by} gives {groups} fold{'s' if groups > 1 else ''}, and {wanted} are needed"
-    values = value.nunique()
-    if not left_out or values == groups:
-        return f"{said}; make folds by another column, or fewer of them ({FEWEST} at least)"
+    value, dialogue = ties["value"], labelled["dialogue_id"]
+    fewer = f"make folds by another column, or fewer of them ({FEWEST} at least)"
+    if value.nunique() < wanted:
+        return f"{said}; {fewer}"
+    if _connected(dialogue, [value]).nunique() < wanted:
+        own = value.groupby(dialogue).nunique().sort_values(ascending=False, kind="stable")
+        several = f"dialogue {own.index[0]!r} has {own.iloc[0]} of {value.nunique()} values of {by}"
+        return f"{said}, and dialogues are whole: {several}; {fewer}"
+    without = [tie for kind, tie in ties.items() if kind != "speaker"]
+    if "speaker" not in ties or _connected(dialogue, without).nunique() < wanted:
+        return f"{said}, since dialogues that hold the same recording lie in one; {fewer}"
     spread = value.groupby(labelled["speaker"]).nunique().sort_values(ascending=False)
     return (
-        f"{said}: {spread.index[0]!r} speaks in {spread.iloc[0]} of {values}, and no speaker may be in two; "
-        "name speakers apart who are not the same person, or use folds: 5, where speakers may be shared"
+        f"{said}: {spread.index[0]!r} speaks in {spread.iloc[0]} of {value.nunique()}, and no speaker may be "
+        "in two; name speakers apart who are not the same person, or use folds: 5, where speakers may be "
+        "shared"
     )

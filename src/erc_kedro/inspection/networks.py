@@ -34,6 +34,7 @@ def inspected(
     lost: list[pd.DataFrame] = []
     places: list[pd.DataFrame] = []
     count = predictions["seed"].nunique() * len(folds)
+    everywhere = set.intersection(*({*data.modalities} for data in folds.values()))
     with bar(count, f"Inspecting {models.parent.name} {models.name}", "network") as step:
         for seed, data, network in trained(models, folds, predictions):
             if isinstance(network, GatedFusionNetwork):
@@ -41,7 +42,9 @@ def inspected(
                 weights[-1].insert(0, "seed", seed)
                 if not places:
                     places.append(layout(network, data))
+            # What some folds' models cannot lose has no score of all utterances.
             lost.append(degraded_predictions(network, data, seed))
+            lost[-1] = lost[-1][lost[-1]["modality"].isin(everywhere)].reset_index(drop=True)
             lost[-1].insert(0, "seed", seed)
             step.update()
     return (

@@ -92,6 +92,10 @@ class IngestionParameters(Parameters):
         for (one, a), (other, b) in combinations(ranges.items(), 2):
             if max(a[0], b[0]) < min(a[1], b[1]):
                 raise ValueError(f"bins: {one} and {other} overlap; let one begin where the other ends")
+        numbers = {name: number for name, number in self.bins.items() if not isinstance(number, tuple)}
+        for one, other in combinations(numbers, 2):
+            if numbers[one] == numbers[other]:
+                raise ValueError(f"bins: {one} and {other} are the same number; name each once")
         if not self.bins:
             raise ValueError("bins names no class; write {negative: [-3, 0], positive: [0, 3]}, or null")
         return self

@@ -45,8 +45,9 @@ def searched(
                 of_task.append((name, fold))
     scores: dict[str, dict[str, list[float]]] = {}
     for (name, fold), trained in zip(of_task, train_all(tasks, models, f"{title}, search"), strict=True):
-        best = float(trained.history["val_weighted_f1"].max())
-        scores.setdefault(name, {}).setdefault(fold, []).append(best)
+        # Of the epoch that is kept, which need not be the best one.
+        kept = trained.history.loc[trained.history["selected"], "val_weighted_f1"]
+        scores.setdefault(name, {}).setdefault(fold, []).append(float(kept.iloc[0]))
     chosen: dict[str, Folds] = dict(experiments)
     found: dict[str, dict[str, Any]] = {}
     for name, by_fold in scores.items():

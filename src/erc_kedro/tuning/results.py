@@ -79,7 +79,7 @@ def _mean(scores: list[float]) -> float:
 
 
 def _differing(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """What of a nested mapping differs from another one's."""
+    """What a nested mapping has otherwise than another one, or has alone."""
     found = {}
     for name, value in base.items():
         if isinstance(value, dict) and isinstance(own.get(name), dict):
@@ -87,7 +87,7 @@ def _differing(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
                 found[name] = inner
         elif name in own and own[name] != value:
             found[name] = own[name]
-    return found
+    return found | {name: value for name, value in own.items() if name not in base}
 
 
 def outcome(study: optuna.Study, search: Search) -> dict[str, Any]:
@@ -104,11 +104,11 @@ def outcome(study: optuna.Study, search: Search) -> dict[str, Any]:
     best = winner(study, tune.winner)
     train = with_values(search.base, of_trial(best)).model_dump(mode="json", exclude=NOT_LEARNED)
     in_fold = {} if tune.winner is not None else winners_in_folds(study)
-    train["in_fold"] = {
-        fold: changes
+    own = {
+        fold: with_values(search.base, of_trial(trial)).model_dump(mode="json", exclude=NOT_LEARNED)
         for fold, trial in in_fold.items()
-        if (changes := _differing(train, with_values(search.base, of_trial(trial)).model_dump(mode="json")))
     }
+    train["in_fold"] = {fold: changes for fold, one in own.items() if (changes := _differing(train, one))}
     return {
         "corpus": search.corpus,
         "experiment": f"{search.corpus}_best",

@@ -45,7 +45,8 @@ def put_into_classes(raw: Path, rows: list[dict[str, Any]], bins: Bins, found: F
             rating = float(row["label"].replace(",", "."))
         except ValueError:
             rating = math.nan
-        if math.isnan(rating):
+        # Python reads 1_5 as 15.
+        if not math.isfinite(rating) or "_" in row["label"]:
             raise CorpusError(
                 f"{raw}, row {row['line']}, column label: {row['label']!r} is not a number, but "
                 "ingestion.bins puts ratings into classes; correct the cell, or leave bins out"

@@ -36,7 +36,7 @@ def read_contributions(
     tables = {"text": text, "audio": audio, "visual": visual}
     folds = assembled(utterances, tables, description["labels"], parameters)
     found = []
-    shown = {name: data.only(parameters.shown) for name, (data, _) in folds.items()}
+    shown = {name: data.only(own.shown) for name, (data, own) in folds.items()}
     for seed, data, network in trained(models, shown, predictions):
         if not isinstance(network, GatedFusionNetwork):
             raise ConfigError(

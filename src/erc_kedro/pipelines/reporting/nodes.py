@@ -77,7 +77,7 @@ def inspect_networks(
         # More threads than free cores wait for each other for minutes.
         torch.set_num_threads(parameters.threads)
         folds = assembled(utterances, there, description["labels"], parameters)
-        shown = {name: data.only(parameters.shown) for name, (data, _) in folds.items()}
+        shown = {name: data.only(own.shown) for name, (data, own) in folds.items()}
         return inspected(models, shown, predictions)
     except (ConfigError, ValueError) as error:
         # Features or a description of another version than the predictions; or the networks of some seeds,

@@ -206,10 +206,10 @@ def tracked(
     fitted_by = facts["extractors"].get("text", {}).get("finetune_run")
     if fitted_by:
         tags["finetune_run"] = fitted_by
-    # A head without any features is untrained; what it predicts must not be scored.
-    scored = heads_of(
-        {name for data, _ in folds.values() for name in data.modalities} & set(parameters.shown)
-    )
+    # A head without any features is untrained; what it predicts must not be scored. One that the models of
+    # some folds lack would be scored on the others' utterances alone, beside heads that are scored on all.
+    shown = [{*data.modalities} & {*own.shown} for data, own in folds.values()]
+    scored = heads_of(set.intersection(*shown))
     predictions, metrics, history = [], [], []
     with tracking.child(f"{corpus} {experiment}", {**tags, "level": "corpus"}) as run:
         run.parameters({"train": parameters, **facts})
