@@ -10,6 +10,7 @@ from sklearn.metrics import f1_score
 from erc_kedro import schemas
 from erc_kedro.audit.provenance import provenance
 from erc_kedro.config import ConfigError
+from erc_kedro.errors import PlainError
 from erc_kedro.folds import views
 from erc_kedro.pipelines.compare.features import ExperimentTables
 from erc_kedro.pipelines.compare.nodes import compare_experiments, train_experiments
@@ -262,3 +263,18 @@ def test_a_search_never_sees_a_fold_that_is_tested_by_what_it_chose(tmp_path):
         {"calm": "glad", "glad": "cross", "cross": "calm"}
     )
     assert chosen(table, tmp_path / "a") == chosen(swapped, tmp_path / "b")
+
+
+def test_settings_that_diverge_are_not_chosen_and_end_a_comparison_only_where_all_do(tmp_path):
+    table, features, audited = corpus()
+    tables = ExperimentTables(features, audited)
+    far = {"learning_rate": 1e30}
+
+    def compared(search):
+        parameters = CompareParameters(experiments={"full": SMALL}, draws=200, search=search)
+        given = (table, DESCRIPTION, AUDIT, {"full": tables}, tmp_path / "meld", parameters)
+        return train_experiments(*given)[1]["experiments"]["full"]["searched"]
+
+    assert {fold["chosen"] for fold in compared([far, {}]).values()} == {1}
+    with pytest.raises(PlainError, match=r"none of its 1 settings the loss of full stays finite"):
+        compared([far])

@@ -7,7 +7,7 @@ import pandas as pd
 
 from erc_kedro.audit.irregularities import grouped
 from erc_kedro.corpora.tables import are_ratings
-from erc_kedro.folds import is_folded
+from erc_kedro.folds import is_folded, views
 from erc_kedro.schemas import SPLITS
 from erc_kedro.sentences import few
 
@@ -54,6 +54,13 @@ def audit_corpus(
     no_classes, suspicion = _no_classes(utterances["label"].dropna())
     # Of a measurement, each value would be another label that some split lacks.
     warnings = suspicion if no_classes else [*suspicion, *_label_warnings(labels)]
+    if is_folded(utterances):
+        names = [view.name for view in views(utterances)]
+        warnings.insert(
+            0,
+            f"Where splits are counted or warned of, here and for features, they are those of the first of "
+            f"{len(names)} folds, {names[0]}; each fold has others.",
+        )
     if not splits["test"]["utterances"]:
         warnings.append("The test split is empty: nothing is scored but validation.")
     for split, counts in splits.items():

@@ -74,14 +74,16 @@ def slice_title(name: str, groups: Mapping[str, Any]) -> str:
 def settings_chosen(
     searched: Mapping[str, Mapping[str, Any]] | None, settings: Sequence[Mapping[str, Any]]
 ) -> str:
-    """Which of some settings an experiment was given, in how many folds.
+    """Which of some settings an experiment was given, in how many folds; empty where none were tried.
 
     Args:
         searched: by fold, the place that was ``chosen``; None where there is nothing to set.
         settings: as ``compare.search`` has them.
     """
-    if not searched:
+    if not settings:
         return ""
+    if not searched:
+        return "nothing to set"
     counts = Counter(of_fold["chosen"] for of_fold in searched.values())
     named = [(_settings(settings[number]), count) for number, count in counts.most_common()]
     if len(searched) == 1:

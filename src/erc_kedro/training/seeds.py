@@ -1,6 +1,6 @@
 """Many models, trained one after another or side by side."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -9,6 +9,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from erc_kedro import processes, surroundings
+from erc_kedro.errors import PlainError
 from erc_kedro.folds import pooled_rows
 from erc_kedro.models.architectures import build
 from erc_kedro.parameters import ARCHITECTURES, TrainParameters
@@ -94,6 +95,10 @@ def train_seeds(
     return train_all(tasks, folder.parent, title)
 
 
+class DivergedError(PlainError, ValueError):
+    """A model whose loss became infinite; the message has its folder and the mend."""
+
+
 def train_all(tasks: Sequence[TrainingTask], shared: Path, title: str) -> Iterator[TrainedModel]:
     """Trains every task, ``jobs`` at once, and yields the models in the order of the tasks.
 
@@ -101,7 +106,18 @@ def train_all(tasks: Sequence[TrainingTask], shared: Path, title: str) -> Iterat
 
     Raises:
         ArchitectureError: one of the networks cannot be had; nothing was trained.
+        DivergedError: a loss became infinite.
     """
+    for task, made in zip(tasks, try_all(tasks, shared, title), strict=True):
+        if isinstance(made, FloatingPointError):
+            raise DivergedError(f"{task.folder}: {made}")
+        yield made
+
+
+def try_all(
+    tasks: Sequence[TrainingTask], shared: Path, title: str
+) -> Iterator[TrainedModel | FloatingPointError]:
+    """The same, where a loss that becomes infinite is a result like others."""
     first: dict[str, int] = {}
     for at, task in enumerate(tasks):
         first.setdefault(checkpoint.weights_key(task.data, task.parameters, task.seed, task.start), at)
@@ -112,7 +128,7 @@ def train_all(tasks: Sequence[TrainingTask], shared: Path, title: str) -> Iterat
         def show(row: dict[str, float]) -> None:
             bar.set_postfix(epoch=int(row["epoch"]), val_wf1=f"{row['val_weighted_f1']:.3f}")
 
-        def train() -> Iterator[TrainedModel]:
+        def train() -> Iterator[TrainedModel | FloatingPointError]:
             # Each experiment has its own number of models at once, and of threads.
             for (jobs, threads), part in groupby(
                 leaders, lambda t: (t.parameters.jobs, t.parameters.threads)
@@ -120,20 +136,18 @@ def train_all(tasks: Sequence[TrainingTask], shared: Path, title: str) -> Iterat
                 together = list(part)
                 jobs = min(surroundings.workers(jobs, "train.jobs"), len(together))
                 if jobs > 1:
-                    calls = (
-                        delayed(train_model)(*_arguments(t), shared=shared, start=t.start) for t in together
-                    )
+                    calls = (delayed(_tried)(t, shared) for t in together)
                     options = {"return_as": "generator", "inner_max_num_threads": threads}
                     yield from Parallel(jobs, "loky", **options, **processes.pool_options())(calls)
                 else:
-                    yield from (train_model(*_arguments(t), show, shared, t.start) for t in together)
+                    yield from (_tried(t, shared, show) for t in together)
 
         trained = train()
         for at, task in enumerate(tasks):
             if at in first.values():
                 yield next(trained)
             else:
-                yield train_model(*_arguments(task), show, shared, task.start)
+                yield _tried(task, shared, show)
             bar.update()
 
 
@@ -146,5 +160,10 @@ def _try_networks(tasks: Sequence[TrainingTask]) -> None:
             build(model, task.data.dimensions, len(task.data.classes))
 
 
-def _arguments(task: TrainingTask) -> tuple[Dialogues, TrainParameters, int, Path]:
-    return task.data, task.parameters, task.seed, task.folder
+def _tried(
+    task: TrainingTask, shared: Path, show: Callable[[dict[str, float]], None] = lambda row: None
+) -> TrainedModel | FloatingPointError:
+    try:
+        return train_model(task.data, task.parameters, task.seed, task.folder, show, shared, task.start)
+    except FloatingPointError as error:
+        return error

@@ -239,12 +239,13 @@ def tracked(
         finish(run, of_all_seeds)
     scaled = scaled_briefly(parameters.model_dump())
     logger.info(
-        "%s %s: weighted F1 %.4f on validation, %.4f on test (mean of %d seeds%s)",
+        "%s %s: weighted F1 %.4f on validation, %.4f on test (mean of %d seed%s%s)",
         corpus,
         experiment,
         mean.get("val.weighted_f1", float("nan")),
         mean.get("test.weighted_f1", float("nan")),
         len(predictions),
+        "s" if len(predictions) > 1 else "",
         f"; {scaled}" if scaled else "",
     )
     return of_all_seeds, every, pd.concat(history, ignore_index=True)

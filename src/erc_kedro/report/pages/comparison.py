@@ -51,8 +51,8 @@ def comparison_markdown(
         lines += [
             "Scores × 100 on test, mean ± standard deviation over seeds; WA is accuracy, UA is the mean "
             "recall of the classes; epochs chosen by validation weighted F1. Difference in weighted F1 to "
-            f"{code(reference)}, Cohen's d over seeds, the p-value of a paired permutation test, and the "
-            "same corrected for the number of comparisons (Holm). Intervals and the test are over the "
+            f"{code(reference)}, Cohen's d over three seeds or more, the p-value of a paired permutation "
+            "test, and the same corrected for the number of comparisons (Holm). Intervals and the test are over the "
             f"{over} of test.",
             "",
             markdown_table(
@@ -68,8 +68,9 @@ def comparison_markdown(
         lines += _made_of(rows)
         if settings := summary.get("search"):
             lines += [
-                f"Every experiment had the same small search: {len(settings)} settings, trained once a fold "
-                "by a seed of its own, and the one that validation prefers is what its seeds have.",
+                f"Every experiment that is trained by steps had the same small search: {len(settings)} "
+                "settings, trained once a fold by a seed of its own, and the one that validation prefers is "
+                "what its seeds have (`its own`: as the experiment is configured).",
                 "",
             ]
         for caution in summary.get("cautions") or []:

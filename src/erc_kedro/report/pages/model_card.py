@@ -83,8 +83,8 @@ def model_card(section: CorpusSection, facts: Mapping[str, Any]) -> str:
             "",
         ]
     lines += [
-        f"- Architecture: {markdown(model.get('architecture', 'not recorded'))}; {seeds} networks, one a "
-        "seed",
+        f"- Architecture: {markdown(model.get('architecture', 'not recorded'))}; "
+        f"{_networks(training, seeds)}",
         f"- Trained on: {markdown(section.title)}, "
         f"protocol {markdown(section.description.get('protocol') or 'unknown')}; "
         f"data fingerprint {code(training.get('data_fingerprint') or 'not recorded')}",
@@ -169,3 +169,10 @@ def _context(training: Mapping[str, Any], used: Collection[str]) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def _networks(training: Mapping[str, Any], seeds: int) -> str:
+    """How many networks there are; of folds, a seed has several."""
+    folds = max((len(str(keys).split()) for keys in training.get("keys") or []), default=1)
+    each = f"one a seed and fold, {folds} folds" if folds > 1 else "one a seed"
+    return f"{seeds * folds} network{'s' if seeds * folds > 1 else ''}, {each}"

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from erc_kedro.evaluation.metrics import ECE_BINS, PREDICTION
+from erc_kedro.evaluation.units import FEWEST
 from erc_kedro.report.labels import head_label
 from erc_kedro.report.plots.style import (
     DASHES,
@@ -187,14 +188,16 @@ def experiments_figure(comparison: pd.DataFrame) -> go.Figure:
 
     Args:
         comparison: ``schemas.comparison``. Filled markers differ from the reference at p < .05 after
-            correction.
+            correction, over ``FEWEST`` units or more.
     """
     rows = comparison[comparison["weighted_f1"].notna()].sort_values("weighted_f1", ascending=False)
     if rows.empty:
         return sentence("No experiment was scored on test.")
     chart = figure(height=100 + 26 * len(rows))
     mean = 100 * rows["weighted_f1"]
-    differs = rows["p_corrected"] < 0.05
+    # As the verdicts have it: of few units nothing is shown.
+    enough = rows["units"] >= FEWEST if "units" in rows else True
+    differs = (rows["p_corrected"] < 0.05) & enough
     chart.add_scatter(
         x=mean,
         y=[plain(name) for name in rows["experiment"]],

@@ -14,7 +14,7 @@ _HEADLINE_TITLE = "Scores × 100: means ± standard deviations over seeds; 95 % 
 _COMPARED = (
     *("experiment", "seeds", "accuracy", "accuracy_std", "uar", "uar_std", "weighted_f1", "weighted_f1_std"),
     *("low", "high", "macro_f1", "macro_f1_std", "val_weighted_f1", "difference", "difference_low"),
-    *("difference_high", "effect", "p", "p_corrected", "modalities", "note"),
+    *("difference_high", "effect", "p", "p_corrected", "modalities", "settings", "note"),
 )
 
 
@@ -72,10 +72,11 @@ def _of_training(section: CorpusSection) -> dict[str, Table]:
         made["headline"] = Table(headline.title, headline.frame[columns])
     history = section.history
     if history is not None and history["selected"].astype(bool).any():
-        chosen = history[history["selected"].astype(bool)].sort_values("seed")
+        by = ["seed", "fold"] if "fold" in history else ["seed"]
+        chosen = history[history["selected"].astype(bool)].sort_values(by)
         made["selection"] = Table(
             "The epoch that was kept (counted from 0) and its validation weighted F1 × 100",
-            chosen[["seed", "epoch", "val_weighted_f1"]].reset_index(drop=True),
+            chosen[[*by, "epoch", "val_weighted_f1"]].reset_index(drop=True),
         )
     if "summary" in section.results:
         test = section.results["summary"].query("split == 'test' and metric == 'weighted_f1'")
@@ -93,11 +94,13 @@ def _of_training(section: CorpusSection) -> dict[str, Table]:
             )
     if section.comparison is not None:
         columns = [*_COMPARED]
-        columns[-2:-2] = [name for name in map(str, section.comparison) if "without_majority" in name]
+        columns[-3:-3] = [name for name in map(str, section.comparison) if "without_majority" in name]
         made["comparison"] = Table(
             "Experiments on test × 100; difference in weighted F1 to the reference, Cohen's d over seeds; "
             f"both 95 % intervals and a paired permutation test (corrected by Holm) are over {section.over}",
-            section.comparison.reindex(columns=columns).fillna({"modalities": "", "note": ""}),
+            section.comparison.reindex(columns=columns).fillna(
+                {"modalities": "", "settings": "", "note": ""}
+            ),
         )
     return made
 
