@@ -52,8 +52,8 @@ def comparison_markdown(
             "Scores × 100 on test, mean ± standard deviation over seeds; WA is accuracy, UA is the mean "
             "recall of the classes; epochs chosen by validation weighted F1. Difference in weighted F1 to "
             f"{code(reference)}, Cohen's d over three seeds or more, the p-value of a paired permutation "
-            "test, and the same corrected for the number of comparisons (Holm). Intervals and the test are over the "
-            f"{over} of test.",
+            "test, and the same corrected for the number of comparisons (Holm). Intervals and the test are "
+            f"over the {over} of test.",
             "",
             markdown_table(
                 list(cells[0]),
