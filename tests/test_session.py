@@ -100,7 +100,7 @@ def test_a_second_session_has_the_pipelines_of_its_own_corpora(run, tmp_path):
 
 
 def test_a_pipeline_that_is_not_there_is_named_beside_those_that_are(run):
-    with pytest.raises(ConfigError, match=r"'trian'; there are .*reporting, score, train, tune"):
+    with pytest.raises(ConfigError, match=r"'trian'; there are .*reporting, score, train, transfer, tune"):
         run(None, pipeline_names=["ingestion", "trian"])
 
 
