@@ -23,6 +23,7 @@ from erc_kedro.corpora.tables import (
     irregularity_table,
     is_synthetic,
     list_counts,
+    roles,
     said,
     seconds,
     utterance_table,
@@ -111,13 +112,7 @@ def read(raw: Path, encoding: str | None = None) -> Corpus:
                 *([] if names is _RELEASE else [_NOTE_SHARED]),
             ],
             "tables": tables,
-            "groups": {
-                "name": "role",
-                "of": {
-                    speaker: "main character" if speaker in _MAIN else "other"
-                    for speaker in sorted({row["speaker"] for row in rows})
-                },
-            },
+            "groups": roles(rows, _MAIN),
         },
         groupings={
             "season": {row["utterance_id"]: row["dialogue_id"][:3] for row in rows},

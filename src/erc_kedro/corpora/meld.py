@@ -28,6 +28,7 @@ from erc_kedro.corpora.tables import (
     is_synthetic,
     list_lost,
     repair,
+    roles,
     seconds,
     utterance_table,
 )
@@ -102,13 +103,7 @@ def read(raw: Path, encoding: str | None = None) -> Corpus:
             "speech": "acted",
             "notes": notes,
             "tables": tables,
-            "groups": {
-                "name": "role",
-                "of": {
-                    speaker: "main character" if speaker in _MAIN else "other"
-                    for speaker in sorted({row["speaker"] for row in rows})
-                },
-            },
+            "groups": roles(rows, _MAIN),
         },
         # A span of minutes is wrongly cut, and would overlap with all that is said in them.
         recordings={

@@ -194,3 +194,10 @@ def irregularity_table(found: Found) -> pd.DataFrame:
 def is_synthetic(raw: Path) -> bool:
     """Whether a raw folder says of itself, by a file SYNTHETIC.md, that it was generated."""
     return (raw / "SYNTHETIC.md").is_file()
+
+
+def roles(rows: Iterable[Mapping[str, Any]], main: Collection[str]) -> dict[str, Any]:
+    """The groups of a series' speakers, as a corpus's facts have them: its main characters and the others."""
+    speakers = sorted({row["speaker"] for row in rows})
+    of = {speaker: "main character" if speaker in main else "other" for speaker in speakers}
+    return {"name": "role", "of": of}
