@@ -25,7 +25,7 @@ LAYOUTS = get_args(Layout)
 def test_measured_features_raise_hardly_an_alarm() -> None:
     alarms = []
     for layout in LAYOUTS:
-        for seed in range(13):
+        for seed in range(5):
             made = simulated(layout, seed)
             found = fitted_features(made.tables(), made.utterances, {})
             assert found["probes"].keys() == {"text", "visual"}

@@ -38,7 +38,7 @@ def test_a_stranger_s_network_is_compared_as_the_page_says(demo_copy):
         timeout=600,
     )
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.count("| dialogue_mean | text, audio, visual | 2 |") == 2
+    assert ran.stdout.count("| dialogue_mean | text, audio, visual | 1 |") == 2
     rows = pd.read_parquet(demo_copy.folder / "data/demo/08_reporting/comparison/comparison.parquet")
     own = rows[rows["experiment"] == "dialogue_mean"]
     assert list(own["corpus"]) == ["meld", "iemocap"]
