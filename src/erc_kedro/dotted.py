@@ -2,6 +2,7 @@
 
 import re
 import traceback
+from collections.abc import Iterable
 from importlib import import_module, invalidate_caches
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,24 @@ _NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
 def is_dotted(name: str) -> bool:
     """Whether a name is of the form ``package.module:Name``."""
     return _NAME.fullmatch(name) is not None
+
+
+def known(name: str, names: Iterable[str], what: str, form: str = "Class") -> str:
+    """The name, if it is one of ours or somebody's own.
+
+    Args:
+        names: ours.
+        what: they are, for the message; form: what stands behind the colon of somebody's own.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    ours = list(names)
+    if name not in ours and not is_dotted(name):
+        raise ValueError(
+            f"{name!r} is no {what}; there are {', '.join(ours)}, or your own as package.module:{form}"
+        )
+    return name
 
 
 def imported(name: str, parameter: str, refused: type[PlainError]) -> Any:

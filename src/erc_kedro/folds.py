@@ -25,7 +25,17 @@ class View:
     @property
     def folder(self) -> str:
         """Where this fold's models lie below the experiment's folder; in that where there is one view."""
-        return f"fold_{self.name}" if self.name else "."
+        return folder_of(self.name)
+
+
+def folder_of(name: str) -> str:
+    """The folder of what is one fold's, beside those of the others; the one above where there are none."""
+    return f"fold_{name}" if name else "."
+
+
+def name_of(folder: str) -> str:
+    """The fold whose folder it is."""
+    return folder.removeprefix("fold_")
 
 
 def is_folded(utterances: pd.DataFrame) -> bool:

@@ -16,6 +16,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from erc_kedro.extractors.base import ExtractionError, fingerprint
+from erc_kedro.folds import folder_of
 from erc_kedro.parameters import TextParameters
 from erc_kedro.parameters.finetune import NOT_DECIDING
 
@@ -256,9 +257,7 @@ def of_folds(encoder: str, own: Path, folds: Sequence[str]) -> "dict[str, FineTu
     Args:
         folds: their names; none where the splits are fixed.
     """
-    if not folds:
-        return {"": find(encoder, own)}
-    return {name: find(encoder, own / f"fold_{name}") for name in folds}
+    return {name: find(encoder, own / folder_of(name)) for name in folds or [""]}
 
 
 def find(encoder: str, own: Path) -> FineTuned | None:

@@ -1,10 +1,10 @@
 """Parameters of the features stage."""
 
-import re
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from erc_kedro import dotted
 from erc_kedro.parameters.base import Parameters
 from erc_kedro.parameters.windows import WindowParameters
 
@@ -123,12 +123,7 @@ class VisualParameters(PublishedParameters):
 
 
 def _known_extractor(modality: str, name: str) -> str:
-    if name not in EXTRACTORS[modality] and not re.fullmatch(r"[\w.]+:\w+", name):
-        raise ValueError(
-            f"{name!r} is no {modality} extractor; there are {', '.join(EXTRACTORS[modality])}, "
-            "or your own as package.module:Class"
-        )
-    return name
+    return dotted.known(name, EXTRACTORS[modality], f"{modality} extractor")
 
 
 def _needs_model(extractor: str, model: str | None) -> None:

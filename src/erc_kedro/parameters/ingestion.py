@@ -44,7 +44,7 @@ class IngestionParameters(Parameters):
     raw: str
     # Or `community` in short for `{classes: community}`.
     protocol: ProtocolParameters
-    # IEMOCAP only: keep utterances outside the six classes as unlabelled context.
+    # IEMOCAP only: keep utterances outside the classes as unlabelled context.
     keep_unlabelled: bool
     # Leave out of train what val or test hold too, of val what test holds: the same recording, not the same
     # script (docs/decisions/0011-repeated-material.md).
@@ -57,12 +57,7 @@ class IngestionParameters(Parameters):
     @field_validator("reader")
     @classmethod
     def _known_reader(cls, name: str) -> str:
-        if name not in READERS and not dotted.is_dotted(name):
-            raise ValueError(
-                f"{name!r} is no reader; there are {', '.join(READERS)}, or your own as "
-                "package.module:function"
-            )
-        return name
+        return dotted.known(name, READERS, "reader", "function")
 
     @field_validator("encoding")
     @classmethod

@@ -54,12 +54,7 @@ class ModelParameters(Parameters):
     @field_validator("architecture")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in ARCHITECTURES and not dotted.is_dotted(name):
-            raise ValueError(
-                f"{name!r} is no architecture; there are {', '.join(ARCHITECTURES)}, or your own as "
-                "package.module:Class"
-            )
-        return name
+        return dotted.known(name, ARCHITECTURES, "architecture")
 
     @model_validator(mode="after")
     def _divisible(self) -> "ModelParameters":

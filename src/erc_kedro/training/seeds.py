@@ -10,7 +10,7 @@ from joblib import Parallel, delayed
 
 from erc_kedro import processes, surroundings
 from erc_kedro.errors import PlainError
-from erc_kedro.folds import pooled_rows
+from erc_kedro.folds import name_of, pooled_rows
 from erc_kedro.models.architectures import build
 from erc_kedro.parameters import ARCHITECTURES, TrainParameters
 from erc_kedro.progress import bar as progress_bar
@@ -72,7 +72,7 @@ def by_seed(models: Iterable[TrainedModel], names: Sequence[str]) -> Iterator[Tr
     while of_seed := list(islice(models, len(names))):
         made = dict(zip(names, of_seed, strict=True))
         histories = [
-            model.history if len(names) == 1 else model.history.assign(fold=name.removeprefix("fold_"))
+            model.history if len(names) == 1 else model.history.assign(fold=name_of(name))
             for name, model in made.items()
         ]
         yield TrainedSeed(

@@ -10,6 +10,7 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 
 from erc_kedro.config import ConfigError, merge
+from erc_kedro.folds import folder_of, name_of
 from erc_kedro.parameters import NOT_LEARNED, TuneParameters
 from erc_kedro.tuning import study as studies
 from erc_kedro.tuning.pruner import DEFAULT
@@ -67,9 +68,7 @@ def winners_in_folds(study: optuna.Study) -> dict[str, FrozenTrial]:
     """
     complete = [trial for trial in studies.finished(study) if trial.state == TrialState.COMPLETE]
     return {
-        name.removeprefix("fold_"): max(
-            complete, key=lambda one: (_mean(one.user_attrs["folds"][name]), -one.number)
-        )
+        name_of(name): max(complete, key=lambda one: (_mean(one.user_attrs["folds"][name]), -one.number))
         for name in complete[0].user_attrs.get("folds", {})
     }
 
@@ -128,7 +127,7 @@ def outcome(study: optuna.Study, search: Search) -> dict[str, Any]:
         else [],
         "values": of_trial(best),
         "in_fold": {
-            fold: {"trial": trial.number, "search": _mean(trial.user_attrs["folds"][f"fold_{fold}"])}
+            fold: {"trial": trial.number, "search": _mean(trial.user_attrs["folds"][folder_of(fold)])}
             for fold, trial in in_fold.items()
         },
         "train": train,
