@@ -55,8 +55,8 @@ score: setup  ## emotions in a recording: make score FILE=interview.mp4 MODEL=me
 JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test: setup  ## all tests (five minutes on two cores)
-	@echo "== Tests (about five minutes on two free cores)"
+test: setup  ## all tests (six minutes on two cores)
+	@echo "== Tests (about six minutes on two free cores)"
 	@$(PYTEST)
 	@echo "Passed. Next: make demo, then make viz and make ui."
 
